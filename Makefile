@@ -1,0 +1,55 @@
+# Needs Python 3.11 or newer, git, make and a package index. `make help` lists the targets.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo up down clean test lint fix lock
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: .venv/.ready .local/tools/emulator/.ready .local/tools/sam/.ready  ## install everything, from the hashed locks
+
+.venv/.ready: requirements.lock infra/tools/uv.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, $(PYTHON) is " + sys.version.split()[0] + ": make PYTHON=python3.13 ...")'
+	@$(PYTHON) -c 'import ensurepip' || (echo "$(PYTHON) comes without venv: install python3-venv, or make PYTHON=..." >&2; exit 1)
+	$(PYTHON) -m venv --clear .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r infra/tools/uv.lock
+	$(BIN)/uv pip sync --quiet --require-hashes --python $(BIN)/python requirements.lock
+	touch $@
+
+.local/tools/%/.ready: infra/tools/%.lock .venv/.ready
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(@D)
+	$(BIN)/uv pip sync --quiet --require-hashes --python $(@D)/bin/python infra/tools/$*.lock
+	touch $@
+
+demo: setup  ## run the whole pipeline on this machine: DATA=file-or-folder AS_OF=2018-08-05 COUNTRIES=Peru,China for your own
+	@$(BIN)/python -m infra.local demo $(if $(DATA),--data "$(DATA)") $(if $(AS_OF),--as-of "$(AS_OF)") $(if $(COUNTRIES),--countries "$(COUNTRIES)")
+
+up: setup  ## start the same stack, empty, and leave it running
+	@$(BIN)/python -m infra.local up $(if $(COUNTRIES),--countries "$(COUNTRIES)")
+
+down:  ## stop what `make up` started
+	@if [ -e .venv/.ready ]; then $(BIN)/python -m infra.local down; else echo "nothing is running"; fi
+
+clean: down  ## stop it and remove everything that was made
+	rm -rf .venv .local .aws-sam .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+test: setup  ## run every test
+	$(BIN)/python -m pytest
+
+lint: setup  ## check without changing anything
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/cfn-lint template.yaml
+	SAM_CLI_TELEMETRY=0 .local/tools/sam/bin/sam validate --lint --template template.yaml --region us-east-1
+	$(BIN)/python -m infra.packaging.locks --check
+
+fix: setup  ## format, and mend what can be mended
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+lock: setup  ## bring the locks up to date with the requirements: UPGRADE=1 takes the newest releases
+	$(BIN)/python -m infra.packaging.locks $(if $(UPGRADE),--upgrade)

@@ -1,0 +1,1 @@
+"""What the stack needs besides its two functions."""
