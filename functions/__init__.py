@@ -1,0 +1,1 @@
+"""The refresh function, and what it shares with the lookup API."""

@@ -1,0 +1,1 @@
+"""What both functions need, written once: settings, the database, days and segments."""

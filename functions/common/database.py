@@ -1,0 +1,172 @@
+"""The connection to PostgreSQL: one per process, guarded, verified, bounded in time."""
+
+import json
+import socket
+import ssl
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from pg8000.exceptions import DatabaseError, Error
+from pg8000.native import Connection
+
+from functions.common.settings import DatabaseSettings
+
+_TOKEN_SECONDS = 900
+
+
+class DatabaseUnreachableError(Exception):
+    """PostgreSQL does not answer or does not let the function in; the message says where."""
+
+
+class Database:
+    """One connection that is opened on first use and shared by the threads of a process.
+
+    Parameters
+    ----------
+    settings : DatabaseSettings
+        Where the database is and how to sign in.
+    timeout_seconds : int
+        Bound on connecting and on every statement, waiting for locks included.
+    """
+
+    def __init__(self, settings: DatabaseSettings, *, timeout_seconds: int) -> None:
+        self._settings = settings
+        self._timeout_seconds = timeout_seconds
+        # pg8000 shares one socket between threads without a guard and would mix up their answers.
+        self._guard = threading.Lock()
+        self._connection: Connection | None = None
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """Run statements in one transaction: committed at the end, rolled back on any error.
+
+        Raises
+        ------
+        DatabaseUnreachableError
+            When no connection can be had.
+        pg8000.exceptions.DatabaseError
+            When the server refuses a statement.
+        """
+        with self._guard:
+            connection = self._begin()
+            try:
+                yield connection
+                connection.run("COMMIT")
+            except DatabaseError:
+                self._roll_back(connection)
+                raise
+            except BaseException:
+                # After an error on this side the connection may still hold the previous query's
+                # rows. The server rolls back what is open when the connection ends.
+                self.close()
+                raise
+
+    def _begin(self) -> Connection:
+        if self._connection is not None:
+            try:
+                self._connection.run("BEGIN")
+                return self._connection
+            except (Error, OSError):
+                # Frozen between two invocations, or the server restarted: nothing was under way.
+                self.close()
+        try:
+            self._connection = connect(self._settings, timeout_seconds=self._timeout_seconds)
+            self._connection.run("BEGIN")
+        except (Error, OSError) as error:
+            self.close()
+            host, port = self._settings.database_host, self._settings.database_port
+            raise DatabaseUnreachableError(f"PostgreSQL at {host}:{port} cannot be used: {error}") from error
+        return self._connection
+
+    def _roll_back(self, connection: Connection) -> None:
+        try:
+            connection.run("ROLLBACK")
+        except (Error, OSError):
+            self.close()
+
+    def close(self) -> None:
+        """Close the connection if there is one; the next transaction opens another."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with suppress(Error, OSError):  # gone already, which is what closing is for
+                connection.close()
+
+
+def connect(settings: DatabaseSettings, *, timeout_seconds: int) -> Connection:
+    """Open a connection.
+
+    Raises
+    ------
+    DatabaseUnreachableError
+        When the password cannot be had.
+    OSError
+        When the server cannot be reached or its certificate is not trusted.
+    pg8000.exceptions.Error
+        When the server does not let the user in or offers no TLS.
+    """
+    password = _password(settings)
+    # A socket of our own, because pg8000 sets no TCP_NODELAY: signing in over TLS takes six times longer without.
+    sock = socket.create_connection((settings.database_host, settings.database_port), timeout_seconds)
+    try:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        # Past the server's own bound, so that a statement that takes too long is its error, not a lost connection.
+        sock.settimeout(timeout_seconds + 5)
+        return Connection(
+            settings.database_user,
+            host=settings.database_host,
+            port=settings.database_port,
+            database=settings.database_name,
+            password=password,
+            ssl_context=_tls(settings),
+            sock=sock,
+            application_name="voucher-segmenter",
+            startup_params={"statement_timeout": str(timeout_seconds * 1000), "TimeZone": "UTC"},
+        )
+    except BaseException:
+        sock.close()
+        raise
+
+
+def _tls(settings: DatabaseSettings) -> ssl.SSLContext | bool:
+    if settings.database_tls == "off":
+        return False
+    return ssl.create_default_context(cafile=settings.database_ca or None)
+
+
+def _password(settings: DatabaseSettings) -> str:
+    if settings.database_sign_in == "iam":
+        return iam_token(settings)
+    # Imported here: boto3 costs a fifth of a second and signing in with IAM does without it.
+    import boto3
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    name = settings.database_secret
+    try:
+        answer = boto3.client("secretsmanager").get_secret_value(SecretId=name)
+        return str(json.loads(answer["SecretString"])["password"])
+    except (BotoCoreError, ClientError) as error:
+        raise DatabaseUnreachableError(f"the secret {name} cannot be read: {error}") from error
+    except (KeyError, TypeError, ValueError) as error:
+        raise DatabaseUnreachableError(f'the secret {name} must be a JSON object with "password"') from error
+
+
+def iam_token(settings: DatabaseSettings) -> str:
+    """Sign a request to connect, which RDS takes as the password for fifteen minutes.
+
+    The same token as boto3's `generate_db_auth_token` without making a boto3 client, which costs more
+    than a second in a cold function. Source of the rule: Amazon RDS user guide, IAM database
+    authentication.
+    """
+    from botocore.auth import SigV4QueryAuth
+    from botocore.awsrequest import AWSRequest
+    from botocore.exceptions import NoCredentialsError
+    from botocore.session import Session
+
+    place = f"{settings.database_host}:{settings.database_port}"
+    request = AWSRequest("GET", f"https://{place}/", params={"Action": "connect", "DBUser": settings.database_user})
+    credentials = Session().get_credentials()
+    if credentials is None:
+        raise NoCredentialsError
+    SigV4QueryAuth(credentials, "rds-db", settings.aws_region, expires=_TOKEN_SECONDS).add_auth(request)
+    return str(request.url).removeprefix("https://")

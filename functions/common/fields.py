@@ -1,0 +1,75 @@
+"""Reading typed fields out of untyped input, every problem at once."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, TypeVar
+
+import msgspec
+
+Model = TypeVar("Model", bound=msgspec.Struct)
+
+
+class FieldProblem(NamedTuple):
+    """One field that could not be read, and why."""
+
+    field: str
+    detail: str
+
+
+class FieldsError(ValueError):
+    """Input has fields that are missing or wrong.
+
+    Attributes
+    ----------
+    problems : list of FieldProblem
+        One entry per bad field, in the model's order.
+    """
+
+    def __init__(self, problems: list[FieldProblem]) -> None:
+        super().__init__("; ".join(f"{problem.field}: {problem.detail}" for problem in problems))
+        self.problems = problems
+
+
+def read_fields(
+    model: type[Model], values: Mapping[str, Any], *, dec_hook: Callable[[type, Any], Any] | None = None
+) -> Model:
+    """Make `model` from `values`, naming every field that is missing or wrong.
+
+    Text is read as a number where the model asks for one (environment variables and query strings
+    hold text only). Names that the model does not know are ignored.
+
+    Parameters
+    ----------
+    model : type of msgspec.Struct
+        The typed fields, with their limits.
+    values : mapping
+        Input by the model's encoded names.
+    dec_hook : callable, optional
+        Reads the types that msgspec does not know: takes type and value, raises ValueError with what is allowed.
+
+    Raises
+    ------
+    FieldsError
+        When at least one field is missing or wrong; msgspec itself stops at the first.
+
+    Examples
+    --------
+    >>> class Customer(msgspec.Struct):
+    ...     total_orders: int
+    >>> read_fields(Customer, {"total_orders": "15", "customer_id": 123})
+    Customer(total_orders=15)
+    """
+    problems: list[FieldProblem] = []
+    known: dict[str, Any] = {}
+    for field in msgspec.structs.fields(model):
+        if field.encode_name in values:
+            try:
+                known[field.name] = msgspec.convert(
+                    values[field.encode_name], field.type, strict=False, dec_hook=dec_hook
+                )
+            except msgspec.ValidationError as error:
+                problems.append(FieldProblem(field.encode_name, str(error)))
+        elif field.required:
+            problems.append(FieldProblem(field.encode_name, "is missing"))
+    if problems:
+        raise FieldsError(problems)
+    return model(**known)

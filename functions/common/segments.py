@@ -1,0 +1,76 @@
+"""Segments: ranges of a measure that divide customers into groups."""
+
+from collections.abc import Iterable
+from datetime import date
+from itertools import pairwise
+from typing import NamedTuple
+
+from functions.common.days import days_since_last_order
+
+FREQUENT = "frequent_segment"
+RECENCY = "recency_segment"
+
+MEASURE_OF_FAMILY = {FREQUENT: "total_orders", RECENCY: "last_order_day"}
+"""The measure that each segment family is a range of."""
+
+
+class Segment(NamedTuple):
+    """One rule: customers whose number lies in `min_range`..`max_range`, both included."""
+
+    segment_name: str
+    segment_type: str
+    min_range: int
+    max_range: int
+
+    def __str__(self) -> str:
+        return f"{self.segment_name} {self.segment_type} ({self.min_range}-{self.max_range})"
+
+
+class SegmentRulesError(Exception):
+    """The segment rules contradict themselves; the message names the rules."""
+
+
+def check_segments(segments: Iterable[Segment]) -> list[Segment]:
+    """Return the rules ordered by family and range, or refuse them.
+
+    Raises
+    ------
+    SegmentRulesError
+        When there is no rule, a family is unknown, a range runs backwards or two ranges of a family overlap.
+    """
+    ordered = sorted(segments, key=lambda segment: (segment.segment_name, segment.min_range, segment.max_range))
+    if not ordered:
+        raise SegmentRulesError("there is no segment rule: customer_segments is empty")
+    for segment in ordered:
+        if segment.segment_name not in MEASURE_OF_FAMILY:
+            known = ", ".join(MEASURE_OF_FAMILY)
+            raise SegmentRulesError(f"{segment} is of no known family: segment_name is one of {known}")
+        if segment.min_range > segment.max_range:
+            raise SegmentRulesError(f"{segment} runs backwards: min_range is above max_range")
+    for first, second in pairwise(ordered):
+        if first.segment_name == second.segment_name and second.min_range <= first.max_range:
+            raise SegmentRulesError(f"{first} and {second} overlap")
+    return ordered
+
+
+def segment_number(segment_name: str, value: int, as_of: date) -> int:
+    """Return the number that a family's ranges speak of.
+
+    Parameters
+    ----------
+    segment_name : str
+        The segment family.
+    value : int
+        The family's measure: orders, or the day number of the last order.
+    as_of : date
+        The as-of day.
+    """
+    return days_since_last_order(as_of, value) if segment_name == RECENCY else value
+
+
+def covering_segment(segments: Iterable[Segment], segment_name: str, number: int) -> Segment | None:
+    """Find the one segment of a family that covers `number`, if there is one."""
+    for segment in segments:
+        if segment.segment_name == segment_name and segment.min_range <= number <= segment.max_range:
+            return segment
+    return None

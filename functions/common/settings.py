@@ -1,0 +1,66 @@
+"""Settings of a function: one typed object, read from the environment once."""
+
+from collections.abc import Mapping
+from typing import Annotated, Literal, TypeVar
+
+import msgspec
+
+from functions.common.fields import FieldsError, read_fields
+
+NonEmpty = Annotated[str, msgspec.Meta(min_length=1)]
+
+
+class SettingsError(Exception):
+    """The environment lacks a setting or holds a wrong one; the message names each."""
+
+
+class DatabaseSettings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
+    """Where PostgreSQL is and how a function signs in.
+
+    Attributes
+    ----------
+    database_sign_in : {'iam', 'secret'}
+        `iam` signs in to RDS with a token made from the function's role; `secret` reads the
+        password from Secrets Manager.
+    database_secret : str
+        Name or ARN of the secret, whose JSON holds `password`; needed for `secret` only.
+    database_tls : {'verify', 'off'}
+        `verify` checks the server's certificate and name; `off` is for a server on this machine.
+    database_ca : str
+        Path of a PEM file with the authorities to trust; empty means those of the system.
+    """
+
+    database_host: NonEmpty
+    database_port: Annotated[int, msgspec.Meta(ge=1, le=65535)] = 5432
+    database_name: NonEmpty
+    database_user: NonEmpty
+    database_sign_in: Literal["iam", "secret"]
+    database_secret: str = ""
+    database_tls: Literal["verify", "off"] = "verify"
+    database_ca: str = ""
+    aws_region: NonEmpty
+
+    def __post_init__(self) -> None:
+        if self.database_sign_in == "secret" and not self.database_secret:
+            raise SettingsError("DATABASE_SECRET is missing: DATABASE_SIGN_IN is 'secret'")
+        if self.database_sign_in == "iam" and self.database_tls == "off":
+            raise SettingsError(
+                "DATABASE_TLS must be 'verify': DATABASE_SIGN_IN is 'iam', and a token never travels in the clear"
+            )
+
+
+Settings = TypeVar("Settings", bound=DatabaseSettings)
+
+
+def load_settings(model: type[Settings], environ: Mapping[str, str]) -> Settings:
+    """Read and validate a function's settings.
+
+    Raises
+    ------
+    SettingsError
+        When a variable is missing or wrong; the message names every one of them.
+    """
+    try:
+        return read_fields(model, environ)
+    except FieldsError as error:
+        raise SettingsError(f"environment: {error}") from error

@@ -1,0 +1,1 @@
+"""The refresh function: makes the ledger match the bucket, then publishes as of a day."""

@@ -1,0 +1,186 @@
+"""The ledger of counted objects and the usage totals, which always change together.
+
+Every writer reads an entry, then looks at the object in S3, then writes only if the entry is still
+at the revision it read. So whatever the order of events and however many refreshes run at once, a
+write is never based on an older look at the object than the one it replaces.
+"""
+
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from typing import NamedTuple
+
+from pg8000.native import Connection
+
+from functions.common.database import Database
+from functions.refresh.bucket import ObjectVersion
+from functions.refresh.schema import lock
+from functions.refresh.usage import Usage
+
+# What an object adds now, less what it added before; both at once, so that rows alike in both stay untouched.
+_APPLY_TO_TOTALS = """
+    WITH change AS (
+        SELECT country_code, measure, value, voucher_amount, sum(count) AS count
+        FROM (
+            SELECT * FROM unnest(
+                CAST(:country_code AS text[]), CAST(:measure AS text[]), CAST(:value AS bigint[]),
+                CAST(:voucher_amount AS bigint[]), CAST(:count AS bigint[])
+            ) AS added (country_code, measure, value, voucher_amount, count)
+            UNION ALL
+            SELECT removed.country_code, removed.measure, removed.value, removed.voucher_amount, -removed.count
+            FROM voucher_customer.ledger, unnest(
+                usage_country_code, usage_measure, usage_value, usage_voucher_amount, usage_count
+            ) AS removed (country_code, measure, value, voucher_amount, count)
+            WHERE key = :key
+        ) AS both_usages
+        GROUP BY country_code, measure, value, voucher_amount
+        HAVING sum(count) <> 0
+    )
+    MERGE INTO voucher_customer.usage_totals AS total USING change
+    ON (total.country_code, total.measure, total.value, total.voucher_amount)
+        = (change.country_code, change.measure, change.value, change.voucher_amount)
+    WHEN MATCHED AND total.count + change.count = 0 THEN DELETE
+    WHEN MATCHED THEN UPDATE SET count = total.count + change.count
+    WHEN NOT MATCHED THEN INSERT (country_code, measure, value, voucher_amount, count)
+        VALUES (change.country_code, change.measure, change.value, change.voucher_amount, change.count)
+"""
+
+_WRITE_COUNTED = """
+    INSERT INTO voucher_customer.ledger AS ledger (
+        key, revision, etag, size, sequencer, rows_read, rows_counted, rows_rejected,
+        usage_country_code, usage_measure, usage_value, usage_voucher_amount, usage_count, changed_at
+    ) VALUES (
+        :key, 1, :etag, :size, :sequencer, :rows_read, :rows_counted, CAST(:rows_rejected AS jsonb),
+        :country_code, :measure, :value, :voucher_amount, :count, :now
+    )
+    ON CONFLICT (key) DO UPDATE SET
+        revision = ledger.revision + 1,
+        (etag, size, sequencer, rows_read, rows_counted, rows_rejected, usage_country_code, usage_measure,
+         usage_value, usage_voucher_amount, usage_count, error, changed_at)
+        = (excluded.etag, excluded.size, excluded.sequencer, excluded.rows_read, excluded.rows_counted,
+           excluded.rows_rejected, excluded.usage_country_code, excluded.usage_measure, excluded.usage_value,
+           excluded.usage_voucher_amount, excluded.usage_count, NULL, excluded.changed_at)
+"""
+
+_WRITE_FAILURE = """
+    INSERT INTO voucher_customer.ledger AS ledger (key, revision, error, sequencer, changed_at)
+    VALUES (:key, 1, :error, :sequencer, :now)
+    ON CONFLICT (key) DO UPDATE SET
+        revision = ledger.revision + 1,
+        (error, sequencer, changed_at) = (excluded.error, excluded.sequencer, excluded.changed_at)
+"""
+
+
+class LedgerEntry(NamedTuple):
+    """What the ledger knows of a key.
+
+    Attributes
+    ----------
+    revision : int
+        How often the entry changed; 0 when there is none.
+    etag : str or None
+        The version that is counted, if one is.
+    error : str or None
+        Why a later version could not be counted.
+    """
+
+    revision: int
+    etag: str | None
+    error: str | None
+
+
+NO_ENTRY = LedgerEntry(0, None, None)
+
+
+class Ledger:
+    """Reads and changes the ledger, an object at a time.
+
+    Parameters
+    ----------
+    database : Database
+        The connection.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def entries(self) -> dict[str, LedgerEntry]:
+        """Return every entry by key."""
+        with self._database.transaction() as connection:
+            rows = connection.run("SELECT key, revision, etag, error FROM voucher_customer.ledger")
+        return {row[0]: LedgerEntry(*row[1:]) for row in rows}
+
+    def entry(self, key: str) -> LedgerEntry:
+        """Return the entry of a key, `NO_ENTRY` if it has none."""
+        with self._database.transaction() as connection:
+            rows = connection.run("SELECT revision, etag, error FROM voucher_customer.ledger WHERE key = :key", key=key)
+        return LedgerEntry(*rows[0]) if rows else NO_ENTRY
+
+    def write_counted(
+        self,
+        key: str,
+        entry: LedgerEntry,
+        version: ObjectVersion,
+        usage: Usage,
+        *,
+        sequencer: str | None,
+        now: datetime,
+    ) -> bool:
+        """Replace what an object adds to the totals, ledger and totals in one transaction.
+
+        Returns
+        -------
+        bool
+            False, and nothing written, when the entry changed since `entry` was read.
+        """
+        columns = usage.table.to_pydict()
+        return self._write(
+            key, entry, columns, _WRITE_COUNTED,
+            etag=version.etag, size=version.size, rows_read=usage.rows_read, rows_counted=usage.rows_counted,
+            rows_rejected=json.dumps(usage.rows_rejected), sequencer=sequencer, now=now,
+        )  # fmt: skip
+
+    def write_removed(self, key: str, entry: LedgerEntry, *, sequencer: str | None, now: datetime) -> bool:
+        """Take a deleted object out of the totals; its entry stays as the trace of it.
+
+        Returns
+        -------
+        bool
+            False, and nothing written, when the entry changed since `entry` was read.
+        """
+        columns = Usage().table.to_pydict()
+        return self._write(
+            key, entry, columns, _WRITE_COUNTED,
+            etag=None, size=None, rows_read=0, rows_counted=0, rows_rejected="{}", sequencer=sequencer, now=now,
+        )  # fmt: skip
+
+    def write_failure(self, key: str, entry: LedgerEntry, error: str, *, sequencer: str | None, now: datetime) -> bool:
+        """Note why an object could not be counted; what was counted of it before stays.
+
+        Returns
+        -------
+        bool
+            False, and nothing written, when the entry changed since `entry` was read.
+        """
+        with self._database.transaction() as connection:
+            lock(connection)
+            if not _is_unchanged(connection, key, entry):
+                return False
+            connection.run(_WRITE_FAILURE, key=key, error=error, sequencer=sequencer, now=now)
+        return True
+
+    def _write(
+        self, key: str, entry: LedgerEntry, columns: Mapping[str, object], statement: str, **values: object
+    ) -> bool:
+        with self._database.transaction() as connection:
+            lock(connection)
+            if not _is_unchanged(connection, key, entry):
+                return False
+            connection.run(_APPLY_TO_TOTALS, key=key, **columns)
+            connection.run(statement, key=key, **columns, **values)
+        return True
+
+
+def _is_unchanged(connection: Connection, key: str, entry: LedgerEntry) -> bool:
+    rows = connection.run("SELECT revision FROM voucher_customer.ledger WHERE key = :key", key=key)
+    return (rows[0][0] if rows else 0) == entry.revision

@@ -1,0 +1,186 @@
+"""Publication: usage totals and segment rules become the published table, as of a day."""
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from datetime import date, datetime
+
+import msgspec
+from pg8000.native import Connection
+
+from functions.common.database import Database
+from functions.common.segments import MEASURE_OF_FAMILY, Segment, covering_segment, segment_number
+from functions.refresh.events import Trigger
+from functions.refresh.schema import load_segments, lock
+
+_PUBLISH = """
+    INSERT INTO voucher_customer.voucher_segments
+    SELECT row_number() OVER (
+               PARTITION BY country_code, segment_name ORDER BY min_range, voucher_amount
+           ) - 1, min_range, max_range, segment_name, voucher_amount, sum(count), country_code, segment_type
+    FROM voucher_customer.usage_totals
+    JOIN unnest(
+        CAST(:measure AS text[]), CAST(:value AS bigint[]), CAST(:segment_name AS text[]),
+        CAST(:segment_type AS text[]), CAST(:min_range AS integer[]), CAST(:max_range AS integer[])
+    ) AS placed (measure, value, segment_name, segment_type, min_range, max_range) USING (measure, value)
+    WHERE country_code = ANY (CAST(:countries AS text[]))
+    GROUP BY country_code, segment_name, segment_type, min_range, max_range, voucher_amount
+"""
+
+_SET_PUBLICATION = """
+    INSERT INTO voucher_customer.publication (refresh_id) VALUES (:refresh_id)
+    ON CONFLICT (only_row) DO UPDATE SET refresh_id = excluded.refresh_id
+"""
+
+_FINISH = """
+    UPDATE voucher_customer.refreshes SET
+        as_of = :as_of, countries = :countries, published_at = :published_at, took_ms = :took_ms,
+        objects_counted = :objects_counted, objects_skipped = :objects_skipped,
+        objects_removed = :objects_removed, objects_failed = :objects_failed, rows_read = :rows_read,
+        rows_counted = :rows_counted, rows_rejected = CAST(:rows_rejected AS jsonb),
+        rows_published = :rows_published, rows_in_no_segment = CAST(:rows_in_no_segment AS jsonb),
+        outcome = :outcome, error = :error
+    WHERE refresh_id = :refresh_id
+"""
+
+
+class Summary(msgspec.Struct, kw_only=True):
+    """What a refresh did: one row of `refreshes`, returned and logged by the function.
+
+    Attributes
+    ----------
+    as_of : date
+        The day that was published as of.
+    objects_counted, objects_skipped, objects_removed, objects_failed : int
+        Objects newly counted, unchanged since they were counted, taken out, and those that could not be counted.
+    rows_read, rows_counted : int
+        Rows of the objects newly counted.
+    rows_rejected : dict of str to int
+        Their rows that were not counted, by reason.
+    rows_published : int or None
+        Rows of the published table; None when nothing was published.
+    rows_in_no_segment : dict of str to int
+        Voucher records of the published countries that no segment covers on the as-of day, by segment family.
+    errors : list of str
+        What went wrong, an object each.
+    """
+
+    refresh_id: int
+    trigger: str
+    as_of: date
+    countries: list[str]
+    started_at: datetime
+    objects_counted: int = 0
+    objects_skipped: int = 0
+    objects_removed: int = 0
+    objects_failed: int = 0
+    rows_read: int = 0
+    rows_counted: int = 0
+    rows_rejected: dict[str, int] = msgspec.field(default_factory=dict)
+    rows_published: int | None = None
+    rows_in_no_segment: dict[str, int] = msgspec.field(default_factory=dict)
+    took_ms: int = 0
+    errors: list[str] = msgspec.field(default_factory=list)
+
+
+class Publications:
+    """Writes the published table and the log of refreshes.
+
+    Parameters
+    ----------
+    database : Database
+        The connection.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def start(self, trigger: Trigger, countries: Sequence[str], now: datetime) -> Summary:
+        """Note that a refresh began."""
+        with self._database.transaction() as connection:
+            [[refresh_id]] = connection.run(
+                "INSERT INTO voucher_customer.refreshes (trigger, as_of, started_at, outcome)"
+                " VALUES (:kind, :as_of, :now, 'running') RETURNING refresh_id",
+                kind=trigger.kind, as_of=trigger.as_of, now=now,
+            )  # fmt: skip
+        return Summary(
+            refresh_id=refresh_id, trigger=trigger.kind, as_of=trigger.as_of, countries=list(countries), started_at=now
+        )
+
+    def publish(self, summary: Summary, now: datetime) -> None:
+        """Replace the published table and finish the refresh, in one transaction.
+
+        An automatic run never takes the as-of day back behind an earlier one of its kind: events come
+        late and out of order.
+
+        Raises
+        ------
+        SegmentRulesError
+            When the rules contradict themselves; the published table stays.
+        """
+        with self._database.transaction() as connection:
+            lock(connection)
+            if summary.trigger != "manual":
+                summary.as_of = max(summary.as_of, _latest_automatic_day(connection) or summary.as_of)
+            segments = load_segments(connection)
+            placed, unplaced = _place_values(connection, segments, summary)
+            connection.run("DELETE FROM voucher_customer.voucher_segments")
+            connection.run(_PUBLISH, countries=summary.countries, **placed)
+            summary.rows_published = connection.row_count
+            summary.rows_in_no_segment = unplaced
+            connection.run(_SET_PUBLICATION, refresh_id=summary.refresh_id)
+            _finish(connection, summary, now, published=True)
+
+    def fail(self, summary: Summary, now: datetime) -> None:
+        """Finish a refresh that did not publish."""
+        with self._database.transaction() as connection:
+            _finish(connection, summary, now, published=False)
+
+
+def _latest_automatic_day(connection: Connection) -> date | None:
+    [[day]] = connection.run(
+        "SELECT max(as_of) FROM voucher_customer.refreshes WHERE published_at IS NOT NULL AND trigger <> 'manual'"
+    )
+    return day  # type: ignore[no-any-return]
+
+
+def _place_values(
+    connection: Connection, segments: list[Segment], summary: Summary
+) -> tuple[dict[str, list[object]], dict[str, int]]:
+    """Find the segment of every value of a measure that occurs, and count the records that none covers."""
+    occurring = connection.run(
+        "SELECT measure, value, CAST(sum(count) AS bigint) FROM voucher_customer.usage_totals"
+        " WHERE country_code = ANY (CAST(:countries AS text[])) GROUP BY measure, value",
+        countries=summary.countries,
+    )
+    rows: list[tuple[object, ...]] = []
+    unplaced = Counter(dict.fromkeys(MEASURE_OF_FAMILY, 0))
+    for family, family_measure in MEASURE_OF_FAMILY.items():
+        for measure, value, count in occurring:
+            if measure != family_measure:
+                continue
+            segment = covering_segment(segments, family, segment_number(family, value, summary.as_of))
+            if segment is None:
+                unplaced[family] += count
+            else:
+                rows.append((measure, value, *segment))
+    names = ("measure", "value", *Segment._fields)
+    columns = zip(*rows, strict=True) if rows else ([] for _ in names)
+    return {name: list(column) for name, column in zip(names, columns, strict=True)}, dict(unplaced)
+
+
+def _finish(connection: Connection, summary: Summary, now: datetime, *, published: bool) -> None:
+    summary.took_ms = round((now - summary.started_at).total_seconds() * 1000)
+    fields = msgspec.structs.asdict(summary)
+    errors = fields.pop("errors")
+    for name in ("trigger", "started_at"):
+        del fields[name]
+    for name in ("rows_rejected", "rows_in_no_segment"):
+        fields[name] = json.dumps(fields[name])
+    connection.run(
+        _FINISH,
+        **fields,
+        published_at=now if published else None,
+        outcome="failed" if errors else "published",
+        error="\n".join(errors) or None,
+    )

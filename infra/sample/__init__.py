@@ -1,0 +1,1 @@
+"""The sample: voucher records like those behind the source system's published table."""

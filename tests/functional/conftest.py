@@ -1,0 +1,136 @@
+"""Fixtures of the functional tests: the real code on a real PostgreSQL, with S3 and Secrets Manager by moto."""
+
+import json
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import pytest
+from moto import mock_aws
+from pg8000.native import Connection
+
+from functions.common.database import Database
+from functions.common.settings import DatabaseSettings, load_settings
+from functions.refresh.events import read_event
+from functions.refresh.handler import make_refresh
+from functions.refresh.publication import Summary
+from functions.refresh.refresh import Refresh
+from functions.refresh.settings import RefreshSettings
+from infra.local.postgres import DatabaseAddress
+from tests.support import BUCKET, PREFIX, Published, parquet
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+NOW = datetime(2020, 12, 22, 14, 12, 3, tzinfo=UTC)
+SECRET = "database"
+
+
+@pytest.fixture
+def sql(postgres: DatabaseAddress) -> Iterator[Connection]:
+    """Look into the database, which is empty at first."""
+    connection = Connection(
+        postgres.user, postgres.host, postgres.name, postgres.port, postgres.password, ssl_context=False
+    )
+    connection.run("DROP SCHEMA IF EXISTS voucher_customer CASCADE")
+    yield connection
+    connection.close()
+
+
+@pytest.fixture
+def environ(postgres: DatabaseAddress, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """Set the environment that Lambda gives a function."""
+    variables = {
+        "AWS_ACCESS_KEY_ID": "testing",
+        "AWS_SECRET_ACCESS_KEY": "testing",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_REGION": "us-east-1",
+        "BUCKET": BUCKET,
+        "PREFIX": PREFIX,
+        "COUNTRIES": "Peru",
+        "DATABASE_HOST": postgres.host,
+        "DATABASE_PORT": str(postgres.port),
+        "DATABASE_NAME": postgres.name,
+        "DATABASE_USER": postgres.user,
+        "DATABASE_SIGN_IN": "secret",
+        "DATABASE_SECRET": SECRET,
+        "DATABASE_TLS": "off",
+        "DATABASE_CA": "",
+    }
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    return variables
+
+
+@pytest.fixture
+def s3(environ: dict[str, str], postgres: DatabaseAddress) -> "Iterator[S3Client]":
+    """Run S3 with the bucket and Secrets Manager with the password, in process."""
+    with mock_aws():
+        boto3.setup_default_session()  # without the hooks of an earlier test
+        client = boto3.client("s3")
+        client.create_bucket(Bucket=BUCKET)
+        secret = json.dumps({"password": postgres.password})
+        boto3.client("secretsmanager").create_secret(Name=SECRET, SecretString=secret)
+        yield client
+
+
+@pytest.fixture
+def database(s3: "S3Client", environ: dict[str, str]) -> Iterator[Database]:
+    """Open the functions' own connection."""
+    assert s3  # the password lies there
+    database = Database(load_settings(DatabaseSettings, environ), timeout_seconds=10)
+    yield database
+    database.close()
+
+
+class Pipeline:
+    """The refresh function's own wiring, with a bucket and a database to look into."""
+
+    def __init__(self, s3: "S3Client", sql: Connection, database: Database, environ: dict[str, str]) -> None:
+        self.s3 = s3
+        self.database = database
+        self.sql = sql
+        self.environ = environ
+
+    def make(self, clock: Callable[[], datetime] = lambda: NOW) -> Refresh:
+        return make_refresh(load_settings(RefreshSettings, self.environ), self.database, clock)
+
+    def refresh(self, event: dict[str, Any]) -> Summary:
+        return self.refresh_with(self.make(), event)
+
+    def refresh_with(self, refresh: Refresh, event: dict[str, Any]) -> Summary:
+        return refresh.run(read_event(event, bucket=BUCKET, now=NOW))
+
+    def put(self, name: str, rows: Any, **options: Any) -> str:
+        """Put rows, or bytes as they are, and return the key."""
+        body = rows if isinstance(rows, bytes) else parquet(rows, **options)
+        self.s3.put_object(Bucket=BUCKET, Key=PREFIX + name, Body=body)
+        return PREFIX + name
+
+    def before_reading(self, hook: Callable[..., object]) -> None:
+        """Call a hook before each piece of an object is read."""
+
+        def call(**_: Any) -> None:  # what it returns would be taken for S3's answer
+            hook()
+
+        assert boto3.DEFAULT_SESSION is not None
+        boto3.DEFAULT_SESSION.events.register("before-call.s3.GetObject", call)
+
+    def delete(self, key: str) -> None:
+        self.s3.delete_object(Bucket=BUCKET, Key=key)
+
+    def published(self) -> Published:
+        rows = self.sql.run(
+            "SELECT country_code, segment_name, segment_type, min_range, max_range, voucher_amount, count"
+            " FROM voucher_customer.voucher_segments"
+        )
+        return {tuple(row[:-1]): row[-1] for row in rows}
+
+    def column(self, query: str) -> list[Any]:
+        return [row[0] for row in self.sql.run(query)]
+
+
+@pytest.fixture
+def pipeline(s3: "S3Client", sql: Connection, database: Database, environ: dict[str, str]) -> Pipeline:
+    return Pipeline(s3, sql, database, environ)

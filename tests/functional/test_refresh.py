@@ -1,0 +1,393 @@
+"""The refresh: whatever happens to the bucket and in whatever order it is heard of, the table is a recount of it."""
+
+import itertools
+import threading
+from datetime import date, timedelta
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from functions.common.segments import SegmentRulesError
+from functions.refresh import schema
+from functions.refresh.bucket import ObjectVersion
+from functions.refresh.ledger import Ledger
+from functions.refresh.refresh import RefreshError
+from functions.refresh.usage import Usage
+from infra.sample.sample import make_sample
+from tests.functional.conftest import NOW, Pipeline
+from tests.support import (
+    BUCKET,
+    PREFIX,
+    REAL_FILE,
+    WHY_SKIPPED,
+    created,
+    daily,
+    deleted,
+    parquet,
+    published_table_of_peru,
+    record,
+    recount,
+)
+
+AS_OF = date(2020, 12, 22)
+
+
+def test_the_sample_gives_the_published_table_of_the_source(pipeline: Pipeline) -> None:
+    key = pipeline.put("vouchers.parquet.gzip", make_sample(), compression="gzip", compression_level=1)
+
+    summary = pipeline.refresh(created(key))
+
+    assert pipeline.published() == published_table_of_peru()
+    assert (summary.rows_read, summary.rows_counted, summary.rows_rejected) == (511_427, 511_427, {})
+    assert summary.rows_published == 20
+    # An earlier day fills every recency segment.
+    pipeline.refresh({"as_of": "2020-06-15"})
+    rows: dict[str, int] = {}
+    for (_, family, segment, *_), count in pipeline.published().items():
+        if family == "recency_segment":
+            rows[segment] = rows.get(segment, 0) + count
+    assert rows == {"30-60": 6559, "60-90": 12181, "90-120": 6522, "120-180": 67829, "180+": 13456}
+
+
+def test_the_published_rows_are_numbered_by_family_within_a_country(pipeline: Pipeline) -> None:
+    rows = [record(voucher_amount=amount, total_orders=orders) for amount in (4400, 2640) for orders in ("9", "1")]
+    pipeline.refresh(created(pipeline.put("v.parquet", rows)))
+    numbered = pipeline.sql.run(
+        "SELECT segment_name, index, min_range, voucher_amount FROM voucher_customer.voucher_segments"
+        " ORDER BY segment_name, index"
+    )
+    assert numbered == [
+        ["frequent_segment", 0, 0, 2640], ["frequent_segment", 1, 0, 4400],
+        ["frequent_segment", 2, 5, 2640], ["frequent_segment", 3, 5, 4400],
+        ["recency_segment", 0, 180, 2640], ["recency_segment", 1, 180, 4400],
+    ]  # fmt: skip
+
+
+def test_the_published_table_has_the_columns_of_the_source_in_their_order(pipeline: Pipeline) -> None:
+    pipeline.make()
+    pipeline.sql.run("SELECT * FROM voucher_customer.voucher_segments")
+    assert [column["name"] for column in pipeline.sql.columns or []] == [
+        "index", "min_range", "max_range", "segment_name", "voucher_amount", "count", "country_code", "segment_type",
+    ]  # fmt: skip
+
+
+@pytest.mark.skipif(not REAL_FILE.exists(), reason=WHY_SKIPPED)
+@pytest.mark.parametrize("as_of", ["2018-08-05", "2020-12-22"])
+def test_the_real_file_is_counted_as_by_hand(pipeline: Pipeline, as_of: str) -> None:
+    countries = ["Peru", "China", "Australia", "Latvia"]
+    pipeline.environ["COUNTRIES"] = ",".join(countries)
+    key = pipeline.put("vouchers.parquet.gzip", REAL_FILE.read_bytes())
+
+    summary = pipeline.refresh(created(key))
+    pipeline.refresh({"as_of": as_of})
+
+    rows = pq.read_table(REAL_FILE).to_pylist()
+    assert summary.rows_counted == len(rows) == 285_570
+    assert pipeline.published() == recount(rows, date.fromisoformat(as_of), countries)
+
+
+def test_putting_overwriting_and_deleting_change_the_table(pipeline: Pipeline) -> None:
+    first = pipeline.put("a.parquet", [record()] * 3)
+    second = pipeline.put("b.parquet", [record()] * 2)
+    pipeline.refresh(created(first))
+    pipeline.refresh(created(second))
+    assert set(pipeline.published().values()) == {5}
+
+    pipeline.put("a.parquet", [record(voucher_amount=4400)])
+    assert pipeline.refresh(created(first)).objects_counted == 1
+    assert {key[5]: count for key, count in pipeline.published().items()} == {2640: 2, 4400: 1}
+
+    pipeline.delete(second)
+    assert pipeline.refresh(deleted(second)).objects_removed == 1
+    assert {key[5]: count for key, count in pipeline.published().items()} == {4400: 1}
+
+
+def test_duplicate_late_and_false_events_change_nothing(pipeline: Pipeline) -> None:
+    key = pipeline.put("a.parquet", [record()])
+    pipeline.refresh(created(key))
+    before = pipeline.published()
+    for event in (created(key), deleted(key), created(PREFIX + "never.parquet"), deleted(PREFIX + "never.parquet")):
+        summary = pipeline.refresh(event)
+        assert (summary.objects_skipped, summary.rows_read) == (1, 0)
+        assert pipeline.published() == before
+
+
+def test_a_late_event_does_not_take_the_as_of_day_back(pipeline: Pipeline) -> None:
+    key = pipeline.put("a.parquet", [record(last_order_ts="2020-11-22")])
+    pipeline.refresh(daily("2020-12-22"))
+    assert pipeline.refresh(created(key, day="2020-12-20")).as_of == date(2020, 12, 22)
+    assert pipeline.refresh({"as_of": "2020-01-01"}).as_of == date(2020, 1, 1)  # a person may
+    assert pipeline.refresh(daily("2020-12-23")).as_of == date(2020, 12, 23)
+
+
+def test_the_daily_run_mends_what_events_missed(pipeline: Pipeline) -> None:
+    stays, changes, goes = (pipeline.put(f"{name}.parquet", [record()]) for name in "abc")
+    pipeline.refresh(daily())
+    pipeline.put("b.parquet", [record(voucher_amount=3520)] * 2)
+    pipeline.delete(goes)
+    pipeline.put("d.parquet.gzip", [record(voucher_amount=4400)])
+
+    summary = pipeline.refresh(daily())
+
+    assert (summary.objects_skipped, summary.objects_counted, summary.objects_removed) == (1, 2, 1)
+    assert {key[5]: count for key, count in pipeline.published().items()} == {2640: 1, 3520: 2, 4400: 1}
+    assert stays != changes
+
+
+def test_only_parquet_under_the_prefix_belongs_to_the_dataset(pipeline: Pipeline) -> None:
+    pipeline.put("data.parquet/_SUCCESS", b"")
+    pipeline.put("notes.csv", b"a,b")
+    pipeline.s3.put_object(Bucket=BUCKET, Key="elsewhere/v.parquet", Body=parquet([record()]))
+    pipeline.put("data.parquet/part-0.snappy.parquet", [record()])
+    assert pipeline.refresh(daily()).objects_counted == 1
+    summary = pipeline.refresh(created("elsewhere/v.parquet"))
+    assert (summary.objects_counted, summary.objects_skipped) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["a b+c.parquet", "100%25.parquet", "v[1]*?.parquet", "ñandú/ü.parquet", "a//b.parquet", "k" * 1000 + ".parquet"],
+)
+def test_keys_are_taken_as_they_are(pipeline: Pipeline, name: str) -> None:
+    key = pipeline.put(name, [record()])
+    pipeline.put(name + ".copy", [record()] * 7)  # a neighbour that a prefix would match too
+    assert pipeline.refresh(created(key)).rows_read == 1
+
+
+def test_a_bad_overwrite_keeps_what_was_counted_until_the_object_is_mended(pipeline: Pipeline) -> None:
+    key = pipeline.put("a.parquet", [record()])
+    pipeline.refresh(created(key))
+    before = pipeline.published()
+    pipeline.put("a.parquet", b"garbage")
+    with pytest.raises(RefreshError):
+        pipeline.refresh(created(key))
+    assert pipeline.published() == before
+
+    pipeline.put("a.parquet", [record(voucher_amount=4400)])
+    pipeline.refresh(created(key))
+
+    assert {key[5] for key in pipeline.published()} == {4400}
+    assert pipeline.column("SELECT error FROM voucher_customer.ledger") == [None]
+
+
+def test_a_bad_object_that_is_deleted_is_no_failure_any_more(pipeline: Pipeline) -> None:
+    key = pipeline.put("a.parquet", b"garbage")
+    with pytest.raises(RefreshError):
+        pipeline.refresh(daily())
+    pipeline.delete(key)
+    assert pipeline.refresh(daily()).objects_removed == 1
+    assert pipeline.column("SELECT error FROM voucher_customer.ledger") == [None]
+
+
+def test_a_bad_object_does_not_stop_the_others(pipeline: Pipeline) -> None:
+    pipeline.put("a.parquet", [record()])
+    pipeline.put("b.parquet", b"garbage")
+    pipeline.put("c.parquet", [record()])
+    with pytest.raises(RefreshError, match=r"^vouchers/b\.parquet: ") as failure:
+        pipeline.refresh(daily())
+    assert failure.value.summary.objects_counted == 2
+    assert set(pipeline.published().values()) == {2}
+
+
+def test_an_object_overwritten_while_it_is_read_is_read_again(pipeline: Pipeline) -> None:
+    key = pipeline.put("a.parquet", [record()])
+    overwrites = iter([4400])
+
+    def overwrite_once() -> None:
+        for amount in overwrites:
+            pipeline.put("a.parquet", [record(voucher_amount=amount)])
+
+    pipeline.before_reading(overwrite_once)
+    pipeline.refresh(created(key))
+    assert {key[5] for key in pipeline.published()} == {4400}
+
+
+def test_an_object_deleted_while_it_is_read_counts_nothing(pipeline: Pipeline) -> None:
+    key = pipeline.put("a.parquet", [record()])
+    pipeline.before_reading(lambda: pipeline.delete(key))
+    assert pipeline.refresh(created(key)).objects_skipped == 1
+    assert pipeline.published() == {}
+
+
+def test_an_object_that_never_holds_still_ends_as_a_failure(pipeline: Pipeline) -> None:
+    key = pipeline.put("a.parquet", [record()])
+    rows = itertools.count(2)
+    pipeline.before_reading(lambda: pipeline.put("a.parquet", [record()] * next(rows)))
+    with pytest.raises(RefreshError, match="changed 5 times"):
+        pipeline.refresh(created(key))
+
+
+def test_a_slower_refresh_never_undoes_a_faster_one(pipeline: Pipeline) -> None:
+    """Of two that looked at an object, the second to write must look again."""
+    pipeline.make()
+    ledger = Ledger(pipeline.database)
+    key = pipeline.put("a.parquet", [record()])
+    looked = ledger.entry(key)
+    usage = Usage()
+    usage.add(pa.Table.from_pylist([record()]))
+    version = ObjectVersion('"old"', 1)
+    pipeline.refresh(created(key))
+
+    assert ledger.write_counted(key, looked, version, usage, sequencer=None, now=NOW) is False
+    assert ledger.write_removed(key, looked, sequencer=None, now=NOW) is False
+    assert ledger.write_failure(key, looked, "too late", sequencer=None, now=NOW) is False
+
+    # Nor when the entry is without a version again: deleted in between, it is still another revision.
+    pipeline.delete(key)
+    pipeline.refresh(deleted(key))
+    assert ledger.write_counted(key, looked, version, usage, sequencer=None, now=NOW) is False
+    assert pipeline.column("SELECT count(*) FROM voucher_customer.usage_totals") == [0]
+
+
+def test_refreshes_at_once_count_every_object_once(pipeline: Pipeline) -> None:
+    for number in range(8):
+        pipeline.put(f"{number}.parquet", [record()])
+    pipeline.make()
+    failures: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            pipeline.refresh(daily())
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=run) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failures
+    assert set(pipeline.published().values()) == {8}
+    assert sum(pipeline.column("SELECT objects_counted FROM voucher_customer.refreshes")) == 8
+
+
+def test_rules_that_contradict_themselves_are_refused_and_the_table_stays(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+) -> None:
+    key = pipeline.put("a.parquet", [record()])
+    pipeline.refresh(created(key))
+    before = pipeline.published()
+    rules = (schema.SQL_FOLDER / "customer_segments.sql").read_text()
+    (tmp_path / "customer_segments.sql").write_text(rules.replace("180, 99999999", "170, 99999999"))
+    refresh = pipeline.make()
+    monkeypatch.setattr(schema, "SQL_FOLDER", tmp_path)
+
+    with pytest.raises(SegmentRulesError, match=r"120-180 \(121-179\) and recency_segment 180\+ \(170-99999999\)"):
+        pipeline.refresh_with(refresh, daily())
+
+    assert pipeline.published() == before
+    assert pipeline.column("SELECT min_range FROM voucher_customer.customer_segments ORDER BY 1")[-1] == 180
+    [outcome] = pipeline.column("SELECT outcome FROM voucher_customer.refreshes ORDER BY refresh_id DESC LIMIT 1")
+    assert outcome == "failed"
+
+
+def test_a_change_of_the_rules_republishes_without_reading_parquet(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+) -> None:
+    pipeline.refresh(created(pipeline.put("a.parquet", [record(total_orders="6")])))
+    rules = (schema.SQL_FOLDER / "customer_segments.sql").read_text()
+    changed = rules.replace("'5-13',    5,   13", "'5-6', 5, 6").replace("'13-37',   14,", "'7-37', 7,")
+    (tmp_path / "customer_segments.sql").write_text(changed)
+    refresh = pipeline.make()
+    monkeypatch.setattr(schema, "SQL_FOLDER", tmp_path)
+
+    summary = pipeline.refresh_with(refresh, daily())
+
+    assert summary.rows_read == 0
+    assert {key[2:5] for key in pipeline.published() if key[1] == "frequent_segment"} == {("5-6", 5, 6)}
+
+
+def test_a_run_is_logged_with_what_it_did(pipeline: Pipeline) -> None:
+    key = pipeline.put("a.parquet", [record(), record(country_code="")])
+    summary = pipeline.refresh(created(key))
+    [row] = pipeline.sql.run(
+        "SELECT trigger, as_of, countries, objects_counted, rows_read, rows_counted, rows_rejected, rows_published,"
+        " outcome, error, published_at, took_ms FROM voucher_customer.refreshes"
+    )
+    assert row == [
+        "object_created", AS_OF, ["Peru"], 1, 2, 1, {"country_code_blank": 1}, 2, "published", None, NOW, 0,
+    ]  # fmt: skip
+    assert pipeline.column("SELECT refresh_id FROM voucher_customer.publication") == [summary.refresh_id]
+    [entry] = pipeline.sql.run("SELECT key, rows_read, rows_counted, sequencer FROM voucher_customer.ledger")
+    assert entry == [key, 2, 1, "0062E99A88DC407460"]
+
+
+def test_s3_that_refuses_fails_the_run_and_names_the_reason(pipeline: Pipeline) -> None:
+    pipeline.environ["BUCKET"] = "no-such-bucket"
+    with pytest.raises(Exception, match="NoSuchBucket"):
+        pipeline.refresh_with(pipeline.make(), {})
+    [[outcome, error]] = pipeline.sql.run("SELECT outcome, error FROM voucher_customer.refreshes")
+    assert outcome == "failed"
+    assert "NoSuchBucket" in error
+
+
+def test_noise_in_place_of_values_is_refused_before_it_fills_memory(pipeline: Pipeline) -> None:
+    rows = 260_000  # each with an amount of its own, in both measures
+    noise = pa.table(
+        {
+            "country_code": ["Peru"] * rows,
+            "last_order_ts": ["2020-01-06"] * rows,
+            "total_orders": ["1.0"] * rows,
+            "voucher_amount": list(range(rows)),
+        }
+    )
+    with pytest.raises(RefreshError, match="more than 500,000 distinct values"):
+        pipeline.refresh(created(pipeline.put("a.parquet", noise)))
+
+
+RECORDS = st.lists(
+    st.builds(
+        record,
+        country_code=st.sampled_from(["Peru", "China", "Latvia"]),
+        total_orders=st.one_of(st.none(), st.just(""), st.integers(0, 50).map(lambda orders: f"{orders}.0")),
+        voucher_amount=st.sampled_from([None, 0.0, 2640.0, 3520.0]),
+        last_order_ts=st.dates(date(2020, 5, 1), date(2020, 12, 31)).map(lambda day: f"{day} 00:00:00+00:00"),
+    ),
+    min_size=1,
+    max_size=8,
+)
+KEYS = st.sampled_from(["a", "b", "c"])
+STEPS: st.SearchStrategy[list[tuple[str, str, list[dict[str, Any]]]]] = st.lists(
+    st.one_of(
+        st.tuples(st.just("put"), KEYS, RECORDS),
+        st.tuples(st.just("delete"), KEYS, st.just([])),
+        st.tuples(st.just("day"), KEYS, st.just([])),
+    ),
+    min_size=1,
+    max_size=8,
+)
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(steps=STEPS, heard=st.lists(st.booleans(), min_size=8, max_size=8))
+def test_any_history_ends_in_a_recount_of_the_bucket(
+    pipeline: Pipeline, steps: list[tuple[str, str, list[dict[str, Any]]]], heard: list[bool]
+) -> None:
+    """Events may be lost; the daily run at the end makes up for it."""
+    pipeline.sql.run("DROP SCHEMA IF EXISTS voucher_customer CASCADE")
+    for key in "abc":
+        pipeline.delete(f"{PREFIX}{key}.parquet")
+    pipeline.environ["COUNTRIES"] = "Peru,China"
+    bucket: dict[str, list[dict[str, Any]]] = {}
+    today = AS_OF
+    for (action, name, rows), is_heard in zip(steps, heard, strict=False):
+        key = f"{PREFIX}{name}.parquet"
+        if action == "put":
+            pipeline.put(f"{name}.parquet", rows)
+            bucket[name] = rows
+        elif action == "delete":
+            pipeline.delete(key)
+            bucket.pop(name, None)
+        else:
+            today += timedelta(days=17)
+        if is_heard:
+            pipeline.refresh((created if action == "put" else deleted)(key, day=str(today)))
+
+    pipeline.refresh(daily(str(today)))
+
+    everything = [row for rows in bucket.values() for row in rows]
+    assert pipeline.published() == recount(everything, today, ["Peru", "China"])

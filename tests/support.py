@@ -1,0 +1,114 @@
+"""Helpers of the tests: parquet from a few rows, events, and a recount that shares no code with the project."""
+
+import io
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+ROOT = Path(__file__).parents[1]
+REAL_FILE = ROOT.parent / "shared" / "data" / "vouchers_2018.parquet"
+WHY_SKIPPED = f"the real file of 2018 is not part of the project: {REAL_FILE.name} is absent"
+
+BUCKET = "voucher-bucket"
+PREFIX = "vouchers/"
+
+# The published table of the source system: family, range, then the counts of these amounts.
+AMOUNTS_OF_PERU = (0, 2640, 3520, 4400)
+PUBLISHED_TABLE_OF_PERU = (
+    ("recency_segment", "180+", 180, 99999999, (13950, 49102, 22037, 21458)),
+    ("frequent_segment", "0-4", 0, 4, (4543, 16496, 7758, 7402)),
+    ("frequent_segment", "5-13", 5, 13, (253, 4112, 1374, 1272)),
+    ("frequent_segment", "13-37", 14, 37, (1501, 11813, 4391, 4225)),
+    ("frequent_segment", "37+", 38, 99999999, (7653, 16681, 8514, 8559)),
+)
+
+_SEGMENTS = (
+    ("frequent_segment", "0-4", 0, 4),
+    ("frequent_segment", "5-13", 5, 13),
+    ("frequent_segment", "13-37", 14, 37),
+    ("frequent_segment", "37+", 38, 99999999),
+    ("recency_segment", "30-60", 30, 60),
+    ("recency_segment", "60-90", 61, 90),
+    ("recency_segment", "90-120", 91, 120),
+    ("recency_segment", "120-180", 121, 179),
+    ("recency_segment", "180+", 180, 99999999),
+)
+
+# country_code, segment_name, segment_type, min_range, max_range, voucher_amount -> count
+Published = dict[tuple[str, str, str, int, int, int], int]
+
+
+def published_table_of_peru() -> Published:
+    """Return the source system's published table."""
+    return {
+        ("Peru", family, label, low, high, amount): count
+        for family, label, low, high, counts in PUBLISHED_TABLE_OF_PERU
+        for amount, count in zip(AMOUNTS_OF_PERU, counts, strict=True)
+    }
+
+
+def recount(rows: Iterable[Mapping[str, Any]], as_of: date, countries: Iterable[str]) -> Published:
+    """Count good rows one by one, in plain Python, the way one would by hand."""
+    countries = set(countries)
+    table: Counter[tuple[str, str, str, int, int, int]] = Counter()
+    for row in rows:
+        if row["country_code"] not in countries:
+            continue
+        amount = int(row["voucher_amount"] or 0)
+        orders = int(float(row["total_orders"] or 0))
+        days = (as_of - datetime.strptime(row["last_order_ts"][:10], "%Y-%m-%d").date()) // timedelta(days=1)
+        for name, label, low, high in _SEGMENTS:
+            if low <= (days if name == "recency_segment" else orders) <= high:
+                table[(row["country_code"], name, label, low, high, amount)] += 1
+    return dict(table)
+
+
+def record(**values: Any) -> dict[str, Any]:
+    """Return a good voucher record with some values of one's own."""
+    return {
+        "country_code": "Peru",
+        "last_order_ts": "2020-01-06 00:00:00+00:00",
+        "total_orders": "2.0",
+        "voucher_amount": 2640.0,
+        **values,
+    }
+
+
+def parquet(rows: list[dict[str, Any]] | pa.Table, **options: Any) -> bytes:
+    """Write rows as parquet."""
+    table = rows if isinstance(rows, pa.Table) else pa.Table.from_pylist(rows)
+    buffer = io.BytesIO()
+    pq.write_table(table, buffer, **options)
+    return buffer.getvalue()
+
+
+def created(key: str, day: str = "2020-12-22") -> dict[str, Any]:
+    """Return EventBridge's event of an object that was put."""
+    return _s3_event("Object Created", key, day)
+
+
+def deleted(key: str, day: str = "2020-12-22") -> dict[str, Any]:
+    """Return EventBridge's event of an object that was deleted."""
+    return _s3_event("Object Deleted", key, day)
+
+
+def _s3_event(kind: str, key: str, day: str) -> dict[str, Any]:
+    event = _event(kind.lower().replace(" ", "_"), day)
+    event["detail"]["object"]["key"] = key
+    return event
+
+
+def daily(day: str = "2020-12-22") -> dict[str, Any]:
+    """Return EventBridge's event of the daily rule."""
+    return _event("daily", day)
+
+
+def _event(name: str, day: str) -> dict[str, Any]:
+    event: dict[str, Any] = json.loads((ROOT / "tests" / "events" / f"{name}.json").read_text())
+    return {**event, "time": f"{day}T14:12:03Z"}

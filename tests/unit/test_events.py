@@ -1,0 +1,67 @@
+"""Events: what each kind asks for, and a clear error for what is none. Whole events lie in tests/events."""
+
+import json
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from functions.refresh.events import EventError, Trigger, read_event
+
+EVENTS = Path(__file__).parents[1] / "events"
+NOW = datetime(2020, 12, 22, 23, 59, tzinfo=UTC)
+
+
+def read(event: dict[str, Any]) -> Trigger:
+    return read_event(event, bucket="voucher-bucket", now=NOW)
+
+
+@pytest.mark.parametrize(
+    ("name", "trigger"),
+    [
+        (
+            "object_created",
+            Trigger("object_created", date(2020, 12, 20), "vouchers/a b+c%20.parquet", "0062E99A88DC407460"),
+        ),
+        ("object_deleted", Trigger("object_deleted", date(2020, 12, 21), "vouchers/old.parquet", "0062E99A88DC407999")),
+        ("daily", Trigger("daily", date(2020, 12, 22))),
+        ("manual", Trigger("manual", date(2018, 8, 5))),
+    ],
+)
+def test_an_event_names_its_day_and_its_object(name: str, trigger: Trigger) -> None:
+    assert read(json.loads((EVENTS / f"{name}.json").read_text())) == trigger
+
+
+def test_a_manual_event_without_a_day_means_today() -> None:
+    assert read({}) == Trigger("manual", date(2020, 12, 22))
+
+
+def changed(**detail: Any) -> dict[str, Any]:
+    event: dict[str, Any] = json.loads((EVENTS / "object_created.json").read_text())
+    event["detail"].update(detail)
+    return event
+
+
+@pytest.mark.parametrize(
+    ("event", "says"),
+    [
+        ({"as_of": "05.08.2018"}, "write a day like 2018-08-05"),
+        ({"as_of": 20180805}, "write a day like 2018-08-05"),
+        ({"as_of": None}, "write a day like 2018-08-05"),
+        ({"asof": "2018-08-05"}, r"unknown fields \['asof'\]"),
+        ({"Records": []}, r"unknown fields \['Records'\]"),
+        ({"detail-type": "Object Restore Completed"}, "not served: use one of 'Object Created', 'Object Deleted'"),
+        ({"detail-type": "Scheduled Event"}, "KeyError 'time'"),
+        ({"detail-type": "Scheduled Event", "time": "noon"}, "cannot be read"),
+        (changed(object={}), "KeyError 'key'"),
+        (changed(bucket=None), "cannot be read"),
+        (
+            changed(bucket={"name": "another"}),
+            "'another' reached the function of bucket 'voucher-bucket'",
+        ),
+    ],
+)
+def test_anything_else_is_refused_with_what_would_be_right(event: dict[str, Any], says: str) -> None:
+    with pytest.raises(EventError, match=says):
+        read(event)

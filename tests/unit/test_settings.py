@@ -1,0 +1,73 @@
+"""Settings: typed, and every fault named at once."""
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from functions.common.fields import FieldsError, read_fields
+from functions.common.settings import DatabaseSettings, SettingsError, load_settings
+from functions.refresh.settings import RefreshSettings
+
+GOOD = {
+    "AWS_REGION": "us-east-1",
+    "BUCKET": "b",
+    "COUNTRIES": "Peru, China,",
+    "DATABASE_HOST": "db.example",
+    "DATABASE_PORT": "6543",
+    "DATABASE_NAME": "vouchers",
+    "DATABASE_USER": "refresh",
+    "DATABASE_SIGN_IN": "iam",
+    "PATH": "/bin",
+}
+
+
+def test_settings_are_typed_and_defaults_apply() -> None:
+    settings = load_settings(RefreshSettings, GOOD)
+    assert settings.database_port == 6543
+    assert settings.prefix == "vouchers/"
+    assert settings.database_tls == "verify"
+    assert settings.published_countries == ["Peru", "China"]
+
+
+def test_every_missing_or_wrong_variable_is_named() -> None:
+    bad = {**GOOD, "DATABASE_PORT": "http", "DATABASE_SIGN_IN": "password", "DATABASE_USER": ""}
+    del bad["DATABASE_HOST"]
+    with pytest.raises(SettingsError) as error:
+        load_settings(DatabaseSettings, bad)
+    for name in ("DATABASE_HOST: is missing", "DATABASE_PORT: ", "DATABASE_SIGN_IN: ", "DATABASE_USER: "):
+        assert name in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"DATABASE_SIGN_IN": "secret"}, "DATABASE_SECRET is missing"),
+        ({"DATABASE_TLS": "off"}, "DATABASE_TLS must be 'verify'"),
+    ],
+)
+def test_settings_that_do_not_go_together_are_refused(changes: dict[str, str], says: str) -> None:
+    with pytest.raises(SettingsError, match=says):
+        load_settings(DatabaseSettings, {**GOOD, **changes})
+
+
+class Voucher(msgspec.Struct):
+    amount: int
+    country: str = "Peru"
+
+
+def test_fields_take_numbers_from_text_ignore_the_unknown_and_keep_defaults() -> None:
+    assert read_fields(Voucher, {"amount": "15", "colour": "red"}) == Voucher(15, "Peru")
+
+
+def test_fields_name_every_problem() -> None:
+    with pytest.raises(FieldsError) as error:
+        read_fields(Voucher, {"country": 7})
+    assert [problem.field for problem in error.value.problems] == ["amount", "country"]
+
+
+def test_the_template_sets_every_variable_that_is_needed() -> None:
+    template = (Path(__file__).parents[2] / "template.yaml").read_text()
+    for field in msgspec.structs.fields(RefreshSettings):
+        if field.encode_name != "AWS_REGION":  # Lambda's own
+            assert f"{field.encode_name}:" in template
