@@ -1,0 +1,1 @@
+"""What the routes of the lookup API stand on."""

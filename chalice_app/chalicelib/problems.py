@@ -1,0 +1,62 @@
+"""Problem answers (RFC 9457), and the one table from error to answer."""
+
+from http import HTTPStatus
+from typing import Any
+
+from chalice.app import Response
+from pg8000.exceptions import Error as PostgresError
+
+from chalicelib.lookup import NoAnswerError
+from chalicelib.published import NothingPublishedError
+from functions.common.database import DatabaseUnreachableError
+from functions.common.fields import FieldsError
+
+
+class MalformedError(Exception):
+    """A request's body is not what a route takes; the message says what is."""
+
+
+_STATUS_OF_ERROR: dict[type[Exception], HTTPStatus] = {
+    MalformedError: HTTPStatus.BAD_REQUEST,
+    FieldsError: HTTPStatus.UNPROCESSABLE_ENTITY,
+    NoAnswerError: HTTPStatus.NOT_FOUND,
+    NothingPublishedError: HTTPStatus.SERVICE_UNAVAILABLE,
+    DatabaseUnreachableError: HTTPStatus.SERVICE_UNAVAILABLE,
+    PostgresError: HTTPStatus.SERVICE_UNAVAILABLE,
+}
+
+# What goes on inside is for the log, not for the caller.
+_DETAIL_OF_ERROR: dict[type[Exception], str] = {
+    FieldsError: "fields are missing or wrong",
+    NothingPublishedError: "nothing is published yet: ask again after the first refresh",
+    DatabaseUnreachableError: "the database cannot be reached: ask again shortly",
+    PostgresError: "the database did not answer as it should: ask again shortly",
+}
+
+SERVED_ERRORS = tuple(_STATUS_OF_ERROR)
+
+
+def problem_response(error: Exception) -> Response:
+    """Answer an error of `SERVED_ERRORS` with a problem document.
+
+    Parameters
+    ----------
+    error : Exception
+        An instance of one of `SERVED_ERRORS`.
+
+    Returns
+    -------
+    chalice.Response
+        `application/problem+json`; for bad fields with `errors`, an entry of `field` and `detail` each.
+    """
+    kind = next(kind for kind in SERVED_ERRORS if isinstance(error, kind))
+    status = _STATUS_OF_ERROR[kind]
+    body: dict[str, Any] = {
+        "type": "about:blank",
+        "title": status.phrase,
+        "status": status.value,
+        "detail": _DETAIL_OF_ERROR.get(kind) or str(error),
+    }
+    if isinstance(error, FieldsError):
+        body["errors"] = [problem._asdict() for problem in error.problems]
+    return Response(body, status_code=status.value, headers={"Content-Type": "application/problem+json"})

@@ -1,0 +1,179 @@
+"""The main job, shown on this machine: drop parquet into the bucket, read the published table, ask the API."""
+
+import json
+import subprocess
+import tempfile
+import urllib.error
+import urllib.request
+from collections.abc import Sequence
+from datetime import date
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+
+from pg8000.exceptions import DatabaseError
+
+from infra.local.postgres import PSQL
+from infra.local.processes import LocalError, wait_for
+from infra.local.stack import PREFIX, Stack, Step
+from infra.sample.sample import write_sample
+
+_REFRESH_SECONDS = 300
+
+_CUSTOMER = {
+    "customer_id": 123,
+    "country_code": "Peru",
+    "last_order_ts": "2018-05-03 00:00:00",
+    "first_order_ts": "2017-05-03 00:00:00",
+    "total_orders": 15,
+    "segment_name": "recency_segment",
+}
+
+_PUBLISHED_TABLE = """
+    SELECT * FROM voucher_customer.voucher_segments ORDER BY country_code, segment_name DESC, index
+"""
+
+_WHERE_IT_STANDS = """
+    SELECT count(*) FILTER (WHERE etag IS NOT NULL), string_agg(key || ': ' || error, '; '),
+           (SELECT count(*) FROM voucher_customer.refreshes WHERE outcome = 'running')
+    FROM voucher_customer.ledger
+"""
+
+
+def files_of(data: str) -> list[Path]:
+    """Find the parquet files that DATA names: one file, several separated by spaces, or folders.
+
+    Raises
+    ------
+    LocalError
+        When there is none, or one of them is no parquet by its name.
+    """
+    whole = Path(data).expanduser()
+    named = [whole] if whole.exists() else [Path(word).expanduser() for word in data.split()]
+    files: list[Path] = []
+    for path in named:
+        if path.is_dir():
+            files += sorted(found for found in path.rglob("*.parquet*") if found.is_file())
+        elif not path.is_file():
+            raise LocalError(f"DATA: there is no {path}")
+        elif ".parquet" not in path.name:
+            raise LocalError(f"DATA: {path} is not named *.parquet*, so it would not be counted")
+        else:
+            files.append(path)
+    if not files:
+        raise LocalError(f"DATA: no *.parquet* file in {data}")
+    return files
+
+
+def run_demo(stack: Stack, *, data: str | None, as_of: date | None, step: Step) -> None:
+    """Do the main job on a running stack and print what came of it.
+
+    Raises
+    ------
+    LocalError
+        When a step fails.
+    """
+    if data is None:
+        with tempfile.TemporaryDirectory() as folder:
+            sample = Path(folder, "vouchers.parquet")
+            with step("make the sample: 511,427 voucher records"):
+                write_sample(sample)
+            _drop(stack, [sample], step)
+    else:
+        _drop(stack, files_of(data), step)
+    if as_of is not None:
+        with step(f"refresh as of {as_of} (lambda invoke)"):
+            invoke_refresh(stack, as_of)
+    print(published_table(stack))
+    _ask(stack)
+
+
+def _drop(stack: Stack, files: Sequence[Path], step: Step) -> None:
+    keys = _keys(files)
+    with step(f"put {len(keys)} file{'s' * (len(keys) > 1)} into the bucket"):
+        for key, path in keys.items():
+            stack.client("s3").upload_file(str(path), stack.bucket, key)
+    with step("wait for the event to refresh (S3, EventBridge, Lambda)"):
+        wait_for(
+            f"refresh of {len(keys)} objects (see {stack.folder}/emulator.log)",
+            lambda: _is_refreshed(stack, len(keys)),
+            seconds=_REFRESH_SECONDS,
+        )
+
+
+def _keys(files: Sequence[Path]) -> dict[str, Path]:
+    """Name the objects after the files; after their folders too where names repeat."""
+    names = [path.name for path in files]
+    if len(set(names)) == len(names):
+        return {PREFIX + path.name: path for path in files}
+    return {PREFIX + path.resolve().as_posix().lstrip("/"): path for path in files}
+
+
+def _is_refreshed(stack: Stack, objects: int) -> bool | None:
+    connection = stack.connect()
+    try:
+        [[counted, errors, running]] = connection.run(_WHERE_IT_STANDS)
+    except DatabaseError:
+        return None  # the first refresh makes the tables
+    finally:
+        connection.close()
+    if errors:
+        raise LocalError(errors)
+    return True if counted == objects and not running else None
+
+
+def invoke_refresh(stack: Stack, as_of: date | None) -> dict[str, Any]:
+    """Invoke the deployed refresh function and return its summary.
+
+    Raises
+    ------
+    LocalError
+        When it fails; the message is the function's.
+    """
+    payload = {"as_of": as_of.isoformat()} if as_of else {}
+    answer = stack.client("lambda").invoke(FunctionName=stack.refresh_function, Payload=json.dumps(payload).encode())
+    result: dict[str, Any] = json.loads(answer["Payload"].read())
+    if "FunctionError" in answer:
+        raise LocalError(str(result.get("errorMessage", result)))
+    return result
+
+
+def published_table(stack: Stack) -> str:
+    """Return the published table as psql prints it.
+
+    Raises
+    ------
+    LocalError
+        When psql fails.
+    """
+    command = [str(PSQL), stack.database_url, "--no-psqlrc", "--pset=pager=off", "--command", _PUBLISHED_TABLE]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    if done.returncode != 0:
+        raise LocalError(f"psql: {done.stderr.strip()}")
+    return done.stdout.rstrip("\n")
+
+
+def _ask(stack: Stack) -> None:
+    """Send the source system's request through the emulated API Gateway, for the first country that is published."""
+    body = json.dumps({**_CUSTOMER, "country_code": stack.countries.split(",")[0].strip()})
+    print(f"\n$ curl -X GET -H 'Content-type: application/json' -d '{body}' \"$API_URL/voucher_amount\"")
+    print(_answer(stack, body))
+
+
+def _answer(stack: Stack, body: str) -> str:
+    request = urllib.request.Request(
+        f"{stack.api_url}/voucher_amount",
+        data=body.encode(),
+        method="GET",
+        headers={"Content-type": "application/json"},
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=60) as response:
+            return str(response.read().decode())
+    except urllib.error.HTTPError as error:
+        answer = error.read().decode()
+        if error.code != HTTPStatus.NOT_FOUND:
+            raise LocalError(f"the API answered {error.code}: {answer}") from error
+        return answer  # with one's own data there may be no voucher for such a customer
+    except OSError as error:
+        raise LocalError(f"the API does not answer: {error}; see {stack.folder}/emulator.log") from error

@@ -1,0 +1,253 @@
+"""The whole stack on this machine: the template, deployed by the SAM command line to the emulator."""
+
+import json
+import os
+import shlex
+import shutil
+import ssl
+import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import boto3
+from pg8000.native import Connection
+
+from infra.local.emulator import REGION, start_emulator, stop_emulator
+from infra.local.postgres import PSQL, DatabaseAddress, Postgres, read_address, start_postgres
+from infra.local.processes import ROOT, LocalError, free_port, run_logged
+
+_SAM = ROOT / ".local" / "tools" / "sam" / "bin"
+_STACK_NAME = "voucher-segmenter"
+PREFIX = "vouchers/"
+
+Step = Callable[[str], AbstractContextManager[None]]
+"""Wraps a step of some seconds, to show that it is under way."""
+
+
+def quietly(_: str) -> AbstractContextManager[None]:
+    """Show nothing."""
+    return nullcontext()
+
+
+@dataclass
+class Stack:
+    """What runs, kept in `state.json` of its folder so that another process can stop it."""
+
+    folder: str
+    countries: str
+    postgres_folder: str = ""
+    owns_schema: bool = False
+    database_url: str = ""
+    emulator_pid: int = 0
+    emulator_port: int = 0
+    bucket: str = ""
+    refresh_function: str = ""
+    failures_url: str = ""
+    api_url: str = ""
+
+    @property
+    def address(self) -> DatabaseAddress:
+        """Where the stack's database is."""
+        return read_address(self.database_url)
+
+    @property
+    def endpoint(self) -> str:
+        """Where the emulator answers."""
+        return f"http://127.0.0.1:{self.emulator_port}"
+
+    def environment(self) -> dict[str, str]:
+        """Return the variables that let the usual tools talk to the stack."""
+        return {
+            "AWS_ENDPOINT_URL": self.endpoint,
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+            "AWS_DEFAULT_REGION": REGION,
+            "BUCKET": self.bucket,
+            "PREFIX": PREFIX,
+            "REFRESH_FUNCTION": self.refresh_function,
+            "API_URL": self.api_url,
+            "DATABASE_URL": self.database_url,
+        }
+
+    def client(self, service: str) -> Any:
+        """Return a boto3 client of the emulator."""
+        variables = self.environment()
+        make_client: Any = boto3.client  # its stubs want to know the service beforehand
+        return make_client(
+            service,
+            endpoint_url=self.endpoint,
+            region_name=REGION,
+            aws_access_key_id=variables["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=variables["AWS_SECRET_ACCESS_KEY"],
+        )
+
+    def connect(self) -> Connection:
+        """Open a connection to the stack's database."""
+        address = self.address
+        return Connection(
+            address.user, address.host, address.name, address.port, address.password,
+            ssl_context=ssl.create_default_context() if address.tls == "verify" else False, timeout=30,
+        )  # fmt: skip
+
+    def save(self) -> None:
+        """Write down what runs."""
+        path = Path(self.folder, "state.json")
+        path.touch(mode=0o600)
+        path.write_text(json.dumps(asdict(self), indent=2))
+
+    def stop(self) -> None:
+        """Stop everything that was started and forget it; harmless when nothing runs."""
+        if self.emulator_pid:
+            stop_emulator(self.emulator_pid)
+        if self.owns_schema and not self.postgres_folder:
+            connection = self.connect()
+            connection.run("DROP SCHEMA IF EXISTS voucher_customer CASCADE")
+            connection.close()
+        if self.postgres_folder:
+            Postgres(Path(self.postgres_folder)).stop()
+        for name in ("state.json", "env", "bin", "tmp", "build"):
+            path = Path(self.folder, name)
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
+
+
+def load_stack(folder: Path) -> Stack | None:
+    """Return the stack that runs in a folder, None when there is none."""
+    state = folder / "state.json"
+    return Stack(**json.loads(state.read_text())) if state.exists() else None
+
+
+def start_stack(folder: Path, *, countries: str = "Peru", step: Step = quietly) -> Stack:
+    """Start database and emulator, build both functions, deploy the template.
+
+    A database that the variable DATABASE_URL names is used instead of an embedded one; it must not hold the
+    schema `voucher_customer` yet, and loses it again when the stack stops.
+
+    Parameters
+    ----------
+    folder : Path
+        Takes everything that the stack writes, PostgreSQL's files excepted.
+    countries : str
+        The countries to publish, separated by commas.
+    step : callable
+        Told of each step.
+
+    Raises
+    ------
+    LocalError
+        When a step fails; by then everything is stopped again.
+    """
+    if load_stack(folder):
+        raise LocalError(f"a stack runs already in {folder}: `make down` stops it")
+    folder.mkdir(parents=True, exist_ok=True)
+    for log in folder.glob("*.log"):
+        log.unlink()
+    stack = Stack(folder=str(folder), countries=countries)
+    try:
+        with step("start PostgreSQL"):
+            _use_database(stack)
+        with step("start the AWS emulator"):
+            stack.emulator_port = free_port()
+            stack.emulator_pid = start_emulator(folder, stack.emulator_port)
+            stack.save()
+        with step("build both functions (sam build)"):
+            _sam(stack, "build", "--build-dir", str(folder / "build"))
+        with step("deploy template.yaml (sam deploy)"):
+            _deploy(stack)
+        _write_environment(stack)
+    except BaseException:
+        stack.stop()
+        raise
+    return stack
+
+
+def _use_database(stack: Stack) -> None:
+    if url := os.environ.get("DATABASE_URL"):
+        stack.database_url = read_address(url).url
+        connection = stack.connect()
+        [[is_there]] = connection.run("SELECT to_regnamespace('voucher_customer') IS NOT NULL")
+        connection.close()
+        if is_there:
+            raise LocalError("DATABASE_URL: it holds the schema voucher_customer already; drop that or name another")
+        stack.owns_schema = True
+    else:
+        folder, address = start_postgres()
+        stack.postgres_folder, stack.database_url = str(folder), address.url
+    stack.save()
+
+
+def _sam(stack: Stack, command: str, *options: str) -> None:
+    environment = {
+        **{name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "MAKE", "MFLAGS"))},
+        **stack.environment(),
+        "RUNTIME": _runtime(),
+        "ARCHITECTURE": _architecture(),
+        "SAM_CLI_TELEMETRY": "0",
+        "__SAM_CLI_APP_DIR": str(ROOT / ".local" / "tools" / "sam" / "settings"),
+    }
+    run_logged(
+        [_SAM / "sam", command, "--config-file", ROOT / "samconfig.toml", "--config-env", "local", *options],
+        Path(stack.folder, f"sam-{command}.log"),
+        env=environment,
+    )
+
+
+def _deploy(stack: Stack) -> None:
+    address = stack.address
+    stack.client("s3").create_bucket(Bucket="artifacts")
+    secret = stack.client("secretsmanager").create_secret(
+        Name="database", SecretString=json.dumps({"password": address.password})
+    )
+    parameters = {
+        "Runtime": _runtime(),
+        "Architecture": _architecture(),
+        "Prefix": PREFIX,
+        "Countries": stack.countries,
+        "DatabaseHost": address.host,
+        "DatabasePort": address.port,
+        "DatabaseName": address.name,
+        "DatabaseUser": address.user,
+        "DatabaseSignIn": "secret",
+        "DatabaseSecret": secret["ARN"],
+        "DatabaseTls": address.tls,
+        "ApiAuthorization": "NONE",
+    }
+    overrides = [f"{name}={shlex.quote(str(value))}" for name, value in parameters.items()]
+    template = Path(stack.folder, "build", "template.yaml")
+    _sam(stack, "deploy", "--template-file", str(template), "--parameter-overrides", *overrides)
+    [description] = stack.client("cloudformation").describe_stacks(StackName=_STACK_NAME)["Stacks"]
+    outputs = {output["OutputKey"]: output["OutputValue"] for output in description["Outputs"]}
+    stack.bucket = outputs["BucketName"]
+    stack.refresh_function = outputs["RefreshFunctionName"]
+    stack.failures_url = outputs["RefreshFailuresUrl"]
+    stack.api_url = f"{stack.endpoint}/restapis/{outputs['ApiId']}/v1/_user_request_"
+    stack.save()
+
+
+def _write_environment(stack: Stack) -> None:
+    """Write `env` to source, and put the command lines that it speaks to beside it."""
+    tools = Path(stack.folder, "bin")
+    tools.mkdir(exist_ok=True)
+    for name, program in (("aws", _SAM / "aws"), ("psql", PSQL)):
+        (tools / name).unlink(missing_ok=True)
+        (tools / name).symlink_to(program)
+    lines = [f"export {name}={shlex.quote(value)}" for name, value in stack.environment().items()]
+    # Last, so that tools of one's own come first.
+    lines.append(f'export PATH="$PATH":{shlex.quote(str(tools))}')
+    path = Path(stack.folder, "env")
+    path.touch(mode=0o600)
+    path.write_text("\n".join(lines) + "\n")
+
+
+def _runtime() -> str:
+    """Return the runtime that the emulator has: it runs functions on its own Python."""
+    return f"python{sys.version_info.major}.{sys.version_info.minor}"
+
+
+def _architecture() -> str:
+    return "arm64" if os.uname().machine in ("arm64", "aarch64") else "x86_64"
