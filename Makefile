@@ -18,7 +18,7 @@ setup: .venv/.ready .local/tools/emulator/.ready .local/tools/sam/.ready  ## ins
 	$(BIN)/uv pip sync --quiet --require-hashes --python $(BIN)/python requirements.lock
 	touch $@
 
-.local/tools/%/.ready: infra/tools/%.lock .venv/.ready
+.local/tools/%/.ready: infra/tools/%.lock | .venv/.ready
 	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(@D)
 	$(BIN)/uv pip sync --quiet --require-hashes --python $(@D)/bin/python infra/tools/$*.lock
 	touch $@

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable
-from functools import cache
+from functools import cache, wraps
 from typing import Any
 
 import msgspec
@@ -28,20 +28,25 @@ app.register_middleware(ConvertToMiddleware(logger.inject_lambda_context))
 
 
 @cache
-def _database() -> Database:
+def database() -> Database:
+    """Return the process's connection, made on first use."""
     return Database(load_settings(DatabaseSettings, os.environ), timeout_seconds=_DATABASE_TIMEOUT_SECONDS)
 
 
-@app.middleware("http")
-def answer_errors(request: Request, get_response: Callable[[Request], Response]) -> Response:
-    """Turn the errors that a caller can meet into problem answers; any other stays a 500 in the log."""
-    try:
-        return get_response(request)
-    except SERVED_ERRORS as error:
-        response = problem_response(error)
-        if response.status_code >= 500:
-            logger.exception("answered with a problem")
-        return response
+def with_problems(view: Callable[[], Any]) -> Callable[[], Any]:
+    """Answer the errors that a caller can meet with problem documents; any other is a 500, told to the log only."""
+
+    @wraps(view)
+    def answer() -> Any:
+        try:
+            return view()
+        except SERVED_ERRORS as error:
+            response = problem_response(error)
+            if response.status_code >= 500:
+                logger.exception("answered with a problem")
+            return response
+
+    return answer
 
 
 @app.route("/")
@@ -51,9 +56,10 @@ def index() -> Response:
 
 
 @app.route("/health")
+@with_problems
 def health() -> dict[str, Any]:
     """Tell whether lookups can be answered, and how fresh they are."""
-    publication = read_publication(_database(), "")
+    publication = read_publication(database(), "")
     return {
         "status": "ok",
         "refresh_id": publication.refresh_id,
@@ -64,10 +70,11 @@ def health() -> dict[str, Any]:
 
 
 @app.route("/voucher_amount", methods=["GET", "POST"], content_types=_CONTENT_TYPES)
+@with_problems
 def voucher_amount() -> dict[str, list[float]]:
     """Answer the most used voucher amounts of a customer's segment."""
     customer = read_customer(_fields(app.current_request))
-    publication = read_publication(_database(), customer.country_code)
+    publication = read_publication(database(), customer.country_code)
     return {"voucher_amount": most_used_amounts(publication, customer)}
 
 

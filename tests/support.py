@@ -88,18 +88,19 @@ def parquet(rows: list[dict[str, Any]] | pa.Table, **options: Any) -> bytes:
     return buffer.getvalue()
 
 
-def created(key: str, day: str = "2020-12-22") -> dict[str, Any]:
+def created(key: str, day: str = "2020-12-22", bucket: str = BUCKET) -> dict[str, Any]:
     """Return EventBridge's event of an object that was put."""
-    return _s3_event("Object Created", key, day)
+    return _s3_event("object_created", key, day, bucket)
 
 
 def deleted(key: str, day: str = "2020-12-22") -> dict[str, Any]:
     """Return EventBridge's event of an object that was deleted."""
-    return _s3_event("Object Deleted", key, day)
+    return _s3_event("object_deleted", key, day, BUCKET)
 
 
-def _s3_event(kind: str, key: str, day: str) -> dict[str, Any]:
-    event = _event(kind.lower().replace(" ", "_"), day)
+def _s3_event(name: str, key: str, day: str, bucket: str) -> dict[str, Any]:
+    event = _event(name, day)
+    event["detail"]["bucket"]["name"] = bucket
     event["detail"]["object"]["key"] = key
     return event
 

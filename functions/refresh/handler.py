@@ -29,8 +29,21 @@ metrics = Metrics(namespace="VoucherSegmenter", service="refresh")
 
 
 @cache
-def _settings() -> RefreshSettings:
+def settings() -> RefreshSettings:
+    """Return the function's settings, read on first use."""
     return load_settings(RefreshSettings, os.environ)
+
+
+@cache
+def database() -> Database:
+    """Return the process's connection, made on first use."""
+    return Database(settings(), timeout_seconds=_DATABASE_TIMEOUT_SECONDS)
+
+
+@cache
+def refresh() -> Refresh:
+    """Return the use case, wired on first use."""
+    return make_refresh(settings(), database(), _now)
 
 
 def make_refresh(settings: RefreshSettings, database: Database, clock: Callable[[], datetime]) -> Refresh:
@@ -43,11 +56,6 @@ def make_refresh(settings: RefreshSettings, database: Database, clock: Callable[
         countries=settings.published_countries,
         clock=clock,
     )
-
-
-@cache
-def _refresh() -> Refresh:
-    return make_refresh(_settings(), Database(_settings(), timeout_seconds=_DATABASE_TIMEOUT_SECONDS), _now)
 
 
 def _now() -> datetime:
@@ -77,10 +85,11 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:  #
         After publishing, when an object could not be counted: so Lambda tries again and the failure
         destination hears of it.
     """
-    trigger = read_event(event, bucket=_settings().bucket, now=_now())
+    metrics.add_metric("Refreshes", MetricUnit.Count, 1)
+    trigger = read_event(event, bucket=settings().bucket, now=_now())
     logger.append_keys(trigger=trigger.kind, key=trigger.key)
     try:
-        summary = _refresh().run(trigger)
+        summary = refresh().run(trigger)
     except RefreshError as error:
         _report(error.summary)
         raise

@@ -1,0 +1,120 @@
+"""Fixtures of the end-to-end tests: the project's own commands, run in a copy of the checkout."""
+
+import os
+import shlex
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import pytest
+from pg8000.native import Connection
+
+from infra.local.postgres import read_address
+from infra.local.processes import wait_for
+from tests.support import ROOT, Published
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+MINUTES = 60
+
+
+def clean_environment() -> dict[str, str]:
+    """Return an environment without what would lead the commands elsewhere."""
+    strange = ("AWS_", "DATABASE_URL", "MAKE", "MFLAGS", "PYTEST_", "VIRTUAL_ENV")
+    return {name: value for name, value in os.environ.items() if not name.startswith(strange)}
+
+
+@pytest.fixture(scope="session")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Copy the checkout, so that its local stack is not the developer's; what is installed is shared."""
+    listed: subprocess.CompletedProcess[str] = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT, check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    copy = tmp_path_factory.mktemp("checkout")
+    for name in listed.stdout.splitlines():
+        if (ROOT / name).is_file():
+            (copy / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, copy / name)
+    (copy / ".local").mkdir()
+    (copy / ".venv").symlink_to(ROOT / ".venv")
+    (copy / ".local" / "tools").symlink_to(ROOT / ".local" / "tools")
+    return copy
+
+
+def run(command: str, checkout: Path, *, status: int = 0, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run a shell command in the checkout and check how it ends."""
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", command],
+        cwd=checkout, env=clean_environment() | environment, check=False, capture_output=True, text=True,
+        stdin=subprocess.DEVNULL, timeout=5 * MINUTES,
+    )  # fmt: skip
+    assert done.returncode == status, f"{command}: status {done.returncode}\n{done.stdout}\n{done.stderr}"
+    return done
+
+
+class RunningStack:
+    """What `make up` left running, reached through the variables that it wrote."""
+
+    def __init__(self, checkout: Path) -> None:
+        lines = (checkout / ".local" / "env").read_text().splitlines()
+        self.checkout = checkout
+        exports = [shlex.split(line)[1].partition("=") for line in lines]
+        self.variables = {name: value for name, _, value in exports}
+
+    def client(self, service: str) -> Any:
+        make_client: Any = boto3.client
+        return make_client(
+            service,
+            endpoint_url=self.variables["AWS_ENDPOINT_URL"],
+            region_name=self.variables["AWS_DEFAULT_REGION"],
+            aws_access_key_id=self.variables["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=self.variables["AWS_SECRET_ACCESS_KEY"],
+        )
+
+    @property
+    def s3(self) -> "S3Client":
+        client: S3Client = self.client("s3")
+        return client
+
+    def put(self, name: str, body: bytes) -> str:
+        key = self.variables["PREFIX"] + name
+        self.s3.put_object(Bucket=self.variables["BUCKET"], Key=key, Body=body)
+        return key
+
+    def delete(self, key: str) -> None:
+        self.s3.delete_object(Bucket=self.variables["BUCKET"], Key=key)
+
+    def rows(self, query: str) -> list[list[Any]]:
+        address = read_address(self.variables["DATABASE_URL"])
+        connection = Connection(
+            address.user, address.host, address.name, address.port, address.password, ssl_context=False
+        )
+        try:
+            return list(connection.run(query) or [])
+        finally:
+            connection.close()
+
+    def published(self) -> Published:
+        rows = self.rows(
+            "SELECT country_code, segment_name, segment_type, min_range, max_range, voucher_amount, count"
+            " FROM voucher_customer.voucher_segments"
+        )
+        return {tuple(row[:-1]): row[-1] for row in rows}
+
+    def wait_until_published(self, table: Published) -> None:
+        wait_for("the table", lambda: self.published() == table or None, seconds=MINUTES, every=0.2)
+
+
+@pytest.fixture(scope="session")
+def stack(checkout: Path) -> Iterator[RunningStack]:
+    """Run the stack that `make up` starts, publishing all four countries."""
+    run("make up COUNTRIES=Peru,China,Australia,Latvia", checkout)
+    running = RunningStack(checkout)
+    running.client("lambda").invoke(FunctionName=running.variables["REFRESH_FUNCTION"], Payload=b"{}")
+    yield running
+    run("make down", checkout)

@@ -1,0 +1,63 @@
+"""The commands of a newcomer: make demo with and without data of one's own, and how they fail."""
+
+import re
+from datetime import date
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from tests.e2e.conftest import RunningStack, run
+from tests.support import REAL_FILE, WHY_SKIPPED, Published, parquet, record, recount
+
+
+def printed_table(output: str) -> Published:
+    """Read the published table back from what psql printed."""
+    table: Published = {}
+    for line in output.splitlines():
+        fields = [field.strip() for field in line.split("|")]
+        if len(fields) == 8 and fields[0].isdigit():
+            _, low, high, family, amount, count, country, label = fields
+            table[(country, family, label, int(low), int(high), int(amount))] = int(count)
+    return table
+
+
+@pytest.mark.skipif(not REAL_FILE.exists(), reason=WHY_SKIPPED)
+def test_make_demo_does_the_same_with_data_of_ones_own(checkout: Path) -> None:
+    output = run(f"make demo DATA={REAL_FILE} AS_OF=2018-08-05 COUNTRIES=Peru,China", checkout).stdout
+    rows = pq.read_table(REAL_FILE).to_pylist()
+    assert printed_table(output) == recount(rows, date(2018, 8, 5), ["Peru", "China"])
+    assert not list((checkout / ".local").glob("demo-*"))
+
+
+def test_a_demo_that_cannot_work_says_so_in_one_line(checkout: Path, tmp_path: Path) -> None:
+    (tmp_path / "notes.csv").write_text("a,b")
+    for options, says in (
+        ("DATA=/no/such/file", "there is no /no/such/file"),
+        (f"DATA={tmp_path}", "no *.parquet* file"),
+        (f"DATA={tmp_path}/notes.csv", "not named *.parquet*"),
+        ("AS_OF=05.08.2018", "is no day like 2018-08-05"),
+    ):
+        done = run(f"make demo {options}", checkout, status=2)
+        assert says in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+def test_a_demo_with_broken_parquet_fails_with_its_name_and_stops_everything(checkout: Path, tmp_path: Path) -> None:
+    (tmp_path / "good.parquet").write_bytes(parquet([record()]))
+    (tmp_path / "bad.parquet").write_bytes(b"not parquet")
+    done = run(f"make demo DATA={tmp_path}", checkout, status=2)
+    assert re.search(r"^failed: wait for the event.*vouchers/bad\.parquet: is no readable parquet", done.stderr, re.M)
+    [folder] = (checkout / ".local").glob("demo-*")  # kept, because it holds the logs
+    assert (folder / "emulator.log").exists()
+    assert not (folder / "state.json").exists()
+
+
+def test_a_second_make_up_says_that_the_stack_runs_already(stack: RunningStack) -> None:
+    assert "a stack runs already" in run("make up", stack.checkout, status=2).stderr
+
+
+def test_make_help_lists_the_targets(checkout: Path) -> None:
+    output = run("make help", checkout).stdout
+    for target in ("setup", "demo", "up", "down", "clean", "test", "lint", "fix", "lock"):
+        assert f"make {target} " in output

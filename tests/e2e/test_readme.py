@@ -1,0 +1,47 @@
+"""The README runs: its commands in its order, and what it says they print is what they print."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.conftest import run
+from tests.e2e.test_commands import printed_table
+from tests.support import ROOT, published_table_of_peru
+
+README = (ROOT / "README.md").read_text()
+BLOCKS = re.findall(r"(<!-- not run by the tests: [^>]+ -->\n)?```(\w+)\n(.*?)```", README, re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def output(checkout: Path) -> str:
+    """Run every block of commands in one shell, but for those that say why they cannot be run."""
+    commands = [text for reason, language, text in BLOCKS if language == "sh" and not reason]
+    assert len(commands) == 4
+    return run("\n".join(commands), checkout).stdout
+
+
+@pytest.mark.parametrize("text", [text for _, language, text in BLOCKS if language == "text"])
+def test_the_commands_print_what_the_readme_shows(output: str, text: str) -> None:
+    assert [line.rstrip() for line in text.splitlines()] == [
+        line.rstrip() for line in _found(output, text.splitlines()[0], len(text.splitlines()))
+    ]
+
+
+def test_the_demo_prints_the_published_table_of_the_source(output: str, checkout: Path) -> None:
+    demo = output[: output.index("make up")]  # how the demo ends: with what to try next
+    assert printed_table(demo) == published_table_of_peru()
+    assert not (checkout / ".local" / "state.json").exists()
+
+
+def test_every_command_says_why_if_it_is_not_run() -> None:
+    languages = {language for _, language, _ in BLOCKS}
+    assert languages == {"sh", "text"}
+    assert README.count("```") == 2 * len(BLOCKS)
+
+
+def _found(output: str, first: str, lines: int) -> list[str]:
+    """Return as many lines of the output as are shown, from the first that is shown on."""
+    printed = output.splitlines()
+    start = [line.rstrip() for line in printed].index(first.rstrip())
+    return printed[start : start + lines]

@@ -1,0 +1,156 @@
+"""The deployed stack: from an S3 drop to an answer over HTTP, through the emulator and the built packages."""
+
+import json
+import subprocess
+import urllib.error
+import urllib.request
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infra.local.processes import wait_for
+from tests.e2e.conftest import RunningStack, clean_environment
+from tests.support import ROOT, created, parquet, record, recount
+
+COUNTRIES = ["Peru", "China", "Australia", "Latvia"]
+
+
+def today() -> date:
+    return datetime.now(UTC).date()
+
+
+def ask(stack: RunningStack, method: str, path: str, body: Any = None) -> tuple[int, Any]:
+    """Send a request through the emulated API Gateway."""
+    request = urllib.request.Request(
+        stack.variables["API_URL"] + path,
+        data=None if body is None else json.dumps(body).encode(),
+        method=method,
+        headers={"Content-Type": "application/json"},
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=60) as response:
+            return response.status, response.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, json.loads(error.read())
+
+
+def test_puts_overwrites_and_deletes_change_the_table_and_the_answers(stack: RunningStack) -> None:
+    first = [record(), record(country_code="Latvia", total_orders="40.0"), record(total_orders="")]
+    second = [record(voucher_amount=4400.0)] * 4
+    key = stack.put("a b+c.parquet", parquet(first))
+    stack.wait_until_published(recount(first, today(), COUNTRIES))
+    stack.put("second.parquet.gzip", parquet(second, compression="gzip"))
+    stack.wait_until_published(recount(first + second, today(), COUNTRIES))
+    customer = {"country_code": "Peru", "segment_name": "recency_segment", "last_order_ts": "2019-05-03"}
+    assert ask(stack, "GET", "/voucher_amount", customer) == (200, '{"voucher_amount":[4400.0]}')
+
+    changed = [record()] * 9
+    stack.put("a b+c.parquet", parquet(changed))
+    stack.wait_until_published(recount(changed + second, today(), COUNTRIES))
+    assert ask(stack, "POST", "/voucher_amount", customer) == (200, '{"voucher_amount":[2640.0]}')
+
+    stack.delete(key)
+    stack.wait_until_published(recount(second, today(), COUNTRIES))
+    stack.delete("vouchers/second.parquet.gzip")
+    stack.wait_until_published({})
+    status, problem = ask(stack, "POST", "/voucher_amount", customer)
+    assert (status, problem["detail"]) == (404, "no voucher was used in recency_segment 180+")
+
+
+def test_the_api_answers_on_every_route(stack: RunningStack) -> None:
+    assert ask(stack, "GET", "/") == (200, "OK")
+    status, health = ask(stack, "GET", "/health")
+    assert (status, json.loads(health)["status"]) == (200, "ok")
+    status, problem = ask(stack, "GET", "/voucher_amount?country_code=Peru&segment_name=frequent_segment")
+    assert status == 422
+    assert problem["errors"] == [{"field": "total_orders", "detail": "is missing"}]
+
+
+def test_a_refresh_by_hand_names_its_day(stack: RunningStack) -> None:
+    answer = stack.client("lambda").invoke(
+        FunctionName=stack.variables["REFRESH_FUNCTION"], Payload=json.dumps({"as_of": "2018-08-05"}).encode()
+    )
+    assert "FunctionError" not in answer
+    assert json.loads(answer["Payload"].read())["as_of"] == "2018-08-05"
+
+
+def test_an_object_that_fails_ends_in_the_ledger_and_its_event_in_the_failure_queue(stack: RunningStack) -> None:
+    key = stack.put("broken.parquet", b"no parquet at all")
+
+    def error() -> str | None:
+        rows = stack.rows("SELECT error FROM voucher_customer.ledger WHERE key = 'vouchers/broken.parquet'")
+        return rows[0][0] if rows else None
+
+    assert "no readable parquet" in wait_for("the error in the ledger", error, seconds=60)
+
+    # The emulator's EventBridge invokes once and forgets; an asynchronous invocation is tried again as on AWS.
+    event = created(key, str(today()), bucket=stack.variables["BUCKET"])
+    stack.client("lambda").invoke(
+        FunctionName=stack.variables["REFRESH_FUNCTION"], InvocationType="Event", Payload=json.dumps(event).encode()
+    )
+    queue = stack.client("sqs").get_queue_url(QueueName=failure_queue(stack))["QueueUrl"]
+
+    def message() -> dict[str, Any] | None:
+        found = stack.client("sqs").receive_message(QueueUrl=queue, WaitTimeSeconds=1).get("Messages")
+        return json.loads(found[0]["Body"]) if found else None
+
+    failure = wait_for("a message in the failure queue", message, seconds=60)
+    assert failure["requestPayload"]["detail"]["object"]["key"] == key
+    assert key in json.dumps(failure["responsePayload"])
+    stack.delete(key)
+
+
+def failure_queue(stack: RunningStack) -> str:
+    resources = stack.client("cloudformation").describe_stack_resources(StackName="voucher-segmenter")
+    [queue] = [r for r in resources["StackResources"] if r["LogicalResourceId"] == "RefreshFailures"]
+    return str(queue["PhysicalResourceId"]).rpartition("/")[2]
+
+
+def test_what_runs_is_the_built_package(stack: RunningStack) -> None:
+    """The emulator's functions see what the emulator has installed: it must have nothing of what they use."""
+    python = ROOT / ".local" / "tools" / "emulator" / "bin" / "python"
+    for module in (
+        "awswrangler",
+        "pandas",
+        "pyarrow",
+        "pg8000",
+        "aws_lambda_powertools",
+        "chalice",
+        "msgspec",
+        "functions",
+    ):
+        done = subprocess.run(
+            [str(python), "-c", f"import {module}"], cwd="/", env=clean_environment(), check=False, capture_output=True
+        )
+        assert b"ModuleNotFoundError" in done.stderr, module
+
+
+@pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="reads Linux's list of sockets")
+def test_nothing_listens_beyond_this_machine(stack: RunningStack) -> None:
+    state = json.loads((stack.checkout / ".local" / "state.json").read_text())
+    group = {pid for pid in Path("/proc").iterdir() if pid.name.isdigit() and _group(pid) == state["emulator_pid"]}
+    assert group
+    inodes = {_inode(link) for pid in group for link in (pid / "fd").iterdir()}
+    addresses = set()
+    for table in ("tcp", "tcp6"):
+        for line in Path("/proc/net", table).read_text().splitlines()[1:]:
+            fields = line.split()
+            if fields[3] == "0A" and fields[9] in inodes:  # listening
+                addresses.add(fields[1].partition(":")[0])
+    assert addresses == {"0100007F"}  # 127.0.0.1
+
+
+def _group(pid: Path) -> int:
+    try:
+        return int((pid / "stat").read_text().rpartition(")")[2].split()[2])
+    except OSError:
+        return 0
+
+
+def _inode(link: Path) -> str:
+    try:
+        return str(link.readlink()).removeprefix("socket:[").removesuffix("]")
+    except OSError:
+        return ""

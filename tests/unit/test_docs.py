@@ -1,0 +1,48 @@
+"""The docs are complete: every make target, parameter, metric and link."""
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.support import ROOT
+
+DOCS = {path: path.read_text() for path in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]}
+ALL = "\n".join(DOCS.values())
+
+
+def test_every_make_target_is_documented() -> None:
+    targets = re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert targets
+    assert [target for target in targets if f"make {target}" not in ALL] == []
+
+
+def test_every_parameter_of_the_template_is_documented() -> None:
+    text = re.sub(r"!\w+", "", (ROOT / "template.yaml").read_text())
+    parameters = yaml.safe_load(text)["Parameters"]
+    operations = (ROOT / "docs" / "operations.md").read_text()
+    assert [name for name in parameters if f"`{name}`" not in operations] == []
+
+
+def test_every_metric_and_every_reason_to_reject_is_documented() -> None:
+    handler = (ROOT / "functions" / "refresh" / "handler.py").read_text()
+    names = re.findall(r'"([A-Z][a-z]+[A-Z]\w+)"', handler)
+    assert names
+    assert [name for name in names if f"`{name}`" not in ALL] == []
+    usage = (ROOT / "functions" / "refresh" / "usage.py").read_text()
+    reasons = re.findall(r'_RejectedError\("(\w+)"\)', usage)
+    assert reasons
+    assert [reason for reason in reasons if f"_{reason}`" not in ALL] == []
+
+
+@pytest.mark.parametrize("path", DOCS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_between_the_docs_lead_somewhere(path: Path) -> None:
+    links = [link for link in re.findall(r"\]\(([^)]+)\)", DOCS[path]) if "://" not in link]
+    assert [link for link in links if not (path.parent / link.partition("#")[0]).exists()] == []
+
+
+def test_every_decision_record_is_listed() -> None:
+    folder = ROOT / "docs" / "adr"
+    listed = re.findall(r"\((\d{3}-[\w-]+\.md)\)", (folder / "README.md").read_text())
+    assert listed == sorted(path.name for path in folder.glob("[0-9]*.md"))
