@@ -28,14 +28,12 @@ def clean_environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith(strange)}
 
 
-@pytest.fixture(scope="session")
-def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def copy_checkout(copy: Path) -> Path:
     """Copy the checkout, so that its local stack is not the developer's; what is installed is shared."""
     listed: subprocess.CompletedProcess[str] = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
         cwd=ROOT, check=True, capture_output=True, text=True,
     )  # fmt: skip
-    copy = tmp_path_factory.mktemp("checkout")
     for name in listed.stdout.splitlines():
         if (ROOT / name).is_file():
             (copy / name).parent.mkdir(parents=True, exist_ok=True)
@@ -44,6 +42,12 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (copy / ".venv").symlink_to(ROOT / ".venv")
     (copy / ".local" / "tools").symlink_to(ROOT / ".local" / "tools")
     return copy
+
+
+@pytest.fixture(scope="session")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Copy the checkout for the commands and the stack that the tests share."""
+    return copy_checkout(tmp_path_factory.mktemp("checkout"))
 
 
 def run(command: str, checkout: Path, *, status: int = 0, **environment: str) -> subprocess.CompletedProcess[str]:

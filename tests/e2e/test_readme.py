@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import run
+from tests.e2e.conftest import copy_checkout, run
 from tests.e2e.test_commands import printed_table
 from tests.support import ROOT, published_table_of_peru
 
@@ -14,11 +14,17 @@ BLOCKS = re.findall(r"(<!-- not run by the tests: [^>]+ -->\n)?```(\w+)\n(.*?)``
 
 
 @pytest.fixture(scope="module")
-def output(checkout: Path) -> str:
+def newcomer(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Copy the checkout once more: the README starts a stack of its own."""
+    return copy_checkout(tmp_path_factory.mktemp("newcomer"))
+
+
+@pytest.fixture(scope="module")
+def output(newcomer: Path) -> str:
     """Run every block of commands in one shell, but for those that say why they cannot be run."""
     commands = [text for reason, language, text in BLOCKS if language == "sh" and not reason]
     assert len(commands) == 4
-    return run("\n".join(commands), checkout).stdout
+    return run("\n".join(commands), newcomer).stdout
 
 
 @pytest.mark.parametrize("text", [text for _, language, text in BLOCKS if language == "text"])
@@ -28,10 +34,10 @@ def test_the_commands_print_what_the_readme_shows(output: str, text: str) -> Non
     ]
 
 
-def test_the_demo_prints_the_published_table_of_the_source(output: str, checkout: Path) -> None:
+def test_the_demo_prints_the_published_table_of_the_source(output: str, newcomer: Path) -> None:
     demo = output[: output.index("make up")]  # how the demo ends: with what to try next
     assert printed_table(demo) == published_table_of_peru()
-    assert not (checkout / ".local" / "state.json").exists()
+    assert not (newcomer / ".local" / "state.json").exists()
 
 
 def test_every_command_says_why_if_it_is_not_run() -> None:
