@@ -131,13 +131,13 @@ def _records(
     amounts: Integers,
     null: npt.NDArray[np.bool_],
 ) -> pa.Table:
-    texts = np.array([f"{number}.0" for number in range(int(orders.max()) + 1)], dtype=object)[orders]
-    texts[blank] = ""
+    numbers = pa.array([f"{number}.0" for number in range(int(np.max(orders)) + 1)])
+    texts = pc.if_else(pa.array(blank), "", numbers.take(pa.array(orders)))
     return pa.table(
         {
             "country_code": pa.array([country]).take(pa.array(np.zeros(len(days), dtype=np.int64))),
             "last_order_day": days,
-            "total_orders": pa.array(texts, pa.string()),
+            "total_orders": texts,
             "voucher_amount": pa.array(amounts.astype(np.float64), mask=null),
         }
     )
