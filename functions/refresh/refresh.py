@@ -15,6 +15,8 @@ from functions.refresh.usage import ObjectError, Usage
 # Another refresh, or a writer of the object, got in between each time: not something to wait out here.
 _ATTEMPTS = 5
 
+_LONGEST_REASON = 2000
+
 
 class RefreshError(Exception):
     """A refresh ended, but not everything went well; the message says what did not.
@@ -81,7 +83,7 @@ class Refresh:
                 self._account_for_all(trigger, summary)
             self._publications.publish(summary, self._clock())
         except Exception as error:
-            summary.errors.append(f"{type(error).__name__}: {error}")
+            summary.errors.append(f"{type(error).__name__}: {_in_short(error)}")
             self._publications.fail(summary, self._clock())
             raise
         if summary.errors:
@@ -112,9 +114,10 @@ class Refresh:
             except ObjectChangedError:
                 continue
             except (ObjectError, ClientError, BotoCoreError) as error:
-                if self._ledger.write_failure(key, entry, str(error), sequencer=trigger.sequencer, now=self._clock()):
+                reason = _in_short(error)
+                if self._ledger.write_failure(key, entry, reason, sequencer=trigger.sequencer, now=self._clock()):
                     summary.objects_failed += 1
-                    summary.errors.append(f"{key}: {error}")
+                    summary.errors.append(f"{key}: {reason}")
                     return
         summary.objects_failed += 1
         summary.errors.append(
@@ -141,3 +144,8 @@ class Refresh:
             summary.rows_counted += usage.rows_counted
             summary.rows_rejected = dict(Counter(summary.rows_rejected) + usage.rows_rejected)
         return written
+
+
+def _in_short(error: Exception) -> str:
+    """Return what an error says in a form that the database takes, whatever of an object's content it quotes."""
+    return str(error).replace("\0", "\ufffd")[:_LONGEST_REASON]

@@ -108,7 +108,7 @@ class Stack:
             connection.close()
         if self.postgres_folder:
             Postgres(Path(self.postgres_folder)).stop()
-        for name in ("state.json", "env", "bin", "tmp", "build"):
+        for name in ("state.json", "env", "bin", "tmp", "build", "build.toml"):
             path = Path(self.folder, name)
             if path.is_dir():
                 shutil.rmtree(path, ignore_errors=True)

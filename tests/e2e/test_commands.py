@@ -3,10 +3,13 @@
 import re
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from pg8000.native import Connection
 
+from infra.local.postgres import DatabaseAddress
 from tests.e2e.conftest import RunningStack, run
 from tests.support import REAL_FILE, WHY_SKIPPED, Published, parquet, record, recount
 
@@ -43,14 +46,34 @@ def test_a_demo_that_cannot_work_says_so_in_one_line(checkout: Path, tmp_path: P
         assert "Traceback" not in done.stderr
 
 
-def test_a_demo_with_broken_parquet_fails_with_its_name_and_stops_everything(checkout: Path, tmp_path: Path) -> None:
+def test_a_demo_with_broken_parquet_fails_with_its_name_and_leaves_nothing(
+    checkout: Path, tmp_path: Path, postgres: DatabaseAddress
+) -> None:
+    """On a database of one's own, where the schema that the stack made goes too."""
+    ask(postgres, "DROP SCHEMA IF EXISTS voucher_customer CASCADE")
     (tmp_path / "good.parquet").write_bytes(parquet([record()]))
     (tmp_path / "bad.parquet").write_bytes(b"not parquet")
-    done = run(f"make demo DATA={tmp_path}", checkout, status=2)
+    done = run(f"make demo DATA={tmp_path}", checkout, status=2, DATABASE_URL=postgres.url)
     assert re.search(r"^failed: wait for the event.*vouchers/bad\.parquet: is no readable parquet", done.stderr, re.M)
     [folder] = (checkout / ".local").glob("demo-*")  # kept, because it holds the logs
     assert (folder / "emulator.log").exists()
     assert not (folder / "state.json").exists()
+    assert ask(postgres, "SELECT to_regnamespace('voucher_customer')") == [[None]]
+
+
+def test_a_database_that_holds_the_schema_already_is_left_alone(checkout: Path, postgres: DatabaseAddress) -> None:
+    ask(postgres, "CREATE SCHEMA IF NOT EXISTS voucher_customer")
+    done = run("make demo", checkout, status=2, DATABASE_URL=postgres.url)
+    assert "it holds the schema voucher_customer already" in done.stderr
+    assert ask(postgres, "SELECT to_regnamespace('voucher_customer') IS NOT NULL") == [[True]]
+
+
+def ask(address: DatabaseAddress, query: str) -> list[list[Any]]:
+    connection = Connection(address.user, address.host, address.name, address.port, address.password, ssl_context=False)
+    try:
+        return list(connection.run(query) or [])
+    finally:
+        connection.close()
 
 
 def test_a_second_make_up_says_that_the_stack_runs_already(stack: RunningStack) -> None:
