@@ -1,7 +1,10 @@
 """The lookup API: routes only, each a few lines over plain functions of `chalicelib`."""
 
 import os
+import time
 from collections.abc import Callable
+from contextvars import ContextVar
+from datetime import UTC, datetime
 from functools import cache, wraps
 from typing import Any
 
@@ -9,15 +12,20 @@ import msgspec
 from aws_lambda_powertools import Logger
 from chalice.app import Chalice, ConvertToMiddleware, Request, Response
 
-from chalicelib.customers import read_customer
-from chalicelib.lookup import most_used_amounts
-from chalicelib.problems import SERVED_ERRORS, MalformedError, problem_response
-from chalicelib.published import read_publication
+from chalicelib.customers import Batch, Country, Latest, Wanted, read_customer
+from chalicelib.lookup import batch_result, explanations, most_used_amounts, segments_of
+from chalicelib.problems import SERVED_ERRORS, MalformedError, TooLargeError, problem_response, same_as_problem
+from chalicelib.published import Published, read_refreshes
+from chalicelib.settings import LookupSettings
 from functions.common.database import Database
-from functions.common.settings import DatabaseSettings, load_settings
+from functions.common.fields import read_fields
+from functions.common.settings import load_settings
 
 # Below the 29 s after which API Gateway gives up, with room for a second try at connecting.
 _DATABASE_TIMEOUT_SECONDS = 5
+
+# A batch of a thousand customers takes a third of it.
+_MAX_BODY_BYTES = 1_048_576
 
 # `curl -X GET -d '{...}'` labels JSON as a form unless told otherwise; the body is read as JSON all the same.
 _CONTENT_TYPES = ["application/json", "application/x-www-form-urlencoded"]
@@ -26,11 +34,43 @@ logger = Logger(service="lookup")
 app = Chalice(app_name="voucher-lookup")
 app.register_middleware(ConvertToMiddleware(logger.inject_lambda_context))
 
+# Chalice keeps the request on the app, where threads of a local server would overwrite each other's.
+_request: ContextVar[Request] = ContextVar("request")
+
+
+@cache
+def settings() -> LookupSettings:
+    """Return the API's settings, read on first use."""
+    return load_settings(LookupSettings, os.environ)
+
 
 @cache
 def database() -> Database:
     """Return the process's connection, made on first use."""
-    return Database(load_settings(DatabaseSettings, os.environ), timeout_seconds=_DATABASE_TIMEOUT_SECONDS)
+    return Database(settings(), timeout_seconds=_DATABASE_TIMEOUT_SECONDS)
+
+
+@cache
+def published() -> Published:
+    """Return what the process knows of the publication, made on first use."""
+    return Published(
+        database(),
+        check_seconds=settings().publication_check_seconds,
+        stale_seconds=settings().publication_stale_seconds,
+        monotonic=time.monotonic,
+    )
+
+
+def now() -> datetime:
+    """Return the present moment."""
+    return datetime.now(UTC)
+
+
+@app.middleware("http")
+def answer_in_one_form(request: Request, get_response: Callable[[Request], Response]) -> Response:
+    """Keep the request where its thread finds it, and give Chalice's own errors the form of the others."""
+    _request.set(request)
+    return same_as_problem(get_response(request))
 
 
 def with_problems(view: Callable[[], Any]) -> Callable[[], Any]:
@@ -58,35 +98,90 @@ def index() -> Response:
 @app.route("/health")
 @with_problems
 def health() -> dict[str, Any]:
-    """Tell whether lookups can be answered, and how fresh they are."""
-    publication = read_publication(database(), "")
+    """Tell whether lookups can be answered, and how fresh the answers are."""
+    publication = published().get()
     return {
-        "status": "ok",
-        "refresh_id": publication.refresh_id,
+        "status": "stale" if published().is_stale else "ok",
+        "database": "away" if published().is_stale else "reachable",
         "as_of": publication.as_of.isoformat(),
         "published_at": publication.published_at.isoformat(),
+        "age_seconds": round((now() - publication.published_at).total_seconds()),
+        "refresh_id": publication.refresh_id,
         "countries": publication.countries,
     }
 
 
 @app.route("/voucher_amount", methods=["GET", "POST"], content_types=_CONTENT_TYPES)
 @with_problems
-def voucher_amount() -> dict[str, list[float]]:
-    """Answer the most used voucher amounts of a customer's segment."""
-    customer = read_customer(_fields(app.current_request))
-    publication = read_publication(database(), customer.country_code)
-    return {"voucher_amount": most_used_amounts(publication, customer)}
+def voucher_amount() -> Response:
+    """Answer the most used voucher amounts of a customer's segment, with `explain` all that led to them."""
+    fields = _fields()
+    today = now().date()
+    if read_fields(Wanted, {**_query(), **fields}).explain:
+        return _published(lambda publication: explanations(publication, fields, today=today))
+    customer = read_customer(fields, today=today)
+    return _published(lambda publication: {"voucher_amount": most_used_amounts(publication, customer)})
 
 
-def _fields(request: Request | None) -> dict[str, Any]:
+@app.route("/voucher_amounts", methods=["POST"], content_types=_CONTENT_TYPES)
+@with_problems
+def voucher_amounts() -> Response:
+    """Answer many customers at once, in their order; each has either amounts or a problem of its own."""
+    batch = read_fields(Batch, _fields())
+    today = now().date()
+    return _published(
+        lambda publication: {
+            "results": [batch_result(publication, customer, today=today) for customer in batch.customers]
+        }
+    )
+
+
+@app.route("/segments")
+@with_problems
+def segments() -> Response:
+    """Answer every segment of a country with the counts of its amounts."""
+    country = read_fields(Country, _query())
+    return _published(lambda publication: segments_of(publication, country.country_code))
+
+
+@app.route("/refreshes")
+@with_problems
+def refreshes() -> dict[str, Any]:
+    """Answer the latest runs of the refresh function."""
+    return {"refreshes": read_refreshes(database(), read_fields(Latest, _query()).limit)}
+
+
+def _query() -> dict[str, Any]:
+    return dict(_request.get().query_params or {})
+
+
+def _fields() -> dict[str, Any]:
     """Take a request's fields from its JSON body, or from the query string where there is no body."""
-    assert request is not None  # noqa: S101 - chalice sets it before it calls a route
-    if not request.raw_body:
-        return dict(request.query_params or {})
+    body = _request.get().raw_body
+    if not body:
+        return _query()
+    if len(body) > _MAX_BODY_BYTES:
+        raise TooLargeError(f"the body has {len(body):,} bytes: at most {_MAX_BODY_BYTES:,} are taken")
     try:
-        fields = msgspec.json.decode(request.raw_body)
-    except msgspec.DecodeError as error:
+        fields = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise MalformedError(f"the body is no JSON: {error}") from error
     if not isinstance(fields, dict):
         raise MalformedError("the body must be a JSON object")
     return fields
+
+
+def _published(answer: Callable[[Any], dict[str, Any]]) -> Response:
+    """Answer from the publication, with headers that tie the answer to it."""
+    publication = published().get()
+    etag = f'"refresh-{publication.refresh_id}"'
+    headers: dict[str, str | list[str]] = {
+        "ETag": etag,
+        "Cache-Control": f"private, max-age={settings().publication_check_seconds:.0f}",
+    }
+    if published().is_stale:
+        headers["Voucher-Stale"] = "true"
+    body = answer(publication)
+    if _request.get().method == "GET" and etag in _request.get().headers.get("if-none-match", ""):
+        return Response("", status_code=304, headers=headers)
+    return Response(body, headers=headers)

@@ -1,6 +1,7 @@
-"""The customer that a lookup asks about, read from a body or a query string."""
+"""The requests of the API: typed, with every bad field named."""
 
 from collections.abc import Mapping
+from datetime import date
 from typing import Annotated, Any
 
 import msgspec
@@ -21,13 +22,17 @@ class Customer(msgspec.Struct, frozen=True):
     """What every lookup names."""
 
     country_code: NonEmpty
-    segment_name: NonEmpty
 
 
 class FrequentCustomer(Customer, frozen=True):
     """A customer of `frequent_segment`: grouped by orders."""
 
     total_orders: Annotated[int, msgspec.Meta(ge=0, le=_MAX_BIGINT)]
+
+    @property
+    def segment_name(self) -> str:
+        """The family."""
+        return FREQUENT
 
     @property
     def value(self) -> int:
@@ -41,45 +46,77 @@ class RecencyCustomer(Customer, frozen=True):
     last_order_ts: LastOrderDay
 
     @property
+    def segment_name(self) -> str:
+        """The family."""
+        return RECENCY
+
+    @property
     def value(self) -> int:
         """The measure of the family."""
         return self.last_order_ts
 
 
-_MODELS: dict[Any, type[FrequentCustomer] | type[RecencyCustomer]] = {
-    FREQUENT: FrequentCustomer,
-    RECENCY: RecencyCustomer,
-}
+AnyCustomer = FrequentCustomer | RecencyCustomer
+
+_MODELS: dict[str, type[AnyCustomer]] = {FREQUENT: FrequentCustomer, RECENCY: RecencyCustomer}
 
 
-def read_customer(values: Mapping[str, Any]) -> FrequentCustomer | RecencyCustomer:
-    """Read the customer; only the field that the family needs is required, others are ignored.
+class Country(msgspec.Struct, frozen=True):
+    """The request for a country's segments."""
+
+    country_code: NonEmpty
+
+
+class Latest(msgspec.Struct, frozen=True):
+    """The request for the latest refreshes."""
+
+    limit: Annotated[int, msgspec.Meta(ge=1, le=100)] = 20
+
+
+class Wanted(msgspec.Struct, frozen=True):
+    """How much of an answer is wanted."""
+
+    explain: bool = False
+
+
+class Batch(msgspec.Struct, frozen=True):
+    """The request for many customers at once."""
+
+    customers: Annotated[list[dict[str, Any]], msgspec.Meta(min_length=1, max_length=1000)]
+
+
+def read_customer(values: Mapping[str, Any], *, today: date) -> AnyCustomer:
+    """Read a customer; only the field that the family needs is required, others are ignored.
 
     Parameters
     ----------
     values : mapping
         The request's fields.
+    today : date
+        The present UTC day, which the last order cannot come after.
 
     Raises
     ------
     FieldsError
         Naming every field that is missing or wrong.
     """
+
+    def read_last_order_day(_: type, value: Any) -> LastOrderDay:
+        try:
+            day = parse_day(value)
+        except (AttributeError, ValueError):
+            raise ValueError("must be a date or timestamp like 2018-05-03 or 2018-05-03 00:00:00") from None
+        if day > today:
+            raise ValueError(f"is in the future: must not come after {today}")
+        return LastOrderDay(day_number(day))
+
     family = values.get("segment_name")
     if isinstance(family, str) and family in _MODELS:
-        return read_fields(_MODELS[family], values, dec_hook=_read_last_order_day)
-    wrong = FieldProblem("segment_name", f"must be one of {', '.join(MEASURE_OF_FAMILY)}")
+        return read_fields(_MODELS[family], values, dec_hook=read_last_order_day)
+    what = "is missing" if family is None else "is unknown"
+    problems = [FieldProblem("segment_name", f"{what}: must be one of {', '.join(MEASURE_OF_FAMILY)}")]
     try:
-        read_fields(Customer, {**values, "segment_name": FREQUENT})
+        read_fields(Customer, values)
     except FieldsError as error:
-        raise FieldsError([*error.problems, wrong]) from error
-    raise FieldsError([wrong])
-
-
-def _read_last_order_day(_: type, value: Any) -> LastOrderDay:
-    if isinstance(value, str):
-        try:
-            return LastOrderDay(day_number(parse_day(value)))
-        except ValueError:
-            pass
-    raise ValueError("must be a date or timestamp like 2018-05-03 or 2018-05-03 00:00:00")
+        problems = [*error.problems, *problems]
+    raise FieldsError(problems)

@@ -16,8 +16,13 @@ class MalformedError(Exception):
     """A request's body is not what a route takes; the message says what is."""
 
 
+class TooLargeError(Exception):
+    """A request's body is larger than what is taken; the message says how large it may be."""
+
+
 _STATUS_OF_ERROR: dict[type[Exception], HTTPStatus] = {
     MalformedError: HTTPStatus.BAD_REQUEST,
+    TooLargeError: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     FieldsError: HTTPStatus.UNPROCESSABLE_ENTITY,
     NoAnswerError: HTTPStatus.NOT_FOUND,
     NothingPublishedError: HTTPStatus.SERVICE_UNAVAILABLE,
@@ -51,12 +56,26 @@ def problem_response(error: Exception) -> Response:
     """
     kind = next(kind for kind in SERVED_ERRORS if isinstance(error, kind))
     status = _STATUS_OF_ERROR[kind]
-    body: dict[str, Any] = {
-        "type": "about:blank",
-        "title": status.phrase,
-        "status": status.value,
-        "detail": _DETAIL_OF_ERROR.get(kind) or str(error),
-    }
-    if isinstance(error, FieldsError):
-        body["errors"] = [problem._asdict() for problem in error.problems]
-    return Response(body, status_code=status.value, headers={"Content-Type": "application/problem+json"})
+    detail = _DETAIL_OF_ERROR.get(kind) or str(error)
+    errors = [problem._asdict() for problem in error.problems] if isinstance(error, FieldsError) else None
+    return _problem(status, detail, {} if errors is None else {"errors": errors}, {})
+
+
+def same_as_problem(response: Response) -> Response:
+    """Turn an error that Chalice answers by itself (wrong verb, media type, failure inside) into a problem document.
+
+    Parameters
+    ----------
+    response : chalice.Response
+        Any response; one that is no error of Chalice's comes back as it is.
+    """
+    body = response.body
+    if response.status_code < HTTPStatus.BAD_REQUEST or not isinstance(body, dict) or "Message" not in body:
+        return response
+    return _problem(HTTPStatus(response.status_code), body["Message"], {}, dict(response.headers))
+
+
+def _problem(status: HTTPStatus, detail: str, more: dict[str, Any], headers: dict[str, Any]) -> Response:
+    body = {"type": "about:blank", "title": status.phrase, "status": status.value, "detail": detail, **more}
+    headers = {name: value for name, value in headers.items() if name.lower() != "content-type"}
+    return Response(body, status_code=status.value, headers={**headers, "Content-Type": "application/problem+json"})

@@ -1,21 +1,37 @@
-"""Reading what the refresh function has published."""
+"""What the refresh function has published, kept in memory."""
 
+import threading
+from collections.abc import Callable
 from datetime import date, datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import msgspec
 from pg8000.exceptions import DatabaseError
+from pg8000.exceptions import Error as PostgresError
 
-from functions.common.database import Database
-from functions.common.segments import Segment
+from functions.common.database import Database, DatabaseUnreachableError
+from functions.common.segments import Segment, check_segments
 
 # One statement, so that all of it is of one publication.
 _READ = """
     SELECT refresh_id, as_of, published_at, countries,
            (SELECT json_agg(json_build_array(segment_name, segment_type, min_range, max_range))
             FROM voucher_customer.customer_segments),
-           (SELECT coalesce(json_agg(json_build_array(segment_name, min_range, voucher_amount, count)), '[]')
-            FROM voucher_customer.voucher_segments WHERE country_code = :country_code)
+           (SELECT coalesce(json_agg(json_build_array(country_code, segment_name, segment_type, min_range, max_range,
+                                                      voucher_amount, count) ORDER BY voucher_amount), '[]')
+            FROM voucher_customer.voucher_segments)
     FROM voucher_customer.publication JOIN voucher_customer.refreshes USING (refresh_id)
+"""
+
+_READ_REFRESHES = """
+    SELECT json_build_object(
+        'refresh_id', refresh_id, 'trigger', trigger, 'as_of', as_of, 'countries', countries, 'started_at', started_at,
+        'published_at', published_at, 'took_ms', took_ms, 'objects_counted', objects_counted,
+        'objects_skipped', objects_skipped, 'objects_removed', objects_removed, 'objects_failed', objects_failed,
+        'rows_read', rows_read, 'rows_counted', rows_counted, 'rows_rejected', rows_rejected,
+        'rows_published', rows_published, 'rows_in_no_segment', rows_in_no_segment, 'outcome', outcome, 'error', error
+    )
+    FROM voucher_customer.refreshes ORDER BY refresh_id DESC LIMIT :limit
 """
 
 _UNDEFINED_TABLE = "42P01"
@@ -25,8 +41,30 @@ class NothingPublishedError(Exception):
     """No refresh has published yet."""
 
 
+class AmountUse(msgspec.Struct, frozen=True):
+    """How often an amount was used."""
+
+    voucher_amount: float
+    count: int
+
+
+class SegmentUse(NamedTuple):
+    """What was used in a segment of a country.
+
+    Attributes
+    ----------
+    amounts : list of AmountUse
+        Every amount with its count, lowest amount first.
+    most_used : list of float
+        The amounts with the highest count, lowest first.
+    """
+
+    amounts: list[AmountUse]
+    most_used: list[float]
+
+
 class Publication(NamedTuple):
-    """What is published for a country, and since when.
+    """The published table and what is to know of it.
 
     Attributes
     ----------
@@ -38,41 +76,139 @@ class Publication(NamedTuple):
         When it was published, in UTC.
     countries : list of str
         Every country that is served.
-    segments : list of Segment
-        The rules.
-    amounts : dict
-        Voucher amount and count pairs by segment family and `min_range`.
+    families : dict of str to list of Segment
+        The rules by segment family, ordered by range.
+    uses : dict
+        What was used, by country and segment; a segment without vouchers is absent.
     """
 
     refresh_id: int
     as_of: date
     published_at: datetime
     countries: list[str]
-    segments: list[Segment]
-    amounts: dict[tuple[str, int], list[tuple[int, int]]]
+    families: dict[str, list[Segment]]
+    uses: dict[tuple[str, Segment], SegmentUse]
 
 
-def read_publication(database: Database, country_code: str) -> Publication:
-    """Read what is published for a country; `amounts` is empty for one that is not served.
+class Published:
+    """The current publication, read anew only when there is another.
 
-    Raises
-    ------
-    NothingPublishedError
-        Before the first publication.
-    DatabaseUnreachableError
-        When the database is away.
+    Safe under threads. While the database is away, answers come from memory until a limit.
+
+    Parameters
+    ----------
+    database : Database
+        The connection.
+    check_seconds : float
+        How often at most the database is asked whether there is another publication.
+    stale_seconds : float
+        How long to go on after the last time that the database answered.
+    monotonic : callable
+        Gives seconds that never run backwards.
+    """
+
+    def __init__(
+        self, database: Database, *, check_seconds: float, stale_seconds: float, monotonic: Callable[[], float]
+    ) -> None:
+        self._database = database
+        self._check_seconds = check_seconds
+        self._stale_seconds = stale_seconds
+        self._monotonic = monotonic
+        self._publication: Publication | None = None
+        self._asked = self._answered = float("-inf")
+        self._asking = threading.Lock()
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether the database did not answer when it was last asked."""
+        return self._answered < self._asked
+
+    def get(self) -> Publication:
+        """Return the current publication.
+
+        Raises
+        ------
+        NothingPublishedError
+            Before the first publication.
+        DatabaseUnreachableError, pg8000.exceptions.Error
+            When the database is away and nothing fresh enough is in memory.
+        """
+        known = self._publication
+        if known is not None and self._monotonic() - self._asked < self._check_seconds:
+            return self._unless_too_old(known)
+        # One thread asks; the others answer from what is known, and wait only where nothing is.
+        if not self._asking.acquire(blocking=known is None):
+            return self._unless_too_old(known) if known is not None else self.get()
+        try:
+            return self._ask()
+        finally:
+            self._asking.release()
+
+    def _ask(self) -> Publication:
+        known = self._publication
+        now = self._monotonic()
+        if known is not None and now - self._asked < self._check_seconds:
+            return self._unless_too_old(known)  # another thread asked meanwhile
+        try:
+            current = self._read_if_other(known)
+        except (DatabaseUnreachableError, PostgresError):
+            self._asked = now
+            if known is None or now - self._answered >= self._stale_seconds:
+                raise
+            return known
+        self._publication = current
+        self._asked = self._answered = now
+        return current
+
+    def _unless_too_old(self, known: Publication) -> Publication:
+        if self._monotonic() - self._answered >= self._stale_seconds + self._check_seconds:
+            raise DatabaseUnreachableError("the database has been away for too long")
+        return known
+
+    def _read_if_other(self, known: Publication | None) -> Publication:
+        try:
+            with self._database.transaction() as connection:
+                rows = connection.run("SELECT refresh_id FROM voucher_customer.publication")
+                if known is not None and rows and rows[0][0] == known.refresh_id:
+                    return known
+                return _publication(connection.run(_READ))
+        except DatabaseError as error:
+            if error.args[0].get("C") == _UNDEFINED_TABLE:
+                raise NothingPublishedError from error
+            raise
+
+
+def _publication(rows: list[list[Any]]) -> Publication:
+    if not rows:
+        raise NothingPublishedError
+    refresh_id, as_of, published_at, countries, rules, counts = rows[0]
+    families: dict[str, list[Segment]] = {}
+    for segment in check_segments(Segment(*rule) for rule in rules):
+        families.setdefault(segment.segment_name, []).append(segment)
+    amounts: dict[tuple[str, Segment], list[AmountUse]] = {}
+    for country_code, *segment, voucher_amount, count in counts:
+        amounts.setdefault((country_code, Segment(*segment)), []).append(AmountUse(float(voucher_amount), count))
+    uses = {place: SegmentUse(used, _most_used(used)) for place, used in amounts.items()}
+    return Publication(refresh_id, as_of, published_at, countries, families, uses)
+
+
+def _most_used(amounts: list[AmountUse]) -> list[float]:
+    highest = max(use.count for use in amounts)
+    return [use.voucher_amount for use in amounts if use.count == highest]
+
+
+def read_refreshes(database: Database, limit: int) -> list[dict[str, Any]]:
+    """Read the latest runs of the refresh function, the last one first.
+
+    Parameters
+    ----------
+    limit : int
+        How many at most.
     """
     try:
         with database.transaction() as connection:
-            rows = connection.run(_READ, country_code=country_code)
+            return [run for (run,) in connection.run(_READ_REFRESHES, limit=limit)]
     except DatabaseError as error:
         if error.args[0].get("C") == _UNDEFINED_TABLE:
             raise NothingPublishedError from error
         raise
-    if not rows:
-        raise NothingPublishedError
-    refresh_id, as_of, published_at, countries, segments, counts = rows[0]
-    amounts: dict[tuple[str, int], list[tuple[int, int]]] = {}
-    for segment_name, min_range, voucher_amount, count in counts:
-        amounts.setdefault((segment_name, min_range), []).append((voucher_amount, count))
-    return Publication(refresh_id, as_of, published_at, countries, [Segment(*rule) for rule in segments], amounts)

@@ -1,8 +1,10 @@
 """Segments: ranges of a measure that divide customers into groups."""
 
-from collections.abc import Iterable
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
 from datetime import date
 from itertools import pairwise
+from operator import attrgetter
 from typing import NamedTuple
 
 from functions.common.days import days_since_last_order
@@ -68,9 +70,15 @@ def segment_number(segment_name: str, value: int, as_of: date) -> int:
     return days_since_last_order(as_of, value) if segment_name == RECENCY else value
 
 
-def covering_segment(segments: Iterable[Segment], segment_name: str, number: int) -> Segment | None:
-    """Find the one segment of a family that covers `number`, if there is one."""
-    for segment in segments:
-        if segment.segment_name == segment_name and segment.min_range <= number <= segment.max_range:
-            return segment
-    return None
+def covering_segment(family: Sequence[Segment], number: int) -> Segment | None:
+    """Find the one segment that covers a number, if there is one.
+
+    Parameters
+    ----------
+    family : sequence of Segment
+        The rules of one family as `check_segments` orders them.
+    number : int
+        Days since last order, or orders.
+    """
+    at = bisect_right(family, number, key=attrgetter("min_range")) - 1
+    return family[at] if at >= 0 and number <= family[at].max_range else None

@@ -156,10 +156,11 @@ def _place_values(
     rows: list[tuple[object, ...]] = []
     unplaced = Counter(dict.fromkeys(MEASURE_OF_FAMILY, 0))
     for family, family_measure in MEASURE_OF_FAMILY.items():
+        rules = [segment for segment in segments if segment.segment_name == family]
         for measure, value, count in occurring:
             if measure != family_measure:
                 continue
-            segment = covering_segment(segments, family, segment_number(family, value, summary.as_of))
+            segment = covering_segment(rules, segment_number(family, value, summary.as_of))
             if segment is None:
                 unplaced[family] += count
             else:

@@ -75,6 +75,18 @@ class Postgres:
             self.control("stop", "-m", "immediate", check=False)
             shutil.rmtree(self._folder, ignore_errors=True)
 
+    def start(self, port: int) -> None:
+        """Start the server on a port of 127.0.0.1.
+
+        Raises
+        ------
+        LocalError
+            When it does not start.
+        """
+        # Nothing here outlives the stack, so nothing has to survive a power cut.
+        settings = f"-h 127.0.0.1 -p {port} -k '' -c fsync=off -c full_page_writes=off"
+        self.control("start", "-l", str(self._folder / "server.log"), "-o", settings)
+
     def control(self, action: str, *options: str, check: bool = True) -> None:
         """Run pg_ctl with an action such as `start`, and wait until it is done.
 
@@ -128,11 +140,7 @@ def start_postgres() -> tuple[Path, DatabaseAddress]:
             "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--no-sync",
         )  # fmt: skip
         password_file.unlink()
-        # Nothing here outlives the stack, so nothing has to survive a power cut.
-        settings = (
-            f"-h 127.0.0.1 -p {address.port} -k '' -c fsync=off -c synchronous_commit=off -c full_page_writes=off"
-        )
-        server.control("start", "-l", str(folder / "server.log"), "-o", settings)
+        server.start(address.port)
         _create_database(address)
     except BaseException:
         server.stop()

@@ -57,6 +57,7 @@ def environ(postgres: DatabaseAddress, monkeypatch: pytest.MonkeyPatch) -> dict[
         "DATABASE_SECRET": SECRET,
         "DATABASE_TLS": "off",
         "DATABASE_CA": "",
+        "PUBLICATION_CHECK_SECONDS": "0",
     }
     for name, value in variables.items():
         monkeypatch.setenv(name, value)

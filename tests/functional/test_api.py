@@ -5,9 +5,11 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from tests.functional.conftest import Pipeline
-from tests.support import created, record
+from tests.support import created, daily, record
 
 RECENCY_CUSTOMER = {
     "customer_id": 123,
@@ -42,13 +44,14 @@ def call(pipeline: Pipeline) -> Iterator[Call]:
         body: Any = None,
         query: dict[str, str] | None = None,
         content_type: str = "application/json",
+        etag: str = "",
     ) -> tuple[int, Any, dict[str, str]]:
         event = {
             "resource": path,
             "path": path,
             "httpMethod": method,
-            "headers": {"Content-Type": content_type},
-            "multiValueHeaders": {"Content-Type": [content_type]},
+            "headers": {"Content-Type": content_type, "If-None-Match": etag},
+            "multiValueHeaders": {"Content-Type": [content_type], "If-None-Match": [etag]},
             "queryStringParameters": query,
             "multiValueQueryStringParameters": {name: [value] for name, value in (query or {}).items()} or None,
             "pathParameters": None,
@@ -59,11 +62,13 @@ def call(pipeline: Pipeline) -> Iterator[Call]:
         }
         answer = lookup.app(event, Context())
         is_json = "json" in answer["headers"].get("Content-Type", "application/json")
-        return answer["statusCode"], json.loads(answer["body"]) if is_json else answer["body"], answer["headers"]
+        body_is_json = is_json and answer["body"]
+        return answer["statusCode"], json.loads(answer["body"]) if body_is_json else answer["body"], answer["headers"]
 
     yield send
     lookup.database().close()
-    lookup.database.cache_clear()
+    for made_once in (lookup.settings, lookup.database, lookup.published):
+        made_once.cache_clear()
 
 
 @pytest.fixture
@@ -123,6 +128,8 @@ class TestLookup:
             ({**FREQUENT_CUSTOMER, "total_orders": True, "country_code": 51}, {"country_code", "total_orders"}),
             ({**RECENCY_CUSTOMER, "last_order_ts": "soon", "country_code": ""}, {"country_code", "last_order_ts"}),
             ({**RECENCY_CUSTOMER, "last_order_ts": 1525305600}, {"last_order_ts"}),
+            ({**RECENCY_CUSTOMER, "last_order_ts": "9999-01-01"}, {"last_order_ts"}),
+            ({**FREQUENT_CUSTOMER, "explain": "perhaps"}, {"explain"}),
             ({**RECENCY_CUSTOMER, "segment_name": "x'; DROP TABLE y;--"}, {"segment_name"}),
             ({**RECENCY_CUSTOMER, "segment_name": ["recency_segment"]}, {"segment_name"}),
         ],
@@ -144,7 +151,11 @@ class TestLookup:
         [
             ({"country_code": "China"}, "country 'China' is not served; served: Peru"),
             ({"country_code": "peru'--"}, "is not served"),
-            ({"last_order_ts": "2020-12-10"}, "last order 12 days before 2020-12-22: no recency_segment covers that"),
+            (
+                {"last_order_ts": "2020-12-10"},
+                "last order 12 days ago, as of 2020-12-22: recency_segment starts at 30 days",
+            ),
+            ({"last_order_ts": "2020-12-23"}, "last order 1 days after 2020-12-22, the day that is published"),
             ({"last_order_ts": "2020-11-01"}, "no voucher was used in recency_segment 30-60"),
         ],
     )
@@ -160,11 +171,146 @@ class TestLookup:
         assert call("POST", "/voucher_amount", customer)[0] == 200  # 55 days, as all vouchers were then
         assert call("POST", "/voucher_amount", RECENCY_CUSTOMER)[0] == 404  # 180+: nobody yet
 
+    def test_an_explanation_adds_all_that_led_to_the_answer(self, call: Call) -> None:
+        status, answer, _ = call("POST", "/voucher_amount", {**FREQUENT_CUSTOMER, "explain": True})
+        assert (status, answer) == (
+            200,
+            {
+                "voucher_amount": [2640.0, 4400.0],
+                "segment": {
+                    "segment_name": "frequent_segment",
+                    "segment_type": "13-37",
+                    "min_range": 14,
+                    "max_range": 37,
+                },
+                "count": 2,
+                "share": 0.5,
+                "runner_up": None,
+                "total_orders": 15,
+                "as_of": "2020-12-22",
+                "refresh_id": 1,
+            },
+        )
+        query = {
+            "explain": "true",
+            "country_code": "Peru",
+            "segment_name": "recency_segment",
+            "last_order_ts": "2020-01-06",
+        }
+        answer = call("GET", "/voucher_amount", query=query)[1]
+        assert (answer["voucher_amount"], answer["count"], answer["share"]) == ([2640.0], 3, 0.6)
+        assert answer["runner_up"] == {"voucher_amount": [4400.0], "count": 2}
+        assert answer["days_since_last_order"] == 351
+
+    def test_an_explanation_without_a_family_answers_both(self, call: Call) -> None:
+        customer = {**RECENCY_CUSTOMER, "explain": True, "total_orders": 7}
+        del customer["segment_name"]
+        answer = call("POST", "/voucher_amount", customer)[1]
+        assert answer["recency_segment"]["voucher_amount"] == [2640.0]
+        assert answer["frequent_segment"] == {
+            "voucher_amount": [],
+            "detail": "no voucher was used in frequent_segment 5-13",
+        }
+
+    def test_a_batch_answers_each_customer_in_order_and_alone(self, call: Call) -> None:
+        customers = [
+            RECENCY_CUSTOMER,
+            {**FREQUENT_CUSTOMER, "total_orders": -1, "customer_id": "b"},
+            {**FREQUENT_CUSTOMER, "total_orders": 7, "customer_id": 7},
+            FREQUENT_CUSTOMER,
+        ]
+        status, answer, _ = call("POST", "/voucher_amounts", {"customers": customers})
+        assert status == 200
+        first, second, third, fourth = answer["results"]
+        assert first == {"customer_id": 123, "voucher_amount": [2640.0]}
+        assert second["customer_id"] == "b"
+        assert second["problem"]["errors"][0]["field"] == "total_orders"
+        assert third["problem"] == {"status": 404, "detail": "no voucher was used in frequent_segment 5-13"}
+        assert fourth == {"voucher_amount": [2640.0, 4400.0]}
+
+    @pytest.mark.parametrize("size", [0, 1, 1000, 1001])
+    def test_a_batch_holds_up_to_a_thousand(self, call: Call, size: int) -> None:
+        status, answer, _ = call("POST", "/voucher_amounts", {"customers": [FREQUENT_CUSTOMER] * size})
+        if size in (1, 1000):
+            assert (status, len(answer["results"])) == (200, size)
+        else:
+            assert (status, answer["errors"][0]["field"]) == (422, "customers")
+
+    def test_the_segments_of_a_country_come_with_their_counts(self, call: Call) -> None:
+        status, answer, _ = call("GET", "/segments", query={"country_code": "Peru"})
+        assert status == 200
+        assert [segment["segment_type"] for segment in answer["families"]["recency_segment"]] == [
+            "30-60", "60-90", "90-120", "120-180", "180+",
+        ]  # fmt: skip
+        assert answer["families"]["frequent_segment"][2] == {
+            "segment_type": "13-37",
+            "min_range": 14,
+            "max_range": 37,
+            "voucher_amount": [2640.0, 4400.0],
+            "amounts": [{"voucher_amount": 2640.0, "count": 2}, {"voucher_amount": 4400.0, "count": 2}],
+        }
+        assert answer["families"]["frequent_segment"][1]["amounts"] == []
+        assert call("GET", "/segments", query={"country_code": "China"})[0] == 404
+        assert call("GET", "/segments")[1]["errors"] == [{"field": "country_code", "detail": "is missing"}]
+
+    def test_the_latest_refreshes_are_told(self, call: Call, published: Pipeline) -> None:
+        published.refresh({"as_of": "2018-08-05"})
+        status, answer, _ = call("GET", "/refreshes", query={"limit": "1"})
+        assert (status, len(answer["refreshes"])) == (200, 1)
+        [run] = answer["refreshes"]
+        assert (run["trigger"], run["as_of"], run["outcome"]) == ("manual", "2018-08-05", "published")
+        assert len(call("GET", "/refreshes")[1]["refreshes"]) == 2
+        assert call("GET", "/refreshes", query={"limit": "0"})[1]["errors"][0]["field"] == "limit"
+
+    def test_answers_are_tied_to_the_refresh(self, call: Call, published: Pipeline) -> None:
+        query = {name: str(value) for name, value in FREQUENT_CUSTOMER.items()}
+        _, _, headers = call("GET", "/voucher_amount", query=query)
+        assert headers["ETag"] == '"refresh-1"'
+        assert headers["Cache-Control"] == "private, max-age=0"
+        assert "Voucher-Stale" not in headers
+        assert call("GET", "/voucher_amount", query=query, etag='"refresh-1"')[:2] == (304, "")
+        published.refresh(daily())
+        status, _, headers = call("GET", "/voucher_amount", query=query, etag='"refresh-1"')
+        assert (status, headers["ETag"]) == (200, '"refresh-2"')
+
+    def test_a_body_that_is_too_large_is_refused(self, call: Call) -> None:
+        status, problem, _ = call("POST", "/voucher_amount", {**FREQUENT_CUSTOMER, "note": "x" * 1_100_000})
+        assert (status, problem["title"]) == (413, "Request Entity Too Large")
+
+    @pytest.mark.parametrize(
+        ("method", "content_type", "expected"), [("DELETE", "application/json", 405), ("POST", "text/xml", 415)]
+    )
+    def test_what_chalice_refuses_is_a_problem_document_too(
+        self, call: Call, method: str, content_type: str, expected: int
+    ) -> None:
+        status, problem, headers = call(method, "/voucher_amount", FREQUENT_CUSTOMER, content_type=content_type)
+        assert (status, problem["status"]) == (expected, expected)
+        assert headers["Content-Type"] == "application/problem+json"
+
+    @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @given(
+        customer=st.dictionaries(
+            st.sampled_from(["country_code", "segment_name", "total_orders", "last_order_ts", "explain"]),
+            st.one_of(
+                st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False), st.text(),
+                st.sampled_from(["Peru", "recency_segment", "frequent_segment", "2020-01-06"]),
+                st.lists(st.integers(), max_size=2), st.dictionaries(st.text(), st.integers(), max_size=2),
+            ),
+        )
+    )  # fmt: skip
+    def test_whatever_is_sent_the_answer_is_one_of_the_known(self, call: Call, customer: dict[str, Any]) -> None:
+        status, _, _ = call("POST", "/voucher_amount", customer)
+        assert status in (200, 404, 422)
+        status, answer, _ = call("POST", "/voucher_amounts", {"customers": [customer, FREQUENT_CUSTOMER]})
+        assert (status, answer["results"][1]) == (200, {"voucher_amount": [2640.0, 4400.0]})
+
     def test_health_tells_how_fresh_the_answers_are(self, call: Call) -> None:
         status, health, _ = call("GET", "/health")
         assert status == 200
+        assert health.pop("age_seconds") > 0
         assert health == {
             "status": "ok",
+            "database": "reachable",
             "refresh_id": 1,
             "as_of": "2020-12-22",
             "published_at": "2020-12-22T14:12:03+00:00",

@@ -19,7 +19,7 @@ def test_rules_are_ordered_by_family_and_range() -> None:
 def test_rules_may_leave_gaps() -> None:
     wide = Segment("frequent_segment", "9+", 9, 99)
     assert check_segments([FEW, wide]) == [FEW, wide]
-    assert covering_segment([FEW, wide], "frequent_segment", 7) is None
+    assert covering_segment([FEW, wide], 7) is None
 
 
 @pytest.mark.parametrize(
@@ -44,7 +44,7 @@ def test_equal_ranges_of_two_families_do_not_overlap() -> None:
 
 @pytest.mark.parametrize(("orders", "segment"), [(0, FEW), (4, FEW), (5, MORE), (13, MORE), (14, None), (-1, None)])
 def test_both_ends_of_a_range_belong_to_it(orders: int, segment: Segment | None) -> None:
-    assert covering_segment([FEW, MORE, OLD], "frequent_segment", orders) == segment
+    assert covering_segment([FEW, MORE], orders) == segment
 
 
 def test_recency_is_days_and_frequency_is_orders() -> None:

@@ -1,0 +1,24 @@
+"""Settings of the lookup API."""
+
+from typing import Annotated
+
+import msgspec
+
+from functions.common.settings import DatabaseSettings
+
+Seconds = Annotated[float, msgspec.Meta(ge=0)]
+
+
+class LookupSettings(DatabaseSettings, frozen=True, kw_only=True, rename="upper"):
+    """What the lookup API reads from its environment.
+
+    Attributes
+    ----------
+    publication_check_seconds : float
+        How long an answer may lag behind a new publication: the database is asked for one this often at most.
+    publication_stale_seconds : float
+        How long to go on answering from memory while the database is away.
+    """
+
+    publication_check_seconds: Seconds = 5
+    publication_stale_seconds: Seconds = 3600

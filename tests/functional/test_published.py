@@ -1,0 +1,113 @@
+"""The publication in memory: read once, asked for now and then, good for a while without a database."""
+
+import json
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import boto3
+import pytest
+
+from chalicelib.published import NothingPublishedError, Published
+from functions.common.database import Database, DatabaseUnreachableError
+from functions.common.settings import DatabaseSettings, load_settings
+from infra.local.postgres import Postgres, start_postgres
+from tests.functional.conftest import SECRET, Pipeline
+from tests.support import created, daily, record
+
+
+class Clock:
+    """A clock that is turned by hand."""
+
+    def __init__(self) -> None:
+        self.seconds = 1000.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def known(pipeline: Pipeline, clock: Clock) -> Published:
+    pipeline.refresh(created(pipeline.put("v.parquet", [record()])))
+    return Published(pipeline.database, check_seconds=5, stale_seconds=60, monotonic=clock)
+
+
+def test_a_new_publication_is_seen_after_the_check_and_not_before(
+    known: Published, pipeline: Pipeline, clock: Clock
+) -> None:
+    first = known.get()
+    pipeline.refresh(daily())
+    assert known.get() is first
+    clock.seconds += 5
+    assert known.get().refresh_id == first.refresh_id + 1
+
+
+def test_an_unchanged_publication_is_not_read_again(known: Published, clock: Clock) -> None:
+    first = known.get()
+    clock.seconds += 5
+    assert known.get() is first
+
+
+def test_before_the_first_publication_there_is_nothing(pipeline: Pipeline, clock: Clock) -> None:
+    published = Published(pipeline.database, check_seconds=5, stale_seconds=60, monotonic=clock)
+    for _ in range(2):
+        with pytest.raises(NothingPublishedError):
+            published.get()
+        pipeline.make()
+    pipeline.refresh(created(pipeline.put("v.parquet", [record()])))
+    assert published.get().refresh_id == 1
+
+
+@pytest.fixture
+def mortal(pipeline: Pipeline, clock: Clock) -> Iterator[tuple[Published, Postgres, int]]:
+    """Publish on a server of the test's own, which it may stop."""
+    folder, address = start_postgres()
+    server = Postgres(folder)
+    pipeline.environ["DATABASE_PORT"] = str(address.port)
+    secret = json.dumps({"password": address.password})
+    boto3.client("secretsmanager").put_secret_value(SecretId=SECRET, SecretString=secret)
+    database = Database(load_settings(DatabaseSettings, pipeline.environ), timeout_seconds=2)
+    pipeline.database = database
+    pipeline.refresh(created(pipeline.put("v.parquet", [record()])))
+    yield Published(database, check_seconds=5, stale_seconds=60, monotonic=clock), server, address.port
+    database.close()
+    server.stop()
+
+
+def test_without_a_database_answers_go_on_from_memory_until_the_limit(
+    mortal: tuple[Published, Postgres, int], clock: Clock
+) -> None:
+    published, server, port = mortal
+    first = published.get()
+    assert not published.is_stale
+    server.control("stop", "-m", "immediate")
+
+    clock.seconds += 5
+    assert published.get() is first
+    assert published.is_stale
+    clock.seconds += 54
+    assert published.get() is first
+    clock.seconds += 5
+    with pytest.raises(DatabaseUnreachableError):
+        published.get()
+
+    server.start(port)
+    clock.seconds += 5
+    assert published.get() == first
+    assert not published.is_stale
+
+
+def test_threads_share_one_reading(known: Published) -> None:
+    gate = threading.Barrier(16)
+
+    def ask(_: int) -> int:
+        gate.wait()
+        return id(known.get())
+
+    with ThreadPoolExecutor(16) as pool:
+        assert len(set(pool.map(ask, range(16)))) == 1
