@@ -3,10 +3,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down clean test lint fix lock
+.PHONY: help setup demo up down clean test bench-api lint fix lock
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: .venv/.ready .local/tools/emulator/.ready .local/tools/sam/.ready  ## install everything, from the hashed locks
 
@@ -16,6 +16,8 @@ setup: .venv/.ready .local/tools/emulator/.ready .local/tools/sam/.ready  ## ins
 	$(PYTHON) -m venv --clear .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r infra/tools/uv.lock
 	$(BIN)/uv pip sync --quiet --require-hashes --python $(BIN)/python requirements.lock
+	@# `chalice local` runs in chalice_app and needs functions.common too.
+	@$(BIN)/python -c 'import pathlib, sysconfig; pathlib.Path(sysconfig.get_path("purelib"), "checkout.pth").write_text("$(CURDIR)\n")'
 	touch $@
 
 .local/tools/%/.ready: infra/tools/%.lock | .venv/.ready
@@ -38,6 +40,9 @@ clean: down  ## stop it and remove everything that was made
 
 test: setup  ## run every test
 	$(BIN)/python -m pytest
+
+bench-api: setup  ## compare the lookup API with Flask + SQLAlchemy and with bare Chalice
+	@$(BIN)/python -m tests.benchmarks.api
 
 lint: setup  ## check without changing anything
 	$(BIN)/ruff check .

@@ -20,7 +20,7 @@ class TooLargeError(Exception):
     """A request's body is larger than what is taken; the message says how large it may be."""
 
 
-_STATUS_OF_ERROR: dict[type[Exception], HTTPStatus] = {
+STATUS_OF_ERROR: dict[type[Exception], HTTPStatus] = {
     MalformedError: HTTPStatus.BAD_REQUEST,
     TooLargeError: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     FieldsError: HTTPStatus.UNPROCESSABLE_ENTITY,
@@ -38,7 +38,7 @@ _DETAIL_OF_ERROR: dict[type[Exception], str] = {
     PostgresError: "the database did not answer as it should: ask again shortly",
 }
 
-SERVED_ERRORS = tuple(_STATUS_OF_ERROR)
+SERVED_ERRORS = tuple(STATUS_OF_ERROR)
 
 
 def problem_response(error: Exception) -> Response:
@@ -55,7 +55,7 @@ def problem_response(error: Exception) -> Response:
         `application/problem+json`; for bad fields with `errors`, an entry of `field` and `detail` each.
     """
     kind = next(kind for kind in SERVED_ERRORS if isinstance(error, kind))
-    status = _STATUS_OF_ERROR[kind]
+    status = STATUS_OF_ERROR[kind]
     detail = _DETAIL_OF_ERROR.get(kind) or str(error)
     errors = [problem._asdict() for problem in error.problems] if isinstance(error, FieldsError) else None
     return _problem(status, detail, {} if errors is None else {"errors": errors}, {})

@@ -137,6 +137,8 @@ def _tls(settings: DatabaseSettings) -> ssl.SSLContext | bool:
 def _password(settings: DatabaseSettings) -> str:
     if settings.database_sign_in == "iam":
         return iam_token(settings)
+    if settings.database_sign_in == "password":
+        return settings.database_password
     # Imported here: boto3 costs a fifth of a second and signing in with IAM does without it.
     import boto3
     from botocore.exceptions import BotoCoreError, ClientError

@@ -1,11 +1,12 @@
 """Reading typed fields out of untyped input, every problem at once."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
 Model = TypeVar("Model", bound=msgspec.Struct)
+DecHook = Callable[[type, Any], Any]
 
 
 class FieldProblem(NamedTuple):
@@ -29,9 +30,7 @@ class FieldsError(ValueError):
         self.problems = problems
 
 
-def read_fields(
-    model: type[Model], values: Mapping[str, Any], *, dec_hook: Callable[[type, Any], Any] | None = None
-) -> Model:
+def read_fields(model: type[Model], values: Mapping[str, Any], *, dec_hook: DecHook | None = None) -> Model:
     """Make `model` from `values`, naming every field that is missing or wrong.
 
     Text is read as a number where the model asks for one (environment variables and query strings
@@ -58,18 +57,19 @@ def read_fields(
     >>> read_fields(Customer, {"total_orders": "15", "customer_id": 123})
     Customer(total_orders=15)
     """
-    problems: list[FieldProblem] = []
-    known: dict[str, Any] = {}
+    try:
+        return msgspec.convert(values, model, strict=False, dec_hook=dec_hook)
+    except msgspec.ValidationError:
+        raise FieldsError(list(_problems(model, values, dec_hook))) from None
+
+
+def _problems(model: type[Model], values: Mapping[str, Any], dec_hook: DecHook | None) -> Iterator[FieldProblem]:
     for field in msgspec.structs.fields(model):
-        if field.encode_name in values:
+        name = field.encode_name
+        if name in values:
             try:
-                known[field.name] = msgspec.convert(
-                    values[field.encode_name], field.type, strict=False, dec_hook=dec_hook
-                )
+                msgspec.convert(values[name], field.type, strict=False, dec_hook=dec_hook)
             except msgspec.ValidationError as error:
-                problems.append(FieldProblem(field.encode_name, str(error)))
+                yield FieldProblem(name, str(error))
         elif field.required:
-            problems.append(FieldProblem(field.encode_name, "is missing"))
-    if problems:
-        raise FieldsError(problems)
-    return model(**known)
+            yield FieldProblem(name, "is missing")

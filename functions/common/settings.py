@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from typing import Annotated, Literal, TypeVar
+from urllib.parse import unquote, urlsplit
 
 import msgspec
 
@@ -19,9 +20,9 @@ class DatabaseSettings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"
 
     Attributes
     ----------
-    database_sign_in : {'iam', 'secret'}
+    database_sign_in : {'iam', 'secret', 'password'}
         `iam` signs in to RDS with a token made from the function's role; `secret` reads the
-        password from Secrets Manager.
+        password from Secrets Manager; `password` is what a DATABASE_URL on a developer's machine means.
     database_secret : str
         Name or ARN of the secret, whose JSON holds `password`; needed for `secret` only.
     database_tls : {'verify', 'off'}
@@ -34,15 +35,20 @@ class DatabaseSettings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"
     database_port: Annotated[int, msgspec.Meta(ge=1, le=65535)] = 5432
     database_name: NonEmpty
     database_user: NonEmpty
-    database_sign_in: Literal["iam", "secret"]
+    database_sign_in: Literal["iam", "secret", "password"]
     database_secret: str = ""
+    database_password: str = ""
     database_tls: Literal["verify", "off"] = "verify"
     database_ca: str = ""
-    aws_region: NonEmpty
+    aws_region: str = ""
 
     def __post_init__(self) -> None:
         if self.database_sign_in == "secret" and not self.database_secret:
             raise SettingsError("DATABASE_SECRET is missing: DATABASE_SIGN_IN is 'secret'")
+        if self.database_sign_in == "password" and not self.database_password:
+            raise SettingsError("DATABASE_PASSWORD is missing: DATABASE_SIGN_IN is 'password'")
+        if self.database_sign_in == "iam" and not self.aws_region:
+            raise SettingsError("AWS_REGION is missing: DATABASE_SIGN_IN is 'iam'")
         if self.database_sign_in == "iam" and self.database_tls == "off":
             raise SettingsError(
                 "DATABASE_TLS must be 'verify': DATABASE_SIGN_IN is 'iam', and a token never travels in the clear"
@@ -55,12 +61,45 @@ Settings = TypeVar("Settings", bound=DatabaseSettings)
 def load_settings(model: type[Settings], environ: Mapping[str, str]) -> Settings:
     """Read and validate a function's settings.
 
+    Where there is a DATABASE_URL, it says all that the DATABASE_… variables would.
+
     Raises
     ------
     SettingsError
         When a variable is missing or wrong; the message names every one of them.
     """
+    variables = dict(environ)
+    if "DATABASE_URL" in variables:
+        variables |= read_database_url(variables["DATABASE_URL"])
     try:
-        return read_fields(model, environ)
+        return read_fields(model, variables)
     except FieldsError as error:
         raise SettingsError(f"environment: {error}") from error
+
+
+def read_database_url(url: str) -> dict[str, str]:
+    """Take an address like `postgresql://user:password@host:5432/database?sslmode=verify-full` apart.
+
+    Returns
+    -------
+    dict of str to str
+        The variables of `DatabaseSettings`. Without `sslmode=verify-full` the connection is a plain one.
+
+    Raises
+    ------
+    SettingsError
+        When host, user, password or database are missing.
+    """
+    parts = urlsplit(url)
+    variables = {
+        "DATABASE_HOST": parts.hostname or "",
+        "DATABASE_PORT": str(parts.port or 5432),
+        "DATABASE_NAME": unquote(parts.path.removeprefix("/")),
+        "DATABASE_USER": unquote(parts.username or ""),
+        "DATABASE_PASSWORD": unquote(parts.password or ""),
+        "DATABASE_SIGN_IN": "password",
+        "DATABASE_TLS": "verify" if "sslmode=verify-full" in parts.query else "off",
+    }
+    if parts.scheme not in ("postgres", "postgresql") or not all(variables.values()):
+        raise SettingsError("DATABASE_URL must be like postgresql://user:password@host:5432/database")
+    return variables

@@ -9,8 +9,9 @@ import sysconfig
 import tempfile
 from pathlib import Path
 from typing import Any, NamedTuple
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import quote
 
+from functions.common.settings import SettingsError, read_database_url
 from infra.local.processes import LocalError, free_port, last_line
 
 # Found without importing it: the package sets up folders of its own when imported.
@@ -45,15 +46,17 @@ def read_address(url: str) -> DatabaseAddress:
     LocalError
         When it lacks the host, the user, the password or the database.
     """
-    parts = urlsplit(url)
-    name = unquote(parts.path.removeprefix("/"))
-    if parts.scheme not in ("postgres", "postgresql") or not (
-        parts.hostname and parts.username and parts.password and name
-    ):
-        raise LocalError("DATABASE_URL must be like postgresql://user:password@host:5432/database")
-    tls = "verify" if "sslmode=verify-full" in parts.query else "off"
+    try:
+        parts = read_database_url(url)
+    except SettingsError as error:
+        raise LocalError(str(error)) from error
     return DatabaseAddress(
-        parts.hostname, parts.port or 5432, name, unquote(parts.username), unquote(parts.password), tls
+        parts["DATABASE_HOST"],
+        int(parts["DATABASE_PORT"]),
+        parts["DATABASE_NAME"],
+        parts["DATABASE_USER"],
+        parts["DATABASE_PASSWORD"],
+        parts["DATABASE_TLS"],
     )
 
 

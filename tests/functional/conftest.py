@@ -59,6 +59,7 @@ def environ(postgres: DatabaseAddress, monkeypatch: pytest.MonkeyPatch) -> dict[
         "DATABASE_CA": "",
         "PUBLICATION_CHECK_SECONDS": "0",
     }
+    monkeypatch.delenv("DATABASE_URL", raising=False)
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     return variables
@@ -88,7 +89,10 @@ def database(s3: "S3Client", environ: dict[str, str]) -> Iterator[Database]:
 class Pipeline:
     """The refresh function's own wiring, with a bucket and a database to look into."""
 
-    def __init__(self, s3: "S3Client", sql: Connection, database: Database, environ: dict[str, str]) -> None:
+    def __init__(
+        self, s3: "S3Client", sql: Connection, database: Database, environ: dict[str, str], password: str
+    ) -> None:
+        self.password = password
         self.s3 = s3
         self.database = database
         self.sql = sql
@@ -133,5 +137,7 @@ class Pipeline:
 
 
 @pytest.fixture
-def pipeline(s3: "S3Client", sql: Connection, database: Database, environ: dict[str, str]) -> Pipeline:
-    return Pipeline(s3, sql, database, environ)
+def pipeline(
+    s3: "S3Client", sql: Connection, database: Database, environ: dict[str, str], postgres: DatabaseAddress
+) -> Pipeline:
+    return Pipeline(s3, sql, database, environ, postgres.password)

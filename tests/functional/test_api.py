@@ -292,7 +292,7 @@ class TestLookup:
         customer=st.dictionaries(
             st.sampled_from(["country_code", "segment_name", "total_orders", "last_order_ts", "explain"]),
             st.one_of(
-                st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False), st.text(),
+                st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False, allow_infinity=False), st.text(),
                 st.sampled_from(["Peru", "recency_segment", "frequent_segment", "2020-01-06"]),
                 st.lists(st.integers(), max_size=2), st.dictionaries(st.text(), st.integers(), max_size=2),
             ),

@@ -5,6 +5,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from chalicelib.settings import LookupSettings
 from functions.common.fields import FieldsError, read_fields
 from functions.common.settings import DatabaseSettings, SettingsError, load_settings
 from functions.refresh.settings import RefreshSettings
@@ -31,7 +32,7 @@ def test_settings_are_typed_and_defaults_apply() -> None:
 
 
 def test_every_missing_or_wrong_variable_is_named() -> None:
-    bad = {**GOOD, "DATABASE_PORT": "http", "DATABASE_SIGN_IN": "password", "DATABASE_USER": ""}
+    bad = {**GOOD, "DATABASE_PORT": "http", "DATABASE_SIGN_IN": "kerberos", "DATABASE_USER": ""}
     del bad["DATABASE_HOST"]
     with pytest.raises(SettingsError) as error:
         load_settings(DatabaseSettings, bad)
@@ -43,6 +44,8 @@ def test_every_missing_or_wrong_variable_is_named() -> None:
     ("changes", "says"),
     [
         ({"DATABASE_SIGN_IN": "secret"}, "DATABASE_SECRET is missing"),
+        ({"DATABASE_SIGN_IN": "password"}, "DATABASE_PASSWORD is missing"),
+        ({"AWS_REGION": ""}, "AWS_REGION is missing"),
         ({"DATABASE_TLS": "off"}, "DATABASE_TLS must be 'verify'"),
     ],
 )
@@ -68,6 +71,21 @@ def test_fields_name_every_problem() -> None:
 
 def test_the_template_sets_every_variable_that_is_needed() -> None:
     template = (Path(__file__).parents[2] / "template.yaml").read_text()
-    for field in msgspec.structs.fields(RefreshSettings):
-        if field.encode_name != "AWS_REGION":  # Lambda's own
-            assert f"{field.encode_name}:" in template
+    elsewhere = {"AWS_REGION", "DATABASE_PASSWORD"}  # Lambda's own; only ever out of a DATABASE_URL
+    for model in (RefreshSettings, LookupSettings):
+        for field in msgspec.structs.fields(model):
+            assert field.encode_name in elsewhere or f"{field.encode_name}:" in template
+
+
+def test_a_database_url_says_it_all() -> None:
+    url = "postgresql://me%40home:p%2Fw@db.example:6543/vouchers?sslmode=verify-full"
+    settings = load_settings(DatabaseSettings, {"DATABASE_URL": url})
+    assert (settings.database_user, settings.database_password) == ("me@home", "p/w")
+    assert (settings.database_host, settings.database_port) == ("db.example", 6543)
+    assert (settings.database_name, settings.database_tls) == ("vouchers", "verify")
+
+
+@pytest.mark.parametrize("url", ["", "db.example", "mysql://a:b@c/d", "postgresql://a@c/d", "postgresql://a:b@c"])
+def test_a_database_url_that_lacks_something_is_refused(url: str) -> None:
+    with pytest.raises(SettingsError, match="must be like postgresql://"):
+        load_settings(DatabaseSettings, {"DATABASE_URL": url})

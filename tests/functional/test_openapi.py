@@ -1,0 +1,169 @@
+"""The description of the API: complete, its examples true, and kept by `chalice local` under thousands of requests."""
+
+import json
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import jsonschema_rs
+import msgspec
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, given, settings
+from schemathesis import GenerationMode
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from chalicelib import customers, problems
+from infra.local.processes import free_port, stop_group, wait_for
+from tests.functional.conftest import Pipeline
+from tests.support import ROOT, created, record
+
+DOCUMENT: dict[str, Any] = json.loads((ROOT / "chalice_app" / "chalicelib" / "openapi.json").read_text())
+CHECKS = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+]
+RESPONSES = [
+    (f"{method} {path} {status}", response)
+    for path, methods in DOCUMENT["paths"].items()
+    for method, operation in methods.items()
+    for status, response in operation["responses"].items()
+]
+
+
+def resolved(node: Any) -> Any:
+    """Follow a reference of the document."""
+    while isinstance(node, dict) and "$ref" in node:
+        found: Any = DOCUMENT
+        for name in node["$ref"].removeprefix("#/").split("/"):
+            found = found[name]
+        node = found
+    return node
+
+
+def test_the_document_has_every_route_and_verb() -> None:
+    import app as lookup
+
+    served = {(path, method) for path, views in lookup.app.routes.items() for method in views}
+    described = {(path, method.upper()) for path, methods in DOCUMENT["paths"].items() for method in methods}
+    assert described == served
+
+
+@pytest.mark.parametrize(
+    ("model", "schema"),
+    [
+        (customers.FrequentCustomer, "Customer"),
+        (customers.RecencyCustomer, "Customer"),
+        (customers.Wanted, "Customer"),
+        (customers.Batch, "Batch"),
+    ],
+)
+def test_the_document_has_every_field_of_a_body(model: type[msgspec.Struct], schema: str) -> None:
+    described = DOCUMENT["components"]["schemas"][schema]["properties"]
+    assert {field.name for field in msgspec.structs.fields(model)} <= set(described)
+
+
+@pytest.mark.parametrize(
+    ("path", "models"),
+    [
+        ("/voucher_amount", (customers.FrequentCustomer, customers.RecencyCustomer, customers.Wanted)),
+        ("/segments", (customers.Country,)),
+        ("/refreshes", (customers.Latest,)),
+    ],
+)
+def test_the_document_has_every_field_of_a_query(path: str, models: tuple[type[msgspec.Struct], ...]) -> None:
+    described = {parameter["name"] for parameter in DOCUMENT["paths"][path]["get"]["parameters"]}
+    needed = {field.name for model in models for field in msgspec.structs.fields(model)}
+    assert needed <= described
+
+
+def test_the_document_has_every_status_of_an_error() -> None:
+    described = {response["$ref"].rpartition("/")[2] for _, response in RESPONSES if "$ref" in response}
+    statuses = {
+        body["example"]["status"]
+        for name in described
+        for body in DOCUMENT["components"]["responses"][name].get("content", {}).values()
+    }
+    assert {status.value for status in problems.STATUS_OF_ERROR.values()} | {415} == statuses
+
+
+@pytest.mark.parametrize(("where", "response"), RESPONSES, ids=[where for where, _ in RESPONSES])
+def test_the_examples_are_of_the_form_that_they_show(where: str, response: dict[str, Any]) -> None:
+    for body in resolved(response).get("content", {}).values():
+        if "example" in body:
+            schema = {**body["schema"], "components": DOCUMENT["components"]}
+            jsonschema_rs.validate(schema, body["example"])
+
+
+@pytest.fixture
+def local_api(pipeline: Pipeline, tmp_path: Path) -> Iterator[str]:
+    """Run `chalice local` against DATABASE_URL, as a Chalice user would, on a publication."""
+    rows = [record(), record(voucher_amount=4400.0, total_orders="9.0"), record(country_code="China")]
+    pipeline.refresh(created(pipeline.put("v.parquet", rows)))
+    port, environ, log = free_port(), pipeline.environ, tmp_path / "chalice.log"
+    who = f"{environ['DATABASE_USER']}:{pipeline.password}"
+    url = f"postgresql://{who}@{environ['DATABASE_HOST']}:{environ['DATABASE_PORT']}/{environ['DATABASE_NAME']}"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [Path(sys.executable).with_name("chalice"), "local", "--no-autoreload", "--port", str(port)],
+            cwd=ROOT / "chalice_app", env={"PATH": "/usr/bin:/bin", "DATABASE_URL": url}, stdin=subprocess.DEVNULL,
+            stdout=output, stderr=subprocess.STDOUT, start_new_session=True,
+        )  # fmt: skip
+
+    def answers() -> bool | None:
+        assert process.poll() is None, log.read_text()
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=5):
+                return True
+        except OSError:
+            return None
+
+    wait_for("chalice local", answers, seconds=30)
+    yield f"http://127.0.0.1:{port}"
+    stop_group(process.pid, name="chalice")
+    process.wait(5)
+
+
+def test_chalice_local_answers_many_threads_each_its_own_question(local_api: str) -> None:
+    def ask(orders: int) -> Any:
+        body = json.dumps({"country_code": "Peru", "segment_name": "frequent_segment", "total_orders": orders})
+        request = urllib.request.Request(
+            f"{local_api}/voucher_amount", body.encode(), {"Content-Type": "application/json"}
+        )
+        with urllib.request.urlopen(request, timeout=30) as response:
+            return json.load(response)["voucher_amount"]
+
+    questions = [2, 9] * 200
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(ask, questions)) == [[2640.0], [4400.0]] * 200
+
+
+def test_no_request_gets_an_answer_that_is_not_described(local_api: str) -> None:
+    description = schemathesis.openapi.from_url(f"{local_api}/openapi.json")
+    attacked = 0
+    for found in description.get_all_operations():
+        operation = found.ok()  # type: ignore[union-attr]
+        takes_input = operation.body or operation.query
+        for mode in GenerationMode if takes_input else [GenerationMode.POSITIVE]:
+
+            @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+            @given(case=operation.as_strategy(generation_mode=mode))
+            def attack(case: Any) -> None:
+                case.call_and_validate(checks=CHECKS)
+
+            attack()
+            attacked += 1
+    assert attacked == 7 + 5  # all operations but /openapi.json, and those of them that take input once more
