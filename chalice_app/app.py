@@ -31,6 +31,8 @@ _MAX_BODY_BYTES = 1_048_576
 # `curl -X GET -d '{...}'` labels JSON as a form unless told otherwise; the body is read as JSON all the same.
 _CONTENT_TYPES = ["application/json", "application/x-www-form-urlencoded"]
 
+_READ = ["GET", "HEAD"]
+
 _OPENAPI = Path(__file__).parent / "chalicelib" / "openapi.json"
 
 logger = Logger(service="lookup")
@@ -72,7 +74,10 @@ def now() -> datetime:
 def answer_in_one_form(request: Request, get_response: Callable[[Request], Response]) -> Response:
     """Keep the request where its thread finds it, and give Chalice's own errors the form of the others."""
     _request.set(request)
-    return same_as_problem(get_response(request))
+    response = same_as_problem(get_response(request))
+    if request.method == "HEAD":
+        response.body = ""
+    return response
 
 
 def with_problems(view: Callable[[], Any]) -> Callable[[], Any]:
@@ -93,13 +98,13 @@ def with_problems(view: Callable[[], Any]) -> Callable[[], Any]:
     return answer
 
 
-@app.route("/")
+@app.route("/", methods=_READ)
 def index() -> Response:
     """Tell that the API is there."""
     return Response("OK", headers={"Content-Type": "text/plain"})
 
 
-@app.route("/health")
+@app.route("/health", methods=_READ)
 @with_problems
 def health() -> dict[str, Any]:
     """Tell whether lookups can be answered, and how fresh the answers are."""
@@ -115,7 +120,7 @@ def health() -> dict[str, Any]:
     }
 
 
-@app.route("/voucher_amount", methods=["GET", "POST"], content_types=_CONTENT_TYPES)
+@app.route("/voucher_amount", methods=[*_READ, "POST"], content_types=_CONTENT_TYPES)
 @with_problems
 def voucher_amount() -> Response:
     """Answer the most used voucher amounts of a customer's segment, with `explain` all that led to them."""
@@ -140,7 +145,7 @@ def voucher_amounts() -> Response:
     )
 
 
-@app.route("/segments")
+@app.route("/segments", methods=_READ)
 @with_problems
 def segments() -> Response:
     """Answer every segment of a country with the counts of its amounts."""
@@ -148,14 +153,14 @@ def segments() -> Response:
     return _published(lambda publication: segments_of(publication, country.country_code))
 
 
-@app.route("/refreshes")
+@app.route("/refreshes", methods=_READ)
 @with_problems
 def refreshes() -> dict[str, Any]:
     """Answer the latest runs of the refresh function."""
     return {"refreshes": read_refreshes(database(), read_fields(Latest, _query()).limit)}
 
 
-@app.route("/openapi.json")
+@app.route("/openapi.json", methods=_READ)
 @with_problems
 def openapi() -> Response:
     """Answer the description of this API, which test tools and generators of clients read."""
@@ -193,6 +198,6 @@ def _published(answer: Callable[[Any], dict[str, Any]]) -> Response:
     if published().is_stale:
         headers["Voucher-Stale"] = "true"
     body = answer(publication)
-    if _request.get().method == "GET" and etag in _request.get().headers.get("if-none-match", ""):
+    if _request.get().method in _READ and etag in _request.get().headers.get("if-none-match", ""):
         return Response("", status_code=304, headers=headers)
     return Response(body, headers=headers)

@@ -66,6 +66,16 @@ def test_the_api_answers_on_every_route(stack: RunningStack) -> None:
     status, problem = ask(stack, "GET", "/voucher_amount?country_code=Peru&segment_name=frequent_segment")
     assert status == 422
     assert problem["errors"] == [{"field": "total_orders", "detail": "is missing"}]
+    customer = {"customer_id": 7, "country_code": "Chile", "segment_name": "frequent_segment", "total_orders": 1}
+    status, batch = ask(stack, "POST", "/voucher_amounts", {"customers": [customer] * 3})
+    assert (status, [result["customer_id"] for result in json.loads(batch)["results"]]) == (200, [7] * 3)
+    status, segments = ask(stack, "GET", "/segments?country_code=Latvia")
+    assert (status, set(json.loads(segments)["families"])) == (200, {"recency_segment", "frequent_segment"})
+    status, refreshes = ask(stack, "GET", "/refreshes?limit=1")
+    assert (status, len(json.loads(refreshes)["refreshes"])) == (200, 1)
+    status, description = ask(stack, "GET", "/openapi.json")
+    assert (status, json.loads(description)["openapi"]) == (200, "3.1.0")
+    assert ask(stack, "HEAD", "/health") == (200, "")
 
 
 def test_a_refresh_by_hand_names_its_day(stack: RunningStack) -> None:

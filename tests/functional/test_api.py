@@ -273,12 +273,19 @@ class TestLookup:
         status, _, headers = call("GET", "/voucher_amount", query=query, etag='"refresh-1"')
         assert (status, headers["ETag"]) == (200, '"refresh-2"')
 
+    @pytest.mark.parametrize("path", ["/", "/health", "/openapi.json", "/refreshes"])
+    def test_head_answers_as_get_without_a_body(self, call: Call, path: str) -> None:
+        status, _, headers = call("GET", path)
+        assert call("HEAD", path) == (status, "", headers)
+        assert call("HEAD", "/segments") == (422, "", {"Content-Type": "application/problem+json"})
+
     def test_a_body_that_is_too_large_is_refused(self, call: Call) -> None:
         status, problem, _ = call("POST", "/voucher_amount", {**FREQUENT_CUSTOMER, "note": "x" * 1_100_000})
         assert (status, problem["title"]) == (413, "Request Entity Too Large")
 
     @pytest.mark.parametrize(
-        ("method", "content_type", "expected"), [("DELETE", "application/json", 405), ("POST", "text/xml", 415)]
+        ("method", "content_type", "expected"),
+        [("DELETE", "application/json", 405), ("OPTIONS", "application/json", 405), ("POST", "text/xml", 415)],
     )
     def test_what_chalice_refuses_is_a_problem_document_too(
         self, call: Call, method: str, content_type: str, expected: int

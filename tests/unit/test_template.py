@@ -58,7 +58,8 @@ def test_only_the_index_answers_unsigned_requests(
     }
     events = [event["Properties"] for event in functions["LookupFunction"]["Events"].values()]
     assert set(secured) == {(event["Path"], event["Method"]) for event in events}
-    assert {route: security for route, security in secured.items() if security != signed} == {("/", "GET"): []}
+    unsigned = {route: security for route, security in secured.items() if security != signed}
+    assert unsigned == {("/", "GET"): [], ("/", "HEAD"): []}
 
 
 def test_no_policy_allows_every_action_or_every_resource(functions: dict[str, dict[str, Any]]) -> None:
