@@ -16,7 +16,7 @@ from chalice.app import Chalice, Request, Response
 from chalicelib.customers import Batch, Country, Latest, Wanted, read_customer
 from chalicelib.lookup import batch_result, explanations, most_used_amounts, segments_of
 from chalicelib.problems import SERVED_ERRORS, MalformedError, TooLargeError, problem_response, same_as_problem
-from chalicelib.published import Published, read_refreshes
+from chalicelib.published import Publication, Published, read_refreshes
 from chalicelib.settings import LookupSettings
 from functions.common.database import Database
 from functions.common.fields import read_fields
@@ -187,7 +187,7 @@ def _fields() -> dict[str, Any]:
     return fields
 
 
-def _published(answer: Callable[[Any], dict[str, Any]]) -> Response:
+def _published(answer: Callable[[Publication], dict[str, Any]]) -> Response:
     """Answer from the publication, with headers that tie the answer to it."""
     publication = published().get()
     etag = f'"refresh-{publication.refresh_id}"'

@@ -137,8 +137,10 @@ class Published:
         if known is not None and self._monotonic() - self._asked < self._check_seconds:
             return self._unless_too_old(known)
         # One thread asks; the others answer from what is known, and wait only where nothing is.
-        if not self._asking.acquire(blocking=known is None):
-            return self._unless_too_old(known) if known is not None else self.get()
+        if known is None:
+            self._asking.acquire()
+        elif not self._asking.acquire(blocking=False):
+            return self._unless_too_old(known)
         try:
             return self._ask()
         finally:
