@@ -16,7 +16,7 @@ _ROOT = Path(__file__).parents[2]
 _UV = Path(sys.executable).with_name("uv")
 
 _PLATFORMS = {"x86_64": "x86_64-manylinux_2_28", "arm64": "aarch64-manylinux_2_28"}
-DEFAULT_RUNTIME = "python3.13"
+DEFAULT_RUNTIME = "python3.14"
 DEFAULT_ARCHITECTURE = "x86_64"
 
 _USELESS_EVERYWHERE = (

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 import yaml
 
+from infra.packaging.build import DEFAULT_ARCHITECTURE, DEFAULT_RUNTIME
 from tests.support import ROOT
 
 
@@ -94,6 +95,11 @@ def test_there_is_a_rule_for_each_kind_of_event(functions: dict[str, dict[str, A
     }
     assert kinds == {"Object Created", "Object Deleted"}
     assert [name for name, event in events.items() if event["Type"] == "Schedule"] == ["Daily"]
+
+
+def test_the_build_and_the_template_have_the_same_defaults(template: dict[str, Any]) -> None:
+    assert template["Parameters"]["Runtime"]["Default"] == DEFAULT_RUNTIME
+    assert template["Parameters"]["Architecture"]["Default"] == DEFAULT_ARCHITECTURE
 
 
 def test_no_parameter_has_a_secret_for_a_default(template: dict[str, Any]) -> None:
