@@ -153,7 +153,7 @@ def _copy(source: Path, target: Path) -> None:
 
 
 def _compile(folder: Path, runtime: str) -> None:
-    """Ship byte code: without it a cold start spends two seconds compiling what is imported.
+    """Ship byte code: without it a cold start spends a second and more compiling what it imports.
 
     Only the same Python can make it. Where that is not installed, the package works without.
     """
