@@ -10,6 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pg8000.native import Connection
 
 ROOT = Path(__file__).parents[1]
 REAL_FILE = ROOT.parent / "shared" / "data" / "vouchers_2018.parquet"
@@ -51,6 +52,24 @@ def published_table_of_peru() -> Published:
         for family, label, low, high, counts in PUBLISHED_TABLE_OF_PERU
         for amount, count in zip(AMOUNTS_OF_PERU, counts, strict=True)
     }
+
+
+def read_published(connection: Connection) -> Published:
+    """Read the published table."""
+    rows = connection.run(
+        "SELECT country_code, segment_name, segment_type, min_range, max_range, voucher_amount, count"
+        " FROM voucher_customer.voucher_segments"
+    )
+    return {tuple(row[:-1]): row[-1] for row in rows}
+
+
+class Context:
+    """The little of Lambda's context that a function reads."""
+
+    function_name = "lookup"
+    memory_limit_in_mb = 512
+    invoked_function_arn = "arn:aws:lambda:us-east-1:123456789012:function:lookup"
+    aws_request_id = "52fdfc07-2182-154f-163f-5f0f9a621d72"
 
 
 def recount(rows: Iterable[Mapping[str, Any]], as_of: date, countries: Iterable[str]) -> Published:

@@ -1,13 +1,15 @@
 """What the refresh function has published, kept in memory."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import date, datetime
 from typing import Any, NamedTuple
 
 import msgspec
 from pg8000.exceptions import DatabaseError
 from pg8000.exceptions import Error as PostgresError
+from pg8000.native import Connection
 
 from functions.common.database import Database, DatabaseUnreachableError
 from functions.common.segments import Segment, check_segments
@@ -163,21 +165,30 @@ class Published:
         return current
 
     def _unless_too_old(self, known: Publication) -> Publication:
+        # What was asked in time is good until it is asked again, hence the check's seconds on top.
         if self._monotonic() - self._answered >= self._stale_seconds + self._check_seconds:
             raise DatabaseUnreachableError("the database has been away for too long")
         return known
 
     def _read_if_other(self, known: Publication | None) -> Publication:
-        try:
-            with self._database.transaction() as connection:
-                rows = connection.run("SELECT refresh_id FROM voucher_customer.publication")
-                if known is not None and rows and rows[0][0] == known.refresh_id:
-                    return known
-                return _publication(connection.run(_READ))
-        except DatabaseError as error:
-            if error.args[0].get("C") == _UNDEFINED_TABLE:
-                raise NothingPublishedError from error
-            raise
+        with _reading(self._database) as connection:
+            rows = connection.run("SELECT refresh_id FROM voucher_customer.publication")
+            if known is not None and rows and rows[0][0] == known.refresh_id:
+                return known
+            rows = connection.run(_READ)
+        return _publication(rows)
+
+
+@contextmanager
+def _reading(database: Database) -> Iterator[Connection]:
+    """Read in one transaction; tables that nobody has made yet hold no publication."""
+    try:
+        with database.transaction() as connection:
+            yield connection
+    except DatabaseError as error:
+        if error.args[0].get("C") == _UNDEFINED_TABLE:
+            raise NothingPublishedError from error
+        raise
 
 
 def _publication(rows: list[list[Any]]) -> Publication:
@@ -207,10 +218,5 @@ def read_refreshes(database: Database, limit: int) -> list[dict[str, Any]]:
     limit : int
         How many at most.
     """
-    try:
-        with database.transaction() as connection:
-            return [run for (run,) in connection.run(_READ_REFRESHES, limit=limit)]
-    except DatabaseError as error:
-        if error.args[0].get("C") == _UNDEFINED_TABLE:
-            raise NothingPublishedError from error
-        raise
+    with _reading(database) as connection:
+        return [run for (run,) in connection.run(_READ_REFRESHES, limit=limit)]

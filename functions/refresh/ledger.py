@@ -88,6 +88,10 @@ class LedgerEntry(NamedTuple):
     etag: str | None
     error: str | None
 
+    def matches(self, version: ObjectVersion | None) -> bool:
+        """Tell whether the ledger says of the key what the bucket does: this version, or no object."""
+        return self.error is None and self.etag == (version.etag if version else None)
+
 
 NO_ENTRY = LedgerEntry(0, None, None)
 

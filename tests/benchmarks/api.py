@@ -34,6 +34,7 @@ from functions.refresh.usage import COLUMNS, Usage
 from infra.local.postgres import DatabaseAddress, Postgres, start_postgres
 from infra.local.processes import ROOT, free_port, stop_group, wait_for
 from infra.sample.sample import make_sample
+from tests.support import Context
 
 _ROUNDS, _REQUESTS_A_ROUND, _HTTP_REQUESTS_A_ROUND = 7, 400, 100
 _CUSTOMER = {"country_code": "Peru", "segment_name": "frequent_segment", "total_orders": 15}
@@ -52,13 +53,6 @@ class Contender(NamedTuple):
     name: str
     call: Callable[[], Any]
     server: list[str]
-
-
-class _Context:
-    function_name = "lookup"
-    memory_limit_in_mb = 512
-    invoked_function_arn = "arn:aws:lambda:us-east-1:123456789012:function:lookup"
-    aws_request_id = "52fdfc07-2182-154f-163f-5f0f9a621d72"
 
 
 def flask_app(url: str) -> Flask:
@@ -105,7 +99,7 @@ def _lambda_call(app: Chalice) -> Callable[[], Any]:
         "requestContext": {"httpMethod": "POST", "resourcePath": "/voucher_amount", "identity": {}},
         "body": json.dumps(_CUSTOMER), "isBase64Encoded": False,
     }  # fmt: skip
-    return lambda: json.loads(app(event, _Context())["body"])
+    return lambda: json.loads(app(event, Context())["body"])
 
 
 def _wsgi_call(flask: Flask) -> Callable[[], Any]:

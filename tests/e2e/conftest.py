@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
-from pg8000.native import Connection
 
 from infra.local.postgres import read_address
 from infra.local.processes import wait_for
-from tests.support import ROOT, Published
+from tests.support import ROOT, Published, read_published
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -94,21 +93,18 @@ class RunningStack:
         self.s3.delete_object(Bucket=self.variables["BUCKET"], Key=key)
 
     def rows(self, query: str) -> list[list[Any]]:
-        address = read_address(self.variables["DATABASE_URL"])
-        connection = Connection(
-            address.user, address.host, address.name, address.port, address.password, ssl_context=False
-        )
+        connection = read_address(self.variables["DATABASE_URL"]).connect()
         try:
             return list(connection.run(query) or [])
         finally:
             connection.close()
 
     def published(self) -> Published:
-        rows = self.rows(
-            "SELECT country_code, segment_name, segment_type, min_range, max_range, voucher_amount, count"
-            " FROM voucher_customer.voucher_segments"
-        )
-        return {tuple(row[:-1]): row[-1] for row in rows}
+        connection = read_address(self.variables["DATABASE_URL"]).connect()
+        try:
+            return read_published(connection)
+        finally:
+            connection.close()
 
     def wait_until_published(self, table: Published) -> None:
         wait_for("the table", lambda: self.published() == table or None, seconds=MINUTES, every=0.2)

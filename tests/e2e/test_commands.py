@@ -7,7 +7,6 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from pg8000.native import Connection
 
 from infra.local.postgres import DatabaseAddress
 from tests.e2e.conftest import RunningStack, run
@@ -69,7 +68,7 @@ def test_a_database_that_holds_the_schema_already_is_left_alone(checkout: Path, 
 
 
 def ask(address: DatabaseAddress, query: str) -> list[list[Any]]:
-    connection = Connection(address.user, address.host, address.name, address.port, address.password, ssl_context=False)
+    connection = address.connect()
     try:
         return list(connection.run(query) or [])
     finally:

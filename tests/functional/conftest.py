@@ -18,7 +18,7 @@ from functions.refresh.publication import Summary
 from functions.refresh.refresh import Refresh
 from functions.refresh.settings import RefreshSettings
 from infra.local.postgres import DatabaseAddress
-from tests.support import BUCKET, PREFIX, Published, parquet
+from tests.support import BUCKET, PREFIX, Published, parquet, read_published
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -30,9 +30,7 @@ SECRET = "database"
 @pytest.fixture
 def sql(postgres: DatabaseAddress) -> Iterator[Connection]:
     """Look into the database, which is empty at first."""
-    connection = Connection(
-        postgres.user, postgres.host, postgres.name, postgres.port, postgres.password, ssl_context=False
-    )
+    connection = postgres.connect()
     connection.run("DROP SCHEMA IF EXISTS voucher_customer CASCADE")
     yield connection
     connection.close()
@@ -90,9 +88,9 @@ class Pipeline:
     """The refresh function's own wiring, with a bucket and a database to look into."""
 
     def __init__(
-        self, s3: "S3Client", sql: Connection, database: Database, environ: dict[str, str], password: str
+        self, s3: "S3Client", sql: Connection, database: Database, environ: dict[str, str], address: DatabaseAddress
     ) -> None:
-        self.password = password
+        self.address = address
         self.s3 = s3
         self.database = database
         self.sql = sql
@@ -126,11 +124,7 @@ class Pipeline:
         self.s3.delete_object(Bucket=BUCKET, Key=key)
 
     def published(self) -> Published:
-        rows = self.sql.run(
-            "SELECT country_code, segment_name, segment_type, min_range, max_range, voucher_amount, count"
-            " FROM voucher_customer.voucher_segments"
-        )
-        return {tuple(row[:-1]): row[-1] for row in rows}
+        return read_published(self.sql)
 
     def column(self, query: str) -> list[Any]:
         return [row[0] for row in self.sql.run(query)]
@@ -140,4 +134,4 @@ class Pipeline:
 def pipeline(
     s3: "S3Client", sql: Connection, database: Database, environ: dict[str, str], postgres: DatabaseAddress
 ) -> Pipeline:
-    return Pipeline(s3, sql, database, environ, postgres.password)
+    return Pipeline(s3, sql, database, environ, postgres)

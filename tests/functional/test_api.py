@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.functional.conftest import Pipeline
-from tests.support import created, daily, record
+from tests.support import Context, created, daily, record
 
 RECENCY_CUSTOMER = {
     "customer_id": 123,
@@ -22,15 +22,6 @@ RECENCY_CUSTOMER = {
 FREQUENT_CUSTOMER = {"country_code": "Peru", "total_orders": 15, "segment_name": "frequent_segment"}
 
 Call = Callable[..., tuple[int, Any, dict[str, str]]]
-
-
-class Context:
-    """The little of Lambda's context that the logger reads."""
-
-    function_name = "lookup"
-    memory_limit_in_mb = 512
-    invoked_function_arn = "arn:aws:lambda:us-east-1:123456789012:function:lookup"
-    aws_request_id = "52fdfc07-2182-154f-163f-5f0f9a621d72"
 
 
 @pytest.fixture

@@ -10,8 +10,7 @@ from functions.refresh import handler
 from functions.refresh.events import EventError
 from functions.refresh.refresh import RefreshError
 from tests.functional.conftest import Pipeline
-from tests.functional.test_api import Context
-from tests.support import created, record
+from tests.support import Context, created, record
 
 
 @pytest.fixture

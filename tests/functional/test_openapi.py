@@ -111,14 +111,12 @@ def local_api(pipeline: Pipeline, tmp_path: Path) -> Iterator[str]:
 @contextmanager
 def chalice_local(pipeline: Pipeline, folder: Path) -> Iterator[str]:
     """Run `chalice local` against DATABASE_URL, as a Chalice user would."""
-    port, environ, log = free_port(), pipeline.environ, folder / "chalice.log"
-    who = f"{environ['DATABASE_USER']}:{pipeline.password}"
-    url = f"postgresql://{who}@{environ['DATABASE_HOST']}:{environ['DATABASE_PORT']}/{environ['DATABASE_NAME']}"
+    port, log = free_port(), folder / "chalice.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
             [Path(sys.executable).with_name("chalice"), "local", "--no-autoreload", "--port", str(port)],
-            cwd=ROOT / "chalice_app", env={"PATH": "/usr/bin:/bin", "DATABASE_URL": url}, stdin=subprocess.DEVNULL,
-            stdout=output, stderr=subprocess.STDOUT, start_new_session=True,
+            cwd=ROOT / "chalice_app", env={"PATH": "/usr/bin:/bin", "DATABASE_URL": pipeline.address.url},
+            stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, start_new_session=True,
         )  # fmt: skip
 
     def answers() -> bool | None:
