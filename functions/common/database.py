@@ -99,7 +99,7 @@ def connect(settings: DatabaseSettings, *, timeout_seconds: int) -> Connection:
     Raises
     ------
     DatabaseUnreachableError
-        When the password cannot be had.
+        When the password or the token cannot be had.
     OSError
         When the server cannot be reached or its certificate is not trusted.
     pg8000.exceptions.Error
@@ -135,15 +135,16 @@ def _tls(settings: DatabaseSettings) -> ssl.SSLContext | bool:
 
 
 def _password(settings: DatabaseSettings) -> str:
-    if settings.database_sign_in == "iam":
-        return iam_token(settings)
     if settings.database_sign_in == "password":
         return settings.database_password
+    return iam_token(settings) if settings.database_sign_in == "iam" else _secret(settings.database_secret)
+
+
+def _secret(name: str) -> str:
     # Imported here: boto3 costs a fifth of a second and signing in with IAM does without it.
     import boto3
     from botocore.exceptions import BotoCoreError, ClientError
 
-    name = settings.database_secret
     try:
         answer = boto3.client("secretsmanager").get_secret_value(SecretId=name)
         return str(json.loads(answer["SecretString"])["password"])
@@ -159,16 +160,25 @@ def iam_token(settings: DatabaseSettings) -> str:
     The same token as boto3's `generate_db_auth_token` without making a boto3 client, which costs more
     than a second in a cold function. Source of the rule: Amazon RDS user guide, IAM database
     authentication.
+
+    Raises
+    ------
+    DatabaseUnreachableError
+        When there are no credentials to sign with.
     """
     from botocore.auth import SigV4QueryAuth
     from botocore.awsrequest import AWSRequest
-    from botocore.exceptions import NoCredentialsError
+    from botocore.exceptions import BotoCoreError, NoCredentialsError
     from botocore.session import Session
 
     place = f"{settings.database_host}:{settings.database_port}"
     request = AWSRequest("GET", f"https://{place}/", params={"Action": "connect", "DBUser": settings.database_user})
-    credentials = Session().get_credentials()
-    if credentials is None:
-        raise NoCredentialsError
-    SigV4QueryAuth(credentials, "rds-db", settings.aws_region, expires=_TOKEN_SECONDS).add_auth(request)
+    try:
+        credentials = Session().get_credentials()
+        if credentials is None:
+            raise NoCredentialsError
+        SigV4QueryAuth(credentials, "rds-db", settings.aws_region, expires=_TOKEN_SECONDS).add_auth(request)
+    except BotoCoreError as error:
+        user = settings.database_user
+        raise DatabaseUnreachableError(f"no token can be made to sign in as {user}: {error}") from error
     return str(request.url).removeprefix("https://")

@@ -1,5 +1,6 @@
 """The connection: verified, bounded, guarded, and never the rows of another query."""
 
+import os
 import signal
 import socket
 import ssl
@@ -122,6 +123,25 @@ def test_a_wrong_password_is_refused_and_not_shown(s3: "S3Client", environ: dict
     ):
         pass
     assert "wrong-word" not in str(error.value)
+
+
+def test_a_function_without_credentials_says_so(environ: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
+        monkeypatch.setenv(name, os.devnull)
+    for changes, says in (
+        ({"DATABASE_SIGN_IN": "iam", "DATABASE_TLS": "verify"}, "no token can be made"),
+        ({"DATABASE_SIGN_IN": "secret"}, "the secret database cannot be read"),
+    ):
+        boto3.setup_default_session()  # without the credentials of an earlier test
+        database = Database(load_settings(DatabaseSettings, {**environ, **changes}), timeout_seconds=2)
+        with (
+            pytest.raises(DatabaseUnreachableError, match=f"{says}.*Unable to locate credentials"),
+            database.transaction(),
+        ):
+            pass
 
 
 def test_the_iam_token_is_the_one_that_boto3_makes(environ: dict[str, str]) -> None:
