@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import msgspec
+from pg8000.exceptions import DatabaseError
 from pg8000.native import Connection
 
 from functions.common.database import Database
@@ -13,18 +15,39 @@ SQL_FOLDER = Path(__file__).parents[2] / "infra" / "sql"
 _LOCK = 7_305_820_331
 
 
+class SchemaError(Exception):
+    """A migration is refused; the message names it and says why."""
+
+
+class Migrations(msgspec.Struct, frozen=True):
+    """What `migrate` did.
+
+    Attributes
+    ----------
+    applied : list of str
+        The files of infra/sql/migrations that were applied now.
+    schema : list of str
+        All that are applied, in order.
+    """
+
+    applied: list[str]
+    schema: list[str]
+
+
 def lock(connection: Connection) -> None:
     """Wait for the other refreshes and hold them off until the transaction ends."""
     connection.run("SELECT pg_advisory_xact_lock(:lock)", lock=_LOCK)
 
 
-def migrate(database: Database) -> None:
+def migrate(database: Database) -> Migrations:
     """Bring the schema up to date: each file of infra/sql/migrations is applied once, in order.
 
     Raises
     ------
+    SchemaError
+        When one of them is refused; then nothing is changed.
     pg8000.exceptions.DatabaseError
-        When a statement is refused; then nothing is changed.
+        When the schema cannot be made or the lock not be had.
     """
     with database.transaction() as connection:
         lock(connection)
@@ -33,11 +56,21 @@ def migrate(database: Database) -> None:
             "CREATE TABLE IF NOT EXISTS voucher_customer.migrations"
             " (name text PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now())"
         )
-        applied = {name for (name,) in connection.run("SELECT name FROM voucher_customer.migrations")}
-        for script in sorted((SQL_FOLDER / "migrations").glob("*.sql")):
-            if script.name not in applied:
-                connection.execute_simple(script.read_text())
-                connection.run("INSERT INTO voucher_customer.migrations (name) VALUES (:name)", name=script.name)
+        known = {name for (name,) in connection.run("SELECT name FROM voucher_customer.migrations")}
+        scripts = {script.name: script for script in (SQL_FOLDER / "migrations").glob("*.sql")}
+        applied = sorted(scripts.keys() - known)
+        for name in applied:
+            _apply(connection, name, scripts[name].read_text())
+        return Migrations(applied, sorted(known | scripts.keys()))
+
+
+def _apply(connection: Connection, name: str, script: str) -> None:
+    try:
+        connection.execute_simple(script)
+    except DatabaseError as error:
+        # The statement's own words: all of the error is a page of fields.
+        raise SchemaError(f"{name}: {error.args[0]['M']}") from error
+    connection.run("INSERT INTO voucher_customer.migrations (name) VALUES (:name)", name=name)
 
 
 def load_segments(connection: Connection) -> list[Segment]:

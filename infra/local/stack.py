@@ -17,6 +17,7 @@ from pg8000.native import Connection
 from infra.local.emulator import REGION, start_emulator, stop_emulator
 from infra.local.postgres import PSQL, DatabaseAddress, Postgres, read_address, start_postgres
 from infra.local.processes import ROOT, LocalError, free_port, run_logged
+from infra.local.reader import create_reader, drop_reader
 
 _SAM = ROOT / ".local" / "tools" / "sam" / "bin"
 _STACK_NAME = "voucher-segmenter"
@@ -35,6 +36,7 @@ class Stack:
     postgres_folder: str = ""
     owns_schema: bool = False
     database_url: str = ""
+    reader_password: str = ""
     emulator_pid: int = 0
     emulator_port: int = 0
     bucket: str = ""
@@ -94,6 +96,7 @@ class Stack:
         if self.owns_schema:
             connection = self.connect()
             connection.run("DROP SCHEMA IF EXISTS voucher_customer CASCADE")
+            drop_reader(connection)
             connection.close()
         if self.postgres_folder:
             Postgres(Path(self.postgres_folder)).stop()
@@ -115,7 +118,7 @@ def start_stack(folder: Path, *, countries: str, step: Step) -> Stack:
     """Start database and emulator, build both functions, deploy the template.
 
     A database that the variable DATABASE_URL names is used instead of an embedded one; it must not hold the
-    schema `voucher_customer` yet, and loses it again when the stack stops.
+    schema `voucher_customer` yet nor its server the role of the API, and loses both again when the stack stops.
 
     Parameters
     ----------
@@ -163,10 +166,12 @@ def _use_database(stack: Stack) -> None:
         connection.close()
         if is_there:
             raise LocalError("DATABASE_URL: it holds the schema voucher_customer already; drop that or name another")
+        stack.reader_password = create_reader(stack.address).password
         stack.owns_schema = True
     else:
         folder, address = start_postgres()
         stack.postgres_folder, stack.database_url = str(folder), address.url
+        stack.reader_password = create_reader(stack.address).password
     stack.save()
 
 
@@ -189,9 +194,10 @@ def _sam(stack: Stack, command: str, *options: str) -> None:
 def _deploy(stack: Stack) -> None:
     address = stack.address
     stack.client("s3").create_bucket(Bucket="artifacts")
-    secret = stack.client("secretsmanager").create_secret(
-        Name="database", SecretString=json.dumps({"password": address.password})
-    )
+    secrets = {
+        name: stack.client("secretsmanager").create_secret(Name=name, SecretString=json.dumps({"password": password}))
+        for name, password in (("database", address.password), ("reader", stack.reader_password))
+    }
     parameters = {
         "Runtime": _runtime(),
         "Architecture": _architecture(),
@@ -202,7 +208,8 @@ def _deploy(stack: Stack) -> None:
         "DatabaseName": address.name,
         "DatabaseUser": address.user,
         "DatabaseSignIn": "secret",
-        "DatabaseSecret": secret["ARN"],
+        "DatabaseSecret": secrets["database"]["ARN"],
+        "DatabaseReaderSecret": secrets["reader"]["ARN"],
         "DatabaseTls": address.tls,
         "ApiAuthorization": "NONE",
     }

@@ -33,6 +33,7 @@ from functions.refresh.schema import migrate
 from functions.refresh.usage import COLUMNS, Usage
 from infra.local.postgres import DatabaseAddress, Postgres, start_postgres
 from infra.local.processes import ROOT, free_port, stop_group, wait_for
+from infra.local.reader import create_reader
 from infra.sample.sample import make_sample
 from tests.support import Context
 
@@ -160,15 +161,16 @@ def main() -> None:
     """Run everything and print it."""
     folder, address = start_postgres()
     try:
+        reader = create_reader(address)
         publish_sample(address)
-        os.environ["DATABASE_URL"] = address.url
+        os.environ["DATABASE_URL"] = reader.url
         sys.path.insert(0, str(ROOT / "chalice_app"))
         import app as lookup
 
         serve = [sys.executable, "-m", "tests.benchmarks.serve"]
         contenders = [
             Contender("lookup API", _lambda_call(lookup.app), [*serve, "lookup"]),
-            Contender("Flask + SQLAlchemy", _wsgi_call(flask_app(address.url)), [*serve, "flask"]),
+            Contender("Flask + SQLAlchemy", _wsgi_call(flask_app(reader.url)), [*serve, "flask"]),
             Contender("bare Chalice (floor)", _lambda_call(bare_chalice()), [*serve, "floor"]),
         ]
         packages = ", ".join(f"{name} {version(name)}" for name in ("chalice", "flask", "sqlalchemy", "pg8000"))

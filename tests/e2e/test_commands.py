@@ -48,7 +48,7 @@ def test_a_demo_that_cannot_work_says_so_in_one_line(checkout: Path, tmp_path: P
 def test_a_demo_with_broken_parquet_fails_with_its_name_and_leaves_nothing(
     checkout: Path, tmp_path: Path, postgres: DatabaseAddress
 ) -> None:
-    """On a database of one's own, where the schema that the stack made goes too."""
+    """On a database of one's own, where the schema and the role that the stack made go too."""
     ask(postgres, "DROP SCHEMA IF EXISTS voucher_customer CASCADE")
     (tmp_path / "good.parquet").write_bytes(parquet([record()]))
     (tmp_path / "bad.parquet").write_bytes(b"not parquet")
@@ -57,7 +57,7 @@ def test_a_demo_with_broken_parquet_fails_with_its_name_and_leaves_nothing(
     [folder] = (checkout / ".local").glob("demo-*")  # kept, because it holds the logs
     assert (folder / "emulator.log").exists()
     assert not (folder / "state.json").exists()
-    assert ask(postgres, "SELECT to_regnamespace('voucher_customer')") == [[None]]
+    assert ask(postgres, "SELECT to_regnamespace('voucher_customer'), to_regrole('voucher_reader')") == [[None, None]]
 
 
 def test_a_database_that_holds_the_schema_already_is_left_alone(checkout: Path, postgres: DatabaseAddress) -> None:
@@ -65,6 +65,15 @@ def test_a_database_that_holds_the_schema_already_is_left_alone(checkout: Path, 
     done = run("make demo", checkout, status=2, DATABASE_URL=postgres.url)
     assert "it holds the schema voucher_customer already" in done.stderr
     assert ask(postgres, "SELECT to_regnamespace('voucher_customer') IS NOT NULL") == [[True]]
+    ask(postgres, "DROP SCHEMA voucher_customer")
+
+
+def test_a_server_that_has_the_role_already_is_left_alone(checkout: Path, postgres: DatabaseAddress) -> None:
+    ask(postgres, "CREATE ROLE voucher_reader")
+    done = run("make demo", checkout, status=2, DATABASE_URL=postgres.url)
+    assert "its server has the role voucher_reader already" in done.stderr
+    assert ask(postgres, "SELECT to_regrole('voucher_reader') IS NOT NULL") == [[True]]
+    ask(postgres, "DROP ROLE voucher_reader")
 
 
 def ask(address: DatabaseAddress, query: str) -> list[list[Any]]:

@@ -90,6 +90,12 @@ def test_the_api_answers_on_every_route(stack: RunningStack) -> None:
     assert ask(stack, "HEAD", "/health") == (200, "")
 
 
+def test_the_api_asks_the_database_as_a_user_of_its_own(stack: RunningStack) -> None:
+    assert ask(stack, "GET", "/refreshes")[0] == 200
+    signed_in = stack.rows("SELECT usename FROM pg_stat_activity WHERE application_name = 'voucher-segmenter'")
+    assert ["voucher_reader"] in signed_in
+
+
 def test_a_refresh_by_hand_names_its_day(stack: RunningStack) -> None:
     answer = stack.client("lambda").invoke(
         FunctionName=stack.variables["REFRESH_FUNCTION"], Payload=json.dumps({"as_of": "2018-08-05"}).encode()

@@ -18,6 +18,7 @@ from functions.refresh.publication import Summary
 from functions.refresh.refresh import Refresh
 from functions.refresh.settings import RefreshSettings
 from infra.local.postgres import DatabaseAddress
+from infra.local.reader import create_reader, drop_reader
 from tests.support import BUCKET, PREFIX, Published, parquet, read_published
 
 if TYPE_CHECKING:
@@ -29,11 +30,21 @@ SECRET = "database"
 
 @pytest.fixture
 def sql(postgres: DatabaseAddress) -> Iterator[Connection]:
-    """Look into the database, which is empty at first."""
+    """Look into the database, which is empty at first; roles are the whole server's, so none is left behind."""
     connection = postgres.connect()
     connection.run("DROP SCHEMA IF EXISTS voucher_customer CASCADE")
+    drop_reader(connection)
     yield connection
+    connection.run("DROP SCHEMA IF EXISTS voucher_customer CASCADE")
+    drop_reader(connection)
     connection.close()
+
+
+@pytest.fixture
+def reader(sql: Connection, postgres: DatabaseAddress) -> DatabaseAddress:
+    """Create the API's role, before the migrations find it."""
+    assert sql  # which empties the server first
+    return create_reader(postgres)
 
 
 @pytest.fixture
@@ -84,13 +95,21 @@ def database(s3: "S3Client", environ: dict[str, str]) -> Iterator[Database]:
     database.close()
 
 
+@pytest.fixture
+def reader_database(reader: DatabaseAddress) -> Iterator[Database]:
+    """Open the API's own connection."""
+    database = Database(load_settings(DatabaseSettings, {"DATABASE_URL": reader.url}), timeout_seconds=10)
+    yield database
+    database.close()
+
+
 class Pipeline:
     """The refresh function's own wiring, with a bucket and a database to look into."""
 
     def __init__(
-        self, s3: "S3Client", sql: Connection, database: Database, environ: dict[str, str], address: DatabaseAddress
+        self, s3: "S3Client", sql: Connection, database: Database, environ: dict[str, str], reader: DatabaseAddress
     ) -> None:
-        self.address = address
+        self.reader = reader
         self.s3 = s3
         self.database = database
         self.sql = sql
@@ -132,6 +151,6 @@ class Pipeline:
 
 @pytest.fixture
 def pipeline(
-    s3: "S3Client", sql: Connection, database: Database, environ: dict[str, str], postgres: DatabaseAddress
+    s3: "S3Client", sql: Connection, database: Database, environ: dict[str, str], reader: DatabaseAddress
 ) -> Pipeline:
-    return Pipeline(s3, sql, database, environ, postgres)
+    return Pipeline(s3, sql, database, environ, reader)

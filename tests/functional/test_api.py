@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import boto3
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -25,9 +26,14 @@ Call = Callable[..., tuple[int, Any, dict[str, str]]]
 
 
 @pytest.fixture
-def call(pipeline: Pipeline) -> Iterator[Call]:
+def call(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> Iterator[Call]:
     """Call the API as API Gateway does; answers status, JSON or text, and headers."""
     import app as lookup
+
+    secret = json.dumps({"password": pipeline.reader.password})
+    boto3.client("secretsmanager").create_secret(Name="reader", SecretString=secret)
+    monkeypatch.setenv("DATABASE_USER", pipeline.reader.user)
+    monkeypatch.setenv("DATABASE_SECRET", "reader")
 
     def send(
         method: str,

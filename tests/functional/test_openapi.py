@@ -115,7 +115,7 @@ def chalice_local(pipeline: Pipeline, folder: Path) -> Iterator[str]:
     with log.open("wb") as output:
         process = subprocess.Popen(
             [Path(sys.executable).with_name("chalice"), "local", "--no-autoreload", "--port", str(port)],
-            cwd=ROOT / "chalice_app", env={"PATH": "/usr/bin:/bin", "DATABASE_URL": pipeline.address.url},
+            cwd=ROOT / "chalice_app", env={"PATH": "/usr/bin:/bin", "DATABASE_URL": pipeline.reader.url},
             stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, start_new_session=True,
         )  # fmt: skip
 

@@ -12,6 +12,7 @@ from chalicelib.published import NothingPublishedError, Published
 from functions.common.database import Database, DatabaseUnreachableError
 from functions.common.settings import DatabaseSettings, load_settings
 from infra.local.postgres import Postgres, start_postgres
+from infra.local.reader import create_reader
 from tests.functional.conftest import SECRET, Pipeline
 from tests.support import created, daily, record
 
@@ -32,9 +33,9 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def known(pipeline: Pipeline, clock: Clock) -> Published:
+def known(pipeline: Pipeline, reader_database: Database, clock: Clock) -> Published:
     pipeline.refresh(created(pipeline.put("v.parquet", [record()])))
-    return Published(pipeline.database, check_seconds=5, stale_seconds=60, monotonic=clock)
+    return Published(reader_database, check_seconds=5, stale_seconds=60, monotonic=clock)
 
 
 def test_a_new_publication_is_seen_after_the_check_and_not_before(
@@ -53,8 +54,10 @@ def test_an_unchanged_publication_is_not_read_again(known: Published, clock: Clo
     assert known.get() is first
 
 
-def test_before_the_first_publication_there_is_nothing(pipeline: Pipeline, clock: Clock) -> None:
-    published = Published(pipeline.database, check_seconds=5, stale_seconds=60, monotonic=clock)
+def test_before_the_first_publication_there_is_nothing(
+    pipeline: Pipeline, reader_database: Database, clock: Clock
+) -> None:
+    published = Published(reader_database, check_seconds=5, stale_seconds=60, monotonic=clock)
     for _ in range(2):
         with pytest.raises(NothingPublishedError):
             published.get()
@@ -71,9 +74,11 @@ def mortal(pipeline: Pipeline, clock: Clock) -> Iterator[tuple[Published, Postgr
     pipeline.environ["DATABASE_PORT"] = str(address.port)
     secret = json.dumps({"password": address.password})
     boto3.client("secretsmanager").put_secret_value(SecretId=SECRET, SecretString=secret)
-    database = Database(load_settings(DatabaseSettings, pipeline.environ), timeout_seconds=2)
-    pipeline.database = database
+    pipeline.database = Database(load_settings(DatabaseSettings, pipeline.environ), timeout_seconds=2)
+    reader = create_reader(address)
     pipeline.refresh(created(pipeline.put("v.parquet", [record()])))
+    pipeline.database.close()
+    database = Database(load_settings(DatabaseSettings, {"DATABASE_URL": reader.url}), timeout_seconds=2)
     yield Published(database, check_seconds=5, stale_seconds=60, monotonic=clock), server, address.port
     database.close()
     server.stop()
