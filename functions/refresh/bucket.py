@@ -51,9 +51,10 @@ class Bucket:
         """Tell whether a key belongs to the dataset: `*.parquet*` under the prefix."""
         return key.startswith(self.prefix) and ".parquet" in key.rpartition("/")[2]
 
-    def versions(self) -> Iterator[tuple[str, ObjectVersion]]:
-        """List the dataset: each key with the version that it holds now."""
-        for page in self._client.get_paginator("list_objects_v2").paginate(Bucket=self.name, Prefix=self.prefix):
+    def versions(self, prefix: str = "") -> Iterator[tuple[str, ObjectVersion]]:
+        """List the dataset, or the part of it under a longer prefix: each key with the version that it holds now."""
+        pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self.name, Prefix=prefix or self.prefix)
+        for page in pages:
             for found in page.get("Contents", []):
                 if self.has_in_dataset(found["Key"]):
                     yield found["Key"], ObjectVersion(found["ETag"], found["Size"])

@@ -6,13 +6,19 @@ from typing import Any, Literal, NamedTuple
 
 from functions.common.days import parse_day, utc_day
 
-Kind = Literal["object_created", "object_deleted", "daily", "manual"]
+Kind = Literal["object_created", "object_deleted", "daily", "manual", "backfill"]
 
 _KINDS: dict[str, Kind] = {
     "Object Created": "object_created",
     "Object Deleted": "object_deleted",
     "Scheduled Event": "daily",
 }
+
+
+BY_HAND: tuple[Kind, ...] = ("manual", "backfill")
+"""The kinds that may name any day, and so say nothing of the day that it is."""
+
+_MANUAL_EVENTS = '{} or {"as_of": "2018-08-05"}, with or without {"prefix": "vouchers/2019/"}, or {"migrate": true}'
 
 
 class EventError(Exception):
@@ -24,32 +30,52 @@ class Trigger(NamedTuple):
 
     Attributes
     ----------
-    kind : {'object_created', 'object_deleted', 'daily', 'manual'}
+    kind : {'object_created', 'object_deleted', 'daily', 'manual', 'backfill'}
         What happened.
     as_of : date
         The day to publish as of.
     key : str or None
-        The object to look at; None means the whole bucket.
+        The object to look at; None means all under `prefix`.
     sequencer : str or None
         S3's own order of the events of a key, kept in the ledger for whoever has to trace one.
+    prefix : str
+        The part of the bucket to look at when there is no key; empty means the whole dataset.
     """
 
     kind: Kind
     as_of: date
     key: str | None = None
     sequencer: str | None = None
+    prefix: str = ""
 
 
-def read_event(event: Mapping[str, Any], *, bucket: str, now: datetime) -> Trigger:
-    """Tell what an invocation asks for.
+def asks_to_migrate(event: Mapping[str, Any]) -> bool:
+    """Tell whether an invocation asks for the schema only: `{"migrate": true}`.
+
+    Raises
+    ------
+    EventError
+        When it asks for that and for something else.
+    """
+    if "migrate" not in event:
+        return False
+    if event["migrate"] is not True or len(event) > 1:
+        raise EventError(f'a migration goes alone: use {{"migrate": true}}, not {dict(event)}')
+    return True
+
+
+def read_event(event: Mapping[str, Any], *, bucket: str, prefix: str, now: datetime) -> Trigger:
+    """Tell which refresh an invocation asks for.
 
     Parameters
     ----------
     event : mapping
         An EventBridge event (S3 "Object Created" or "Object Deleted", or a schedule), or a manual one:
-        `{}` or `{"as_of": "2018-08-05"}`.
+        `{}` or `{"as_of": "2018-08-05"}`, for a part of the dataset with `{"prefix": "vouchers/2019/"}`.
     bucket : str
         The bucket that the function serves.
+    prefix : str
+        The prefix of the dataset.
     now : datetime
         The present moment, for a manual event that names no day.
 
@@ -59,7 +85,7 @@ def read_event(event: Mapping[str, Any], *, bucket: str, now: datetime) -> Trigg
         When the event is none of these; the message says what is.
     """
     if "detail-type" not in event:
-        return _read_manual(event, now)
+        return _read_manual(event, prefix, now)
     kind = _KINDS.get(event["detail-type"])
     if kind is None:
         raise EventError(
@@ -81,12 +107,16 @@ def read_event(event: Mapping[str, Any], *, bucket: str, now: datetime) -> Trigg
     return trigger
 
 
-def _read_manual(event: Mapping[str, Any], now: datetime) -> Trigger:
-    if unknown := sorted(set(event) - {"as_of"}):
-        raise EventError(f'manual event has unknown fields {unknown}: use {{}} or {{"as_of": "2018-08-05"}}')
-    if "as_of" not in event:
-        return Trigger("manual", utc_day(now))
+def _read_manual(event: Mapping[str, Any], dataset: str, now: datetime) -> Trigger:
+    if unknown := sorted(set(event) - {"as_of", "prefix"}):
+        raise EventError(f"manual event has unknown fields {unknown}: use {_MANUAL_EVENTS}")
     try:
-        return Trigger("manual", date.fromisoformat(event["as_of"]))
+        as_of = date.fromisoformat(event["as_of"]) if "as_of" in event else utc_day(now)
     except (TypeError, ValueError) as error:
         raise EventError(f"as_of is {event['as_of']!r}: write a day like 2018-08-05") from error
+    if "prefix" not in event:
+        return Trigger("manual", as_of)
+    prefix = event["prefix"]
+    if not isinstance(prefix, str) or not prefix.startswith(dataset):
+        raise EventError(f"prefix {prefix!r} is outside the dataset: it has to begin with {dataset!r}")
+    return Trigger("backfill", as_of, prefix=prefix)

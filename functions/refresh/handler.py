@@ -86,7 +86,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:  #
         destination hears of it.
     """
     metrics.add_metric("Refreshes", MetricUnit.Count, 1)
-    trigger = read_event(event, bucket=settings().bucket, now=_now())
+    trigger = read_event(event, bucket=settings().bucket, prefix=settings().prefix, now=_now())
     logger.append_keys(trigger=trigger.kind, key=trigger.key)
     try:
         summary = refresh().run(trigger)

@@ -108,10 +108,13 @@ class Ledger:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def entries(self) -> dict[str, LedgerEntry]:
-        """Return every entry by key."""
+    def entries(self, prefix: str = "") -> dict[str, LedgerEntry]:
+        """Return every entry by key, or those whose keys begin with a prefix."""
         with self._database.transaction() as connection:
-            rows = connection.run("SELECT key, revision, etag, error FROM voucher_customer.ledger")
+            rows = connection.run(
+                "SELECT key, revision, etag, error FROM voucher_customer.ledger WHERE starts_with(key, :prefix)",
+                prefix=prefix,
+            )
         return {row[0]: LedgerEntry(*row[1:]) for row in rows}
 
     def entry(self, key: str) -> LedgerEntry:

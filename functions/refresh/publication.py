@@ -10,8 +10,9 @@ from pg8000.native import Connection
 
 from functions.common.database import Database
 from functions.common.segments import MEASURE_OF_FAMILY, Segment, covering_segment, segment_number
-from functions.refresh.events import Trigger
+from functions.refresh.events import BY_HAND, Trigger
 from functions.refresh.schema import load_segments, lock
+from functions.refresh.winners import Winner, WinnerChange, changed_winners, read_winners
 
 _PUBLISH = """
     INSERT INTO voucher_customer.voucher_segments
@@ -47,6 +48,9 @@ _FINISH = """
 class Summary(msgspec.Struct, kw_only=True):
     """What a refresh did: one row of `refreshes`, returned and logged by the function.
 
+    The row does without the winners. With 50 countries they are some 130 KB at most, within the 256 KB of an
+    asynchronous answer of Lambda.
+
     Attributes
     ----------
     as_of : date
@@ -61,6 +65,10 @@ class Summary(msgspec.Struct, kw_only=True):
         Rows of the published table; None when nothing was published.
     rows_in_no_segment : dict of str to int
         Voucher records of the published countries that no segment covers on the as-of day, by segment family.
+    winners : list of Winner
+        The most used amounts of every segment, as published.
+    winners_changed : list of WinnerChange
+        The segments in which they are others than in the table that was replaced.
     errors : list of str
         What went wrong, an object each.
     """
@@ -79,6 +87,8 @@ class Summary(msgspec.Struct, kw_only=True):
     rows_rejected: dict[str, int] = msgspec.field(default_factory=dict)
     rows_published: int | None = None
     rows_in_no_segment: dict[str, int] = msgspec.field(default_factory=dict)
+    winners: list[Winner] = msgspec.field(default_factory=list)
+    winners_changed: list[WinnerChange] = msgspec.field(default_factory=list)
     took_ms: int = 0
     errors: list[str] = msgspec.field(default_factory=list)
 
@@ -120,14 +130,17 @@ class Publications:
         """
         with self._database.transaction() as connection:
             lock(connection)
-            if summary.trigger != "manual":
+            if summary.trigger not in BY_HAND:
                 summary.as_of = max(summary.as_of, _latest_automatic_day(connection) or summary.as_of)
             segments = load_segments(connection)
             placed, unplaced = _place_values(connection, segments, summary)
+            before = read_winners(connection)
             connection.run("DELETE FROM voucher_customer.voucher_segments")
             connection.run(_PUBLISH, countries=summary.countries, **placed)
             summary.rows_published = connection.row_count
             summary.rows_in_no_segment = unplaced
+            summary.winners = read_winners(connection)
+            summary.winners_changed = changed_winners(before, summary.winners)
             connection.run(_SET_PUBLICATION, refresh_id=summary.refresh_id)
             _finish(connection, summary, now, published=True)
 
@@ -139,7 +152,9 @@ class Publications:
 
 def _latest_automatic_day(connection: Connection) -> date | None:
     [[day]] = connection.run(
-        "SELECT max(as_of) FROM voucher_customer.refreshes WHERE published_at IS NOT NULL AND trigger <> 'manual'"
+        "SELECT max(as_of) FROM voucher_customer.refreshes"
+        " WHERE published_at IS NOT NULL AND trigger <> ALL (CAST(:by_hand AS text[]))",
+        by_hand=list(BY_HAND),
     )
     return day  # type: ignore[no-any-return]
 
@@ -174,7 +189,7 @@ def _finish(connection: Connection, summary: Summary, now: datetime, *, publishe
     summary.took_ms = round((now - summary.started_at).total_seconds() * 1000)
     fields = msgspec.structs.asdict(summary)
     errors = fields.pop("errors")
-    for name in ("trigger", "started_at"):
+    for name in ("trigger", "started_at", "winners", "winners_changed"):
         del fields[name]
     for name in ("rows_rejected", "rows_in_no_segment"):
         fields[name] = json.dumps(fields[name])

@@ -92,8 +92,8 @@ class Refresh:
 
     def _account_for_all(self, trigger: Trigger, summary: Summary) -> None:
         """Compare the ledger with the listing, and look closer only where they differ."""
-        entries = self._ledger.entries()
-        for key, version in self._bucket.versions():
+        entries = self._ledger.entries(trigger.prefix)
+        for key, version in self._bucket.versions(trigger.prefix):
             entry = entries.pop(key, NO_ENTRY)
             if entry.matches(version):
                 summary.objects_skipped += 1

@@ -122,7 +122,7 @@ class Pipeline:
         return self.refresh_with(self.make(), event)
 
     def refresh_with(self, refresh: Refresh, event: dict[str, Any]) -> Summary:
-        return refresh.run(read_event(event, bucket=BUCKET, now=NOW))
+        return refresh.run(read_event(event, bucket=BUCKET, prefix=PREFIX, now=NOW))
 
     def put(self, name: str, rows: Any, **options: Any) -> str:
         """Put rows, or bytes as they are, and return the key."""

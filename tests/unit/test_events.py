@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from functions.refresh.events import EventError, Trigger, read_event
+from functions.refresh.events import EventError, Trigger, asks_to_migrate, read_event
 
 EVENTS = Path(__file__).parents[1] / "events"
 NOW = datetime(2020, 12, 22, 23, 59, tzinfo=UTC)
 
 
 def read(event: dict[str, Any]) -> Trigger:
-    return read_event(event, bucket="voucher-bucket", now=NOW)
+    return read_event(event, bucket="voucher-bucket", prefix="vouchers/", now=NOW)
 
 
 @pytest.mark.parametrize(
@@ -24,9 +24,13 @@ def read(event: dict[str, Any]) -> Trigger:
             "object_created",
             Trigger("object_created", date(2020, 12, 20), "vouchers/a b+c%20.parquet", "0062E99A88DC407460"),
         ),
-        ("object_deleted", Trigger("object_deleted", date(2020, 12, 21), "vouchers/old.parquet", "0062E99A88DC407999")),
+        (
+            "object_deleted",
+            Trigger("object_deleted", date(2020, 12, 21), "vouchers/old.parquet", "0062E99A88DC407999"),
+        ),
         ("daily", Trigger("daily", date(2020, 12, 22))),
         ("manual", Trigger("manual", date(2018, 8, 5))),
+        ("backfill", Trigger("backfill", date(2020, 12, 22), prefix="vouchers/2019/")),
     ],
 )
 def test_an_event_names_its_day_and_its_object(name: str, trigger: Trigger) -> None:
@@ -35,6 +39,19 @@ def test_an_event_names_its_day_and_its_object(name: str, trigger: Trigger) -> N
 
 def test_a_manual_event_without_a_day_means_today() -> None:
     assert read({}) == Trigger("manual", date(2020, 12, 22))
+
+
+def test_a_backfill_may_name_its_day() -> None:
+    event = {"prefix": "vouchers/", "as_of": "2019-12-31"}
+    assert read(event) == Trigger("backfill", date(2019, 12, 31), prefix="vouchers/")
+
+
+def test_a_migration_is_asked_for_alone() -> None:
+    assert asks_to_migrate(json.loads((EVENTS / "migrate.json").read_text()))
+    assert not asks_to_migrate({})
+    for event in ({"migrate": False}, {"migrate": 1}, {"migrate": True, "as_of": "2018-08-05"}):
+        with pytest.raises(EventError, match="a migration goes alone"):
+            asks_to_migrate(event)
 
 
 def changed(**detail: Any) -> dict[str, Any]:
@@ -50,6 +67,9 @@ def changed(**detail: Any) -> dict[str, Any]:
         ({"as_of": 20180805}, "write a day like 2018-08-05"),
         ({"as_of": None}, "write a day like 2018-08-05"),
         ({"asof": "2018-08-05"}, r"unknown fields \['asof'\]"),
+        ({"prefix": "elsewhere/"}, "prefix 'elsewhere/' is outside the dataset: it has to begin with 'vouchers/'"),
+        ({"prefix": "vouchers"}, "outside the dataset"),
+        ({"prefix": None}, "outside the dataset"),
         ({"Records": []}, r"unknown fields \['Records'\]"),
         ({"detail-type": "Object Restore Completed"}, "not served: use one of 'Object Created', 'Object Deleted'"),
         ({"detail-type": "Scheduled Event"}, "KeyError 'time'"),

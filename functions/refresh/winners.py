@@ -1,0 +1,87 @@
+"""Winners: the most used amounts of each segment, and which of them a publication changes."""
+
+from collections.abc import Sequence
+
+import msgspec
+from pg8000.native import Connection
+
+_READ = """
+    SELECT country_code, segment_name, segment_type, array_agg(voucher_amount ORDER BY voucher_amount),
+           max(count), CAST(max(vouchers) AS bigint)
+    FROM (
+        SELECT *, rank() OVER (segment ORDER BY count DESC) AS place, sum(count) OVER segment AS vouchers
+        FROM voucher_customer.voucher_segments
+        WINDOW segment AS (PARTITION BY country_code, segment_name, segment_type)
+    ) AS placed
+    WHERE place = 1
+    GROUP BY country_code, segment_name, segment_type
+    ORDER BY country_code, segment_name, min(min_range)
+"""
+
+
+class Winner(msgspec.Struct, frozen=True):
+    """The most used amounts of a segment in a country.
+
+    Attributes
+    ----------
+    voucher_amount : list of int
+        Those with the highest count, lowest first; more than one when they are tied.
+    count : int
+        How often each of them was used.
+    vouchers : int
+        All vouchers in the segment.
+    """
+
+    country_code: str
+    segment_name: str
+    segment_type: str
+    voucher_amount: list[int]
+    count: int
+    vouchers: int
+
+
+class WinnerChange(msgspec.Struct, frozen=True):
+    """A segment whose most used amounts are others than before.
+
+    Attributes
+    ----------
+    before, after : list of int
+        The most used amounts, lowest first; empty where no voucher was or is in the segment.
+    """
+
+    country_code: str
+    segment_name: str
+    segment_type: str
+    before: list[int]
+    after: list[int]
+
+
+def read_winners(connection: Connection) -> list[Winner]:
+    """Return the winners of the published table, by country, family and range."""
+    return [Winner(*row) for row in connection.run(_READ)]
+
+
+def changed_winners(before: Sequence[Winner], after: Sequence[Winner]) -> list[WinnerChange]:
+    """Return the segments whose winners differ between two published tables.
+
+    Examples
+    --------
+    >>> before = [Winner("Peru", "frequent_segment", "0-4", [2640], 3, 5)]
+    >>> after = [Winner("Peru", "frequent_segment", "0-4", [2640, 4400], 4, 8)]
+    >>> changed_winners(before, after)[0].after
+    [2640, 4400]
+    >>> changed_winners(after, after)
+    []
+    """
+    old, new = _amounts(before), _amounts(after)
+    return [
+        WinnerChange(*segment, before=old.get(segment, []), after=new.get(segment, []))
+        for segment in {**new, **old}
+        if old.get(segment) != new.get(segment)
+    ]
+
+
+def _amounts(winners: Sequence[Winner]) -> dict[tuple[str, str, str], list[int]]:
+    return {
+        (winner.country_code, winner.segment_name, winner.segment_type): winner.voucher_amount for winner in winners
+    }

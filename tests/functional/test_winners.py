@@ -1,0 +1,36 @@
+"""Winners: told with every publication, and which of them are new."""
+
+from functions.refresh.winners import Winner, WinnerChange
+from tests.functional.conftest import Pipeline
+from tests.support import created, daily, record
+
+
+def test_a_run_tells_the_winners_and_which_of_them_are_new(pipeline: Pipeline) -> None:
+    def change(family: str, label: str, before: list[int], after: list[int], country: str = "Peru") -> WinnerChange:
+        return WinnerChange(country, family, label, before, after)
+
+    frequent, recency = "frequent_segment", "recency_segment"
+    key = pipeline.put("a.parquet", [record(), record(), record(voucher_amount=4400)])
+    summary = pipeline.refresh(created(key))
+    assert summary.winners == [
+        Winner("Peru", frequent, "0-4", [2640], 2, 3),
+        Winner("Peru", recency, "180+", [2640], 2, 3),
+    ]
+    assert summary.winners_changed == [change(frequent, "0-4", [], [2640]), change(recency, "180+", [], [2640])]
+
+    # The count alone makes no other winner.
+    pipeline.put("b.parquet", [record()])
+    assert pipeline.refresh(daily()).winners_changed == []
+
+    tie = pipeline.put("c.parquet", [record(voucher_amount=4400, total_orders="5")] * 2)
+    assert pipeline.refresh(created(tie)).winners_changed == [
+        change(frequent, "5-13", [], [4400]),
+        change(recency, "180+", [2640], [2640, 4400]),
+    ]
+
+    pipeline.environ["COUNTRIES"] = "China"
+    assert pipeline.refresh(daily()).winners_changed == [
+        change(frequent, "0-4", [2640], []),
+        change(frequent, "5-13", [4400], []),
+        change(recency, "180+", [2640, 4400], []),
+    ]
