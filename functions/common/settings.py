@@ -1,5 +1,6 @@
 """Settings of a function: one typed object, read from the environment once."""
 
+import os
 from collections.abc import Mapping
 from typing import Annotated, Literal, TypeVar
 from urllib.parse import unquote, urlsplit
@@ -7,6 +8,9 @@ from urllib.parse import unquote, urlsplit
 import msgspec
 
 from functions.common.fields import FieldsError, read_fields
+
+METRICS_NAMESPACE = os.environ.get("POWERTOOLS_METRICS_NAMESPACE") or "VoucherSegmenter"
+"""Of every metric; each stack sets its own, so that two in one account do not mix."""
 
 NonEmpty = Annotated[str, msgspec.Meta(min_length=1)]
 

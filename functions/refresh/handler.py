@@ -7,17 +7,18 @@ from functools import cache
 from typing import Any
 
 import msgspec
-from aws_lambda_powertools import Logger, Metrics, single_metric
+from aws_lambda_powertools import Logger
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from functions.common.database import Database
 from functions.common.settings import load_settings
 from functions.refresh.bucket import Bucket
-from functions.refresh.events import read_event
+from functions.refresh.events import asks_to_migrate, read_event
 from functions.refresh.ledger import Ledger
 from functions.refresh.publication import Publications, Summary
 from functions.refresh.refresh import Refresh, RefreshError
+from functions.refresh.report import measure, metrics
 from functions.refresh.schema import migrate
 from functions.refresh.settings import RefreshSettings
 
@@ -25,7 +26,6 @@ from functions.refresh.settings import RefreshSettings
 _DATABASE_TIMEOUT_SECONDS = 60
 
 logger = Logger(service="refresh")
-metrics = Metrics(namespace="VoucherSegmenter", service="refresh")
 
 
 @cache
@@ -62,22 +62,21 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-@logger.inject_lambda_context
-@metrics.log_metrics
-def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:  # noqa: ARG001 - Lambda passes it by position
-    """Refresh once and return the summary.
+@logger.inject_lambda_context(clear_state=True)
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Refresh once, or bring the schema up to date, and return what was done.
 
     Parameters
     ----------
     event : dict
-        See `functions.refresh.events.read_event`.
+        See `functions.refresh.events.read_event` and `asks_to_migrate`.
     context : LambdaContext
         The invocation.
 
     Returns
     -------
     dict
-        `functions.refresh.publication.Summary` in JSON types.
+        `functions.refresh.publication.Summary` or `functions.refresh.schema.Migrations` in JSON types.
 
     Raises
     ------
@@ -85,32 +84,37 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:  #
         After publishing, when an object could not be counted: so Lambda tries again and the failure
         destination hears of it.
     """
+    # EventBridge's id is the same at every repetition of an event, and leads back to it.
+    logger.set_correlation_id(event.get("id", context.aws_request_id))
+    return _migrate() if asks_to_migrate(event) else _refresh(event, context)
+
+
+def _migrate() -> dict[str, Any]:
+    answer: dict[str, Any] = msgspec.to_builtins(migrate(database()))
+    logger.info("migrated", extra=answer)
+    return answer
+
+
+@metrics.log_metrics
+def _refresh(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:  # noqa: ARG001 - the decorator wants it
     metrics.add_metric("Refreshes", MetricUnit.Count, 1)
-    trigger = read_event(event, bucket=settings().bucket, prefix=settings().prefix, now=_now())
-    logger.append_keys(trigger=trigger.kind, key=trigger.key)
+    succeeded = 0
     try:
+        trigger = read_event(event, bucket=settings().bucket, prefix=settings().prefix, now=_now())
+        logger.append_keys(trigger=trigger.kind, key=trigger.key)
         summary = refresh().run(trigger)
+        succeeded = 1
     except RefreshError as error:
         _report(error.summary)
         raise
+    finally:
+        metrics.add_metric("RefreshesSucceeded", MetricUnit.Count, succeeded)
     return _report(summary)
 
 
 def _report(summary: Summary) -> dict[str, Any]:
-    """Log and measure what a refresh did."""
-    for name, value in (
-        ("ObjectsCounted", summary.objects_counted),
-        ("ObjectsRemoved", summary.objects_removed),
-        ("ObjectsFailed", summary.objects_failed),
-        ("RowsRead", summary.rows_read),
-        ("RowsCounted", summary.rows_counted),
-        ("RowsRejected", sum(summary.rows_rejected.values())),
-    ):
-        metrics.add_metric(name, MetricUnit.Count, value)
-    metrics.add_metric("RefreshDuration", MetricUnit.Milliseconds, summary.took_ms)
-    for reason, rows in summary.rows_rejected.items():
-        with single_metric("RowsRejectedByReason", MetricUnit.Count, rows, namespace="VoucherSegmenter") as metric:
-            metric.add_dimension("reason", reason)
+    """Measure and log what a refresh did."""
+    measure(summary)
     answer: dict[str, Any] = msgspec.to_builtins(summary)
     logger.info("refreshed", extra={"summary": answer})
     return answer

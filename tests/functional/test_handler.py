@@ -1,22 +1,25 @@
 """The Lambda entry: what it returns, logs and measures, and how it fails."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import pytest
+from botocore.exceptions import ClientError
 
 from functions.refresh import handler
 from functions.refresh.events import EventError
 from functions.refresh.refresh import RefreshError
 from tests.functional.conftest import Pipeline
-from tests.support import Context, created, record
+from tests.support import ROOT, Context, created, record
 
 
 @pytest.fixture
 def invoke(pipeline: Pipeline) -> Iterator[Any]:
     """Invoke the handler as a fresh process would."""
-    yield lambda event: handler.handler(event, Context())
+    yield lambda event: handler.handler(event, cast(Any, Context()))
     handler.database().close()
     for made_once in (handler.settings, handler.database, handler.refresh):
         made_once.cache_clear()
@@ -47,12 +50,50 @@ def test_a_refresh_returns_and_logs_a_summary_and_measures_it(
     lines = metric_lines(capsys)
     measured = {name: value for line in lines for name, value in line.items()}
     assert (measured["RowsCounted"], measured["RowsRejected"], measured["ObjectsCounted"]) == ([1.0], [1.0], [1.0])
-    # Few values each, as every combination of them is a metric of its own.
-    directives = [directive for line in lines for directive in line["_aws"]["CloudWatchMetrics"]]
-    assert {name for directive in directives for names in directive["Dimensions"] for name in names} == {
-        "service",
-        "reason",
+    assert (measured["Refreshes"], measured["RefreshesSucceeded"]) == ([1.0], [1.0])
+    assert (measured["RowsPublished"], measured["WinnersChanged"]) == ([2.0], [2.0])
+
+
+def test_what_is_published_is_measured_by_country_and_segment(
+    invoke: Any, pipeline: Pipeline, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COUNTRIES", "Peru,Türkiye")
+    rows = [*[record()] * 3, record(voucher_amount=4400), record(total_orders="40", country_code="Türkiye")]
+    pipeline.put("v.parquet", [*rows, record(last_order_ts="2020-12-21")])
+
+    invoke({"as_of": "2020-12-22"})
+
+    lines = metric_lines(capsys)
+    winners = [line for line in lines if "WinnerCount" in line]
+    assert [(line["country_code"], line["segment"], line["WinnerCount"]) for line in winners] == [
+        ("Peru", "frequent_segment 0-4", [4.0]),
+        ("Peru", "recency_segment 180+", [3.0]),
+        ("T\\xfcrkiye", "frequent_segment 37+", [1.0]),
+        ("T\\xfcrkiye", "recency_segment 180+", [1.0]),
+    ]
+    assert winners[0]["voucher_amount"] == [2640]
+    vouchers = [line for line in lines if "VouchersInSegments" in line]
+    assert [(line["country_code"], line["segment_name"], line["VouchersInSegments"]) for line in vouchers][:2] == [
+        ("Peru", "frequent_segment", [5.0]),
+        ("Peru", "recency_segment", [4.0]),
+    ]
+    assert {line["segment_name"]: line["RowsInNoSegment"] for line in lines if "RowsInNoSegment" in line} == {
+        "frequent_segment": [0.0],
+        "recency_segment": [1.0],
     }
+    # Few values each, as every combination of them is a metric of its own.
+    assert {
+        tuple(names)
+        for line in lines
+        for directive in line["_aws"]["CloudWatchMetrics"]
+        for names in directive["Dimensions"]
+    } == {
+        ("service",),
+        ("service", "segment_name"),
+        ("service", "country_code", "segment"),
+        ("service", "country_code", "segment_name"),
+    }
+    assert {line["service"] for line in lines} == {"refresh"}
 
 
 def test_a_failed_object_fails_the_invocation_after_publishing(
@@ -63,9 +104,56 @@ def test_a_failed_object_fails_the_invocation_after_publishing(
     with pytest.raises(RefreshError, match=r"vouchers/b\.parquet"):
         invoke({})
     assert len(pipeline.published()) == 2
-    assert [line["ObjectsFailed"] for line in metric_lines(capsys) if "ObjectsFailed" in line] == [[1.0]]
+    [line] = [line for line in metric_lines(capsys) if "Refreshes" in line]
+    assert (line["ObjectsFailed"], line["RowsPublished"], line["RefreshesSucceeded"]) == ([1.0], [2.0], [0.0])
 
 
-def test_an_event_that_is_not_understood_fails(invoke: Any) -> None:
+def test_a_run_that_does_not_publish_fails(
+    invoke: Any, pipeline: Pipeline, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BUCKET", "no-such-bucket")
+    with pytest.raises(ClientError, match="NoSuchBucket"):
+        invoke({})
+    [line] = metric_lines(capsys)
+    assert (line["Refreshes"], line["RefreshesSucceeded"]) == ([1.0], [0.0])
+    assert "RowsPublished" not in line
+
+
+def test_an_event_that_is_not_understood_fails(invoke: Any, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(EventError):
         invoke({"hello": "world"})
+    assert [line["RefreshesSucceeded"] for line in metric_lines(capsys)] == [[0.0]]
+
+
+def test_a_migration_brings_the_schema_up_to_date_and_refreshes_nothing(
+    invoke: Any, pipeline: Pipeline, capsys: pytest.CaptureFixture[str]
+) -> None:
+    event = json.loads((ROOT / "tests" / "events" / "migrate.json").read_text())
+    names = sorted(path.name for path in (ROOT / "infra" / "sql" / "migrations").glob("*.sql"))
+    assert invoke(event) == {"applied": names, "schema": names}
+    assert invoke(event) == {"applied": [], "schema": names}
+    assert pipeline.column("SELECT count(*) FROM voucher_customer.refreshes") == [0]
+    assert metric_lines(capsys) == []
+
+
+def test_every_line_of_a_run_leads_back_to_its_event(invoke: Any, pipeline: Pipeline) -> None:
+    event = created(pipeline.put("v.parquet", [record()]))
+    invoke(event)
+    assert handler.logger.get_correlation_id() == event["id"]
+    invoke({})
+    assert handler.logger.get_correlation_id() == Context.aws_request_id
+    assert handler.logger.get_current_keys()["key"] is None  # not the one of the run before
+    with pytest.raises(EventError):
+        invoke({"id": "of-another-kind", "detail-type": "Object Restored"})
+    assert "key" not in handler.logger.get_current_keys()
+
+
+def test_a_stack_names_the_space_of_its_metrics(environ: dict[str, str]) -> None:
+    code = "import functions.refresh.handler as f, tests.support as t; f.handler({'no': 'event'}, t.Context())"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, check=False, capture_output=True,
+        env={**environ, "POWERTOOLS_METRICS_NAMESPACE": "my-stack"},
+    )  # fmt: skip
+    assert b"EventError" in done.stderr
+    [directive] = json.loads(done.stdout.splitlines()[0])["_aws"]["CloudWatchMetrics"]
+    assert directive["Namespace"] == "my-stack"
