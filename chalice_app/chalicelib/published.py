@@ -125,6 +125,11 @@ class Published:
         """Whether the database did not answer when it was last asked."""
         return self._answered < self._asked
 
+    @property
+    def known(self) -> Publication | None:
+        """What is in memory, if anything is."""
+        return self._publication
+
     def get(self) -> Publication:
         """Return the current publication.
 

@@ -19,13 +19,14 @@ from functions.refresh.refresh import Refresh
 from functions.refresh.settings import RefreshSettings
 from infra.local.postgres import DatabaseAddress
 from infra.local.reader import create_reader, drop_reader
-from tests.support import BUCKET, PREFIX, Published, parquet, read_published
+from tests.support import BUCKET, PREFIX, Context, Published, parquet, read_published
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 NOW = datetime(2020, 12, 22, 14, 12, 3, tzinfo=UTC)
 SECRET = "database"
+REQUEST_ID = "c6af9ac6-7b61-11e6-9a41-93e8deadbeef"
 
 
 @pytest.fixture
@@ -154,3 +155,54 @@ def pipeline(
     s3: "S3Client", sql: Connection, database: Database, environ: dict[str, str], reader: DatabaseAddress
 ) -> Pipeline:
     return Pipeline(s3, sql, database, environ, reader)
+
+
+Call = Callable[..., tuple[int, Any, dict[str, str]]]
+
+
+@pytest.fixture
+def call(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> Iterator[Call]:
+    """Call the API as API Gateway does; answers status, JSON or text, and headers."""
+    import app as lookup
+
+    secret = json.dumps({"password": pipeline.reader.password})
+    boto3.client("secretsmanager").create_secret(Name="reader", SecretString=secret)
+    monkeypatch.setenv("DATABASE_USER", pipeline.reader.user)
+    monkeypatch.setenv("DATABASE_SECRET", "reader")
+
+    def send(
+        method: str,
+        path: str,
+        body: Any = None,
+        query: dict[str, str] | None = None,
+        content_type: str = "application/json",
+        etag: str = "",
+    ) -> tuple[int, Any, dict[str, str]]:
+        event = {
+            "resource": path,
+            "path": path,
+            "httpMethod": method,
+            "headers": {"Content-Type": content_type, "If-None-Match": etag},
+            "multiValueHeaders": {"Content-Type": [content_type], "If-None-Match": [etag]},
+            "queryStringParameters": query,
+            "multiValueQueryStringParameters": {name: [value] for name, value in (query or {}).items()} or None,
+            "pathParameters": None,
+            "stageVariables": None,
+            "requestContext": {
+                "httpMethod": method,
+                "resourcePath": path,
+                "requestId": REQUEST_ID,
+                "identity": {"sourceIp": "192.0.2.1"},
+            },
+            "body": body if body is None or isinstance(body, str) else json.dumps(body),
+            "isBase64Encoded": False,
+        }
+        answer = lookup.app(event, Context())
+        is_json = "json" in answer["headers"].get("Content-Type", "application/json")
+        body_is_json = is_json and answer["body"]
+        return answer["statusCode"], json.loads(answer["body"]) if body_is_json else answer["body"], answer["headers"]
+
+    yield send
+    lookup.database().close()
+    for made_once in (lookup.settings, lookup.database, lookup.published):
+        made_once.cache_clear()

@@ -1,16 +1,14 @@
 """The lookup API through API Gateway's own events, on what the refresh function published."""
 
 import json
-from collections.abc import Callable, Iterator
 from typing import Any
 
-import boto3
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.functional.conftest import Pipeline
-from tests.support import Context, created, daily, record
+from tests.functional.conftest import Call, Pipeline
+from tests.support import created, daily, record
 
 RECENCY_CUSTOMER = {
     "customer_id": 123,
@@ -21,51 +19,6 @@ RECENCY_CUSTOMER = {
     "segment_name": "recency_segment",
 }
 FREQUENT_CUSTOMER = {"country_code": "Peru", "total_orders": 15, "segment_name": "frequent_segment"}
-
-Call = Callable[..., tuple[int, Any, dict[str, str]]]
-
-
-@pytest.fixture
-def call(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> Iterator[Call]:
-    """Call the API as API Gateway does; answers status, JSON or text, and headers."""
-    import app as lookup
-
-    secret = json.dumps({"password": pipeline.reader.password})
-    boto3.client("secretsmanager").create_secret(Name="reader", SecretString=secret)
-    monkeypatch.setenv("DATABASE_USER", pipeline.reader.user)
-    monkeypatch.setenv("DATABASE_SECRET", "reader")
-
-    def send(
-        method: str,
-        path: str,
-        body: Any = None,
-        query: dict[str, str] | None = None,
-        content_type: str = "application/json",
-        etag: str = "",
-    ) -> tuple[int, Any, dict[str, str]]:
-        event = {
-            "resource": path,
-            "path": path,
-            "httpMethod": method,
-            "headers": {"Content-Type": content_type, "If-None-Match": etag},
-            "multiValueHeaders": {"Content-Type": [content_type], "If-None-Match": [etag]},
-            "queryStringParameters": query,
-            "multiValueQueryStringParameters": {name: [value] for name, value in (query or {}).items()} or None,
-            "pathParameters": None,
-            "stageVariables": None,
-            "requestContext": {"httpMethod": method, "resourcePath": path, "identity": {"sourceIp": "192.0.2.1"}},
-            "body": body if body is None or isinstance(body, str) else json.dumps(body),
-            "isBase64Encoded": False,
-        }
-        answer = lookup.app(event, Context())
-        is_json = "json" in answer["headers"].get("Content-Type", "application/json")
-        body_is_json = is_json and answer["body"]
-        return answer["statusCode"], json.loads(answer["body"]) if body_is_json else answer["body"], answer["headers"]
-
-    yield send
-    lookup.database().close()
-    for made_once in (lookup.settings, lookup.database, lookup.published):
-        made_once.cache_clear()
 
 
 @pytest.fixture
