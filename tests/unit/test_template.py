@@ -73,6 +73,17 @@ def test_no_policy_allows_every_action_or_every_resource(functions: dict[str, di
                     assert statement["Resource"] != "*"
 
 
+def test_the_api_can_sign_in_as_its_own_user_only(functions: dict[str, dict[str, Any]]) -> None:
+    lookup = functions["LookupFunction"]
+    variables = lookup["Environment"]["Variables"]
+    assert variables["DATABASE_USER"] == "voucher_reader"
+    assert variables["DATABASE_SECRET"] == {"Ref": "DatabaseReaderSecret"}
+    [statement] = lookup["Policies"][0]["Statement"]
+    _, with_secret, with_iam = statement["If"]
+    assert with_secret["Resource"] == {"Ref": "DatabaseReaderSecret"}
+    assert with_iam["Resource"]["Sub"].endswith("/voucher_reader")
+
+
 def test_every_function_keeps_its_logs_for_a_set_time(
     template: dict[str, Any], functions: dict[str, dict[str, Any]]
 ) -> None:
