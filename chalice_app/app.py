@@ -223,7 +223,8 @@ def _published(answer: Callable[[Publication], dict[str, Any]]) -> Response:
     }
     if published().is_stale:
         headers["Voucher-Stale"] = "true"
-    body = answer(publication)
+    # Not left to Chalice, which takes 2 us more for the shortest answer.
+    body = msgspec.json.encode(answer(publication)).decode()
     if _request.get().method in _READ and etag in _request.get().headers.get("if-none-match", ""):
         return Response("", status_code=304, headers=headers)
     return Response(body, headers=headers)
