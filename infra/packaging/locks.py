@@ -19,6 +19,7 @@ _LOCKS: dict[str, list[str]] = {
     "requirements.txt": [],
     "functions/refresh/requirements.txt": _SAME_VERSIONS,
     "chalice_app/requirements.txt": [*_SAME_VERSIONS, "--excludes=chalice_app/excludes.txt"],
+    "infra/packaging/rds-ca.txt": ["--no-deps"],
     "infra/tools/uv.txt": _SAME_VERSIONS,
     "infra/tools/emulator.txt": [],
     "infra/tools/sam.txt": [],

