@@ -73,11 +73,15 @@ PACKAGES = {
         useless=(
             "boto3*", "botocore*", "s3transfer*",  # the Lambda runtime has them
             "setuptools*", "_distutils_hack", "distutils-precedence.pth",
-            "pandas/conftest.py",
+            "**/conftest.py", "**/*.pyx", "**/*.pxd", "**/*.pxi",
+            "pandas/pyproject.toml", "pandas/plotting/_matplotlib",
+            "numpy/fft", "numpy/polynomial", "numpy/random/_examples", "numpy/_core/*_tests.*",
             "numpy/distutils", "numpy/f2py", "numpy/random/lib", "numpy/random/include",
             "numpy/_core/include", "numpy/_core/lib", "numpy/_core/_simd*",  # _simd is for numpy's own tests
             "pyarrow/include", "pyarrow/includes", "pyarrow/src",
-            "pyarrow/**/*.pyx", "pyarrow/**/*.pxd", "pyarrow/**/*.pxi", "pyarrow/**/*.h",
+            "pyarrow/**/*.h", "pyarrow/_feather*",
+            "pyarrow/_parquet_encryption*", "pyarrow/_dataset_parquet_encryption*",
+            "pyarrow/libarrow_python_parquet_encryption*",
             "pyarrow/libarrow_flight*", "pyarrow/libarrow_python_flight*", "pyarrow/_flight*",
             "pyarrow/_pyarrow_cpp_tests*", "pyarrow/_gcsfs*", "pyarrow/_azurefs*", "pyarrow/_hdfs*", "pyarrow/_s3fs*",
             "pyarrow/_orc*", "pyarrow/_dataset_orc*", "pyarrow/_substrait*",
