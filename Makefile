@@ -1,9 +1,10 @@
 # Needs Python 3.11 or newer, git, make and a package index. `make help` lists the targets.
 PYTHON ?= python3
 BIN := .venv/bin
+OPERATE = $(BIN)/python -m infra.operations $(if $(STACK),--stack "$(STACK)")
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down clean test bench-api lint fix lock
+.PHONY: help setup demo up down clean deploy migrate refresh backfill redrive logs teardown test bench-api lint fix lock
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,17 +39,42 @@ clean: down  ## stop it and remove everything that was made
 	rm -rf .venv .local .aws-sam .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
+deploy: setup  ## build, deploy, migrate, where the environment points to: PARAMETERS="Countries=Peru,China" GUIDED=1 STACK=name
+	@$(OPERATE) deploy $(if $(GUIDED),--guided) $(PARAMETERS)
+
+migrate: setup  ## bring the schema of the deployed stack up to date
+	@$(OPERATE) migrate
+
+refresh: setup  ## refresh once: AS_OF=2018-08-05
+	@$(OPERATE) refresh $(if $(AS_OF),--as-of "$(AS_OF)")
+
+backfill: setup  ## count what lies under a prefix and is not counted yet: PREFIX=vouchers/2019/ AS_OF=2018-08-05
+	@$(OPERATE) backfill "$(PREFIX)" $(if $(AS_OF),--as-of "$(AS_OF)")
+
+redrive: setup  ## run again what waits in the failure queue
+	@$(OPERATE) redrive
+
+logs: setup  ## print the latest log lines of both functions: MINUTES=60
+	@$(OPERATE) logs $(if $(MINUTES),--minutes "$(MINUTES)")
+
+teardown: setup  ## delete the deployed stack: CONFIRM=its-name
+	@$(OPERATE) teardown --confirm "$(CONFIRM)"
+
 test: setup  ## run every test
 	$(BIN)/python -m pytest
 
 bench-api: setup  ## compare the lookup API with Flask + SQLAlchemy and with bare Chalice
 	@$(BIN)/python -m tests.benchmarks.api
 
-lint: setup  ## check without changing anything
+lint: setup .local/tools/checkov/.ready  ## check without changing anything
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/cfn-lint template.yaml
+	$(BIN)/cfn-lint -- template.yaml infra/templates/*.yaml
+	$(BIN)/python -m infra.checks.transform .local/transformed.json
+	@# W1030: an empty parameter is no ARN; it is used on a condition only.
+	$(BIN)/cfn-lint --ignore-checks W1030 -- .local/transformed.json
+	.local/tools/checkov/bin/checkov --config-file .checkov.yaml
 	SAM_CLI_TELEMETRY=0 .local/tools/sam/bin/sam validate --lint --template template.yaml --region us-east-1
 	$(BIN)/python -m infra.packaging.locks --check
 

@@ -23,6 +23,7 @@ _LOCKS: dict[str, list[str]] = {
     "infra/tools/uv.txt": _SAME_VERSIONS,
     "infra/tools/emulator.txt": [],
     "infra/tools/sam.txt": [],
+    "infra/tools/checkov.txt": [],
 }
 
 

@@ -4,8 +4,8 @@ import re
 from pathlib import Path
 
 import pytest
-import yaml
 
+from infra.checks.transform import NESTED, TEMPLATE, read_template
 from tests.support import ROOT
 
 DOCS = {path: path.read_text() for path in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]}
@@ -24,10 +24,29 @@ def test_every_make_target_is_documented() -> None:
 
 
 def test_every_parameter_of_the_template_is_documented() -> None:
-    text = re.sub(r"!\w+", "", (ROOT / "template.yaml").read_text())
-    parameters = yaml.safe_load(text)["Parameters"]
+    parameters = read_template(TEMPLATE)["Parameters"]
     operations = (ROOT / "docs" / "operations.md").read_text()
     assert [name for name in parameters if f"`{name}`" not in operations] == []
+
+
+def test_every_alarm_has_a_paragraph_that_says_what_to_do() -> None:
+    resources = [entry for path in NESTED for entry in read_template(path)["Resources"].items()]
+    alarms = [name for name, resource in resources if resource["Type"] == "AWS::CloudWatch::Alarm"]
+    operations = (ROOT / "docs" / "operations.md").read_text()
+    assert len(alarms) == 8
+    assert [name for name in alarms if f"\n- **{name}**: " not in operations] == []
+
+
+def test_the_dashboard_and_the_alarms_show_metrics_that_are_measured() -> None:
+    watching = (ROOT / "infra" / "templates" / "watching.yaml").read_text()
+    shown = set(re.findall(r'"(\w+)", "service", "(?:refresh|lookup)"', watching))
+    shown |= set(re.findall(r'MetricName=."(\w+)', watching)) | set(re.findall(r'\[".", "(\w+)", ".", "."', watching))
+    sources = "\n".join(
+        path.read_text() for folder in ("functions", "chalice_app") for path in (ROOT / folder).rglob("*.py")
+    )
+    of_aws = {"Errors", "Throttles", "4XXError", "5XXError", "CPUUtilization"}
+    assert {"WinnerCount", "Lookups", "PublicationAge", "RowsPublished"} <= shown
+    assert [name for name in shown - of_aws if f'"{name}"' not in sources] == []
 
 
 def test_every_metric_and_every_reason_to_reject_is_documented() -> None:

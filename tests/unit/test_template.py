@@ -1,118 +1,286 @@
-"""The template: what AWS would only say at deployment, or never."""
+"""The templates, as SAM makes them: what AWS would only say at deployment, or never."""
 
+import json
+import re
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import yaml
 
+from infra.checks.transform import NESTED, TEMPLATE, read_template, transform
 from infra.packaging.build import DEFAULT_ARCHITECTURE, DEFAULT_RUNTIME
-from tests.support import ROOT
 
+Template = dict[str, Any]
 
-class _Tags(yaml.SafeLoader):
-    """Reads CloudFormation's short tags as what they stand for."""
+# What an instance of the default class takes, and API Gateway's own limit on an answer.
+CONNECTIONS_OF_THE_DATABASE = 80
+API_GATEWAY_SECONDS = 29
 
-
-def _tag(loader: yaml.SafeLoader, suffix: str, node: yaml.Node) -> Any:
-    if isinstance(node, yaml.ScalarNode):
-        return {suffix: loader.construct_scalar(node)}
-    if isinstance(node, yaml.SequenceNode):
-        return {suffix: loader.construct_sequence(node, deep=True)}
-    raise AssertionError(node)
-
-
-_Tags.add_multi_constructor("!", _tag)
-
-
-@pytest.fixture(scope="module")
-def template() -> dict[str, Any]:
-    return yaml.load((ROOT / "template.yaml").read_text(), _Tags)  # type: ignore[no-any-return]  # noqa: S506
+# A statement that denies, or that lets API Gateway or EventBridge in, may say "everyone" and "everything".
+MANAGED_POLICIES = {
+    # Logs, and the network interfaces of a function in a VPC: both ask for "*", neither reads data.
+    "arn:aws:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole",
+    "arn:aws:iam::aws:policy/service-role/AWSLambdaVPCAccessExecutionRole",
+    "arn:${AWS::Partition}:iam::aws:policy/service-role/AmazonAPIGatewayPushToCloudWatchLogs",
+}
 
 
 @pytest.fixture(scope="module")
-def functions(template: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    return {
-        name: resource["Properties"]
-        for name, resource in template["Resources"].items()
-        if resource["Type"] == "AWS::Serverless::Function"
-    }
+def written() -> Template:
+    return read_template(TEMPLATE)
 
 
-def test_the_routes_of_the_app_are_the_events_of_the_template(functions: dict[str, dict[str, Any]]) -> None:
+@pytest.fixture(scope="module")
+def transformed(written: Template) -> Template:
+    return transform(written, {})
+
+
+@pytest.fixture(scope="module")
+def every_template(transformed: Template) -> dict[str, Template]:
+    return {"template.yaml": transformed, **{path.name: read_template(path) for path in NESTED}}
+
+
+def of_type(template: Template, kind: str) -> dict[str, Any]:
+    return {name: entry for name, entry in template["Resources"].items() if entry["Type"] == kind}
+
+
+def properties_of(template: Template, kind: str) -> dict[str, Any]:
+    return {name: entry["Properties"] for name, entry in of_type(template, kind).items()}
+
+
+def parts(value: Any) -> Iterator[Any]:
+    """Walk through everything in a template, whatever branch of a condition it stands in."""
+    yield value
+    if isinstance(value, dict):
+        for entry in value.values():
+            yield from parts(entry)
+    elif isinstance(value, list):
+        for entry in value:
+            yield from parts(entry)
+
+
+def statements(template: Template) -> Iterator[dict[str, Any]]:
+    for part in parts(template):
+        if isinstance(part, dict) and "Effect" in part and "Action" in part:
+            yield part
+
+
+def test_the_routes_of_the_app_are_the_events_of_the_template(written: Template, transformed: Template) -> None:
     import app as lookup
 
-    events = [event["Properties"] for event in functions["LookupFunction"]["Events"].values()]
-    served = {(path, method) for path, views in lookup.app.routes.items() for method in views}
-    assert {(event["Path"], event["Method"]) for event in events} == served
+    events = written["Resources"]["LookupFunction"]["Properties"]["Events"].values()
+    routes = {(event["Properties"]["Path"], event["Properties"]["Method"]) for event in events}
+    paths = transformed["Resources"]["LookupApi"]["Properties"]["Body"]["paths"]
+    assert routes == {(path, method) for path, views in lookup.app.routes.items() for method in views}
+    assert routes == {(path, method.upper()) for path, methods in paths.items() for method in methods}
 
 
-def test_only_the_index_answers_unsigned_requests(
-    template: dict[str, Any], functions: dict[str, dict[str, Any]]
-) -> None:
-    assert template["Parameters"]["ApiAuthorization"]["Default"] == "AWS_IAM"
-    signed = {"If": ["OnlySignedRequests", [{"SignedRequest": []}], []]}
-    paths = template["Resources"]["LookupApi"]["Properties"]["DefinitionBody"]["paths"]
-    secured = {
-        (path, method.upper()): entry["security"]
-        for path, methods in paths.items()
-        for method, entry in methods.items()
+def test_only_the_index_answers_unsigned_requests(transformed: Template) -> None:
+    assert transformed["Parameters"]["ApiAuthorization"]["Default"] == "AWS_IAM"
+    asked = {"Fn::If": ["OnlySignedRequests", [{"SignedRequest": []}], {"Fn::If": ["OnlyWithKey", [{"Key": []}], []]}]}
+    paths = transformed["Resources"]["LookupApi"]["Properties"]["Body"]["paths"]
+    security = {
+        (path, method): entry["security"] for path, methods in paths.items() for method, entry in methods.items()
     }
-    events = [event["Properties"] for event in functions["LookupFunction"]["Events"].values()]
-    assert set(secured) == {(event["Path"], event["Method"]) for event in events}
-    unsigned = {route: security for route, security in secured.items() if security != signed}
-    assert unsigned == {("/", "GET"): [], ("/", "HEAD"): []}
+    unsigned = {route: asks for route, asks in security.items() if asks != asked}
+    assert unsigned == {("/", "get"): [], ("/", "head"): []}
 
 
-def test_no_policy_allows_every_action_or_every_resource(functions: dict[str, dict[str, Any]]) -> None:
-    for properties in functions.values():
-        for policy in properties["Policies"]:
-            for entry in policy["Statement"]:
-                statements = entry["If"][1:] if "If" in entry else [entry]
-                for statement in statements:
-                    assert "*" not in str(statement["Action"])
-                    assert statement["Resource"] != "*"
+def test_the_api_is_regional_throttled_logged_and_deployed_at_every_change(
+    written: Template, transformed: Template
+) -> None:
+    api = transformed["Resources"]["LookupApi"]["Properties"]
+    assert api["EndpointConfiguration"] == {"Types": ["REGIONAL"]}
+    [stage] = properties_of(transformed, "AWS::ApiGateway::Stage").values()
+    [setting] = stage["MethodSettings"]
+    assert (setting["ResourcePath"], setting["HttpMethod"]) == ("/*", "*")
+    assert setting["ThrottlingRateLimit"] == {"Ref": "ApiRate"}
+    logged = json.loads(stage["AccessLogSetting"]["Format"])
+    assert {"request_id", "status", "latency_ms"} <= set(logged)
+    assert "querystring" not in stage["AccessLogSetting"]["Format"]
+    assert written["Resources"]["LookupApi"]["Properties"]["AlwaysDeploy"] is True
 
 
-def test_the_api_can_sign_in_as_its_own_user_only(functions: dict[str, dict[str, Any]]) -> None:
-    lookup = functions["LookupFunction"]
-    variables = lookup["Environment"]["Variables"]
+def test_no_policy_allows_every_action_or_every_resource(every_template: dict[str, Template]) -> None:
+    found = {}
+    for name, template in every_template.items():
+        for statement in statements(template):
+            if statement["Effect"] == "Deny":
+                continue
+            assert "*" not in json.dumps(statement["Action"]), statement
+            if statement.get("Resource") == "*":
+                found[name] = statement
+            if statement.get("Principal") == "*":
+                # Who may ask is decided by the route's own authorization; what may be asked through the endpoint is
+                # bounded by the resource.
+                assert statement["Action"] in ("execute-api:Invoke", ["s3:GetObject", "s3:ListBucket"]), statement
+    assert found == {}
+
+
+def test_no_role_has_managed_policies_beyond_those_for_logs_and_network(transformed: Template) -> None:
+    roles = properties_of(transformed, "AWS::IAM::Role").values()
+    managed = [policy for role in roles for policy in role.get("ManagedPolicyArns", [])]
+    names = {policy["Fn::Sub"] if isinstance(policy, dict) else policy for policy in managed}
+    assert names == MANAGED_POLICIES
+
+
+def test_the_api_signs_in_as_the_reader_and_only_as_that(transformed: Template) -> None:
+    variables = transformed["Resources"]["LookupFunction"]["Properties"]["Environment"]["Variables"]
     assert variables["DATABASE_USER"] == "voucher_reader"
-    assert variables["DATABASE_SECRET"] == {"Ref": "DatabaseReaderSecret"}
-    [statement] = lookup["Policies"][0]["Statement"]
-    _, with_secret, with_iam = statement["If"]
-    assert with_secret["Resource"] == {"Ref": "DatabaseReaderSecret"}
-    assert with_iam["Resource"]["Sub"].endswith("/voucher_reader")
+    role = transformed["Resources"]["LookupFunctionRole"]["Properties"]["Policies"]
+    allowed = {statement["Sid"]: statement for statement in statements(role)}
+    assert set(allowed) == {"SignInToTheDatabase", "ReadTheDatabasePassword"}
+    assert allowed["SignInToTheDatabase"]["Resource"]["Fn::Sub"][0].endswith("/voucher_reader")
+    assert allowed["ReadTheDatabasePassword"]["Resource"] == {"Ref": "DatabaseReaderSecret"}
 
 
-def test_every_function_keeps_its_logs_for_a_set_time(
-    template: dict[str, Any], functions: dict[str, dict[str, Any]]
-) -> None:
-    for properties in functions.values():
-        group = template["Resources"][properties["LoggingConfig"]["LogGroup"]["Ref"]]
-        assert group["Properties"]["RetentionInDays"] == {"Ref": "LogRetentionDays"}
+def test_no_secret_stands_in_plain_text(every_template: dict[str, Template]) -> None:
+    for template in every_template.values():
+        for name, parameter in template.get("Parameters", {}).items():
+            assert "password" not in name.lower()
+            assert not name.endswith("Secret") or parameter["Default"] == ""
+        for part in parts(template["Resources"]):
+            keys = [key.lower() for key in part] if isinstance(part, dict) else []
+            assert not {"masteruserpassword", "secretstring", "database_password"} & set(keys)
+    assert of_type(every_template["database.yaml"], "AWS::RDS::DBInstance")
 
 
-def test_a_refresh_that_fails_for_good_is_kept(functions: dict[str, dict[str, Any]]) -> None:
-    config = functions["RefreshFunction"]["EventInvokeConfig"]
-    assert config["DestinationConfig"]["OnFailure"]["Destination"] == {"GetAtt": "RefreshFailures.Arn"}
-
-
-def test_there_is_a_rule_for_each_kind_of_event(functions: dict[str, dict[str, Any]]) -> None:
-    events = functions["RefreshFunction"]["Events"]
-    kinds = {
-        detail_type
-        for event in events.values()
-        for detail_type in event["Properties"].get("Pattern", {}).get("detail-type", [])
+def test_every_function_that_is_invoked_without_waiting_has_a_failure_destination(transformed: Template) -> None:
+    rules = properties_of(transformed, "AWS::Events::Rule").values()
+    targets = [target for rule in rules for target in rule["Targets"]]
+    invoked = {target["Arn"]["Fn::GetAtt"][0] for target in targets}
+    assert invoked == {"RefreshFunction"}
+    configs = properties_of(transformed, "AWS::Lambda::EventInvokeConfig").values()
+    queues = {
+        config["FunctionName"]["Ref"]: config["DestinationConfig"]["OnFailure"]["Destination"] for config in configs
     }
+    queue = {"Fn::GetAtt": ["RefreshFailures", "Arn"]}
+    assert queues == dict.fromkeys(invoked, queue)
+    assert all(target["DeadLetterConfig"]["Arn"] == queue for target in targets)
+
+
+def test_a_refresh_tells_the_event_bus_what_it_did(transformed: Template) -> None:
+    [config] = properties_of(transformed, "AWS::Lambda::EventInvokeConfig").values()
+    assert config["DestinationConfig"]["OnSuccess"]["Destination"]["Fn::Sub"].endswith(":event-bus/default")
+
+
+def test_every_function_keeps_its_logs_for_a_set_time(transformed: Template) -> None:
+    groups = properties_of(transformed, "AWS::Logs::LogGroup")
+    assert all(group["RetentionInDays"] == {"Ref": "LogRetentionDays"} for group in groups.values())
+    functions = properties_of(transformed, "AWS::Lambda::Function")
+    assert functions
+    assert {properties["LoggingConfig"]["LogGroup"]["Ref"] for properties in functions.values()} <= set(groups)
+
+
+def test_the_api_answers_before_api_gateway_gives_up(transformed: Template) -> None:
+    assert transformed["Resources"]["LookupFunction"]["Properties"]["Timeout"] < API_GATEWAY_SECONDS
+
+
+def test_the_alarm_on_duration_stands_before_the_timeout(every_template: dict[str, Template]) -> None:
+    timeout = every_template["template.yaml"]["Resources"]["RefreshFunction"]["Properties"]["Timeout"]
+    alarm = every_template["watching.yaml"]["Resources"]["RefreshNearTimeout"]["Properties"]
+    assert alarm["Threshold"] == 0.8 * timeout * 1000
+
+
+def test_the_database_bears_as_many_connections_as_the_functions_may_open(every_template: dict[str, Template]) -> None:
+    template = every_template["template.yaml"]
+    limits = 0
+    for name, parameter in (("RefreshFunction", "RefreshConcurrency"), ("LookupFunction", "LookupConcurrency")):
+        reserved = template["Resources"][name]["Properties"]["ReservedConcurrentExecutions"]
+        assert reserved["Fn::If"][1] == {"Ref": parameter}
+        limits += template["Parameters"][parameter]["Default"]
+    alarm = every_template["watching.yaml"]["Resources"]["DatabaseConnectionsHigh"]["Properties"]["Threshold"]
+    assert limits < alarm < CONNECTIONS_OF_THE_DATABASE
+
+
+def test_there_is_a_rule_for_each_kind_of_event(transformed: Template) -> None:
+    rules = properties_of(transformed, "AWS::Events::Rule").values()
+    kinds = {kind for rule in rules for kind in rule.get("EventPattern", {}).get("detail-type", [])}
     assert kinds == {"Object Created", "Object Deleted"}
-    assert [name for name, event in events.items() if event["Type"] == "Schedule"] == ["Daily"]
+    assert [rule["ScheduleExpression"] for rule in rules if "ScheduleExpression" in rule] == [{"Ref": "DailyRefresh"}]
 
 
-def test_the_build_and_the_template_have_the_same_defaults(template: dict[str, Any]) -> None:
-    assert template["Parameters"]["Runtime"]["Default"] == DEFAULT_RUNTIME
-    assert template["Parameters"]["Architecture"]["Default"] == DEFAULT_ARCHITECTURE
+def test_the_database_is_private_encrypted_kept_and_without_a_password(every_template: dict[str, Template]) -> None:
+    database = every_template["database.yaml"]["Resources"]["Database"]
+    assert (database["DeletionPolicy"], database["UpdateReplacePolicy"]) == ("Snapshot", "Snapshot")
+    properties = database["Properties"]
+    assert properties["MasterUserAuthenticationType"] == "iam-db-auth"
+    assert (properties["PubliclyAccessible"], properties["StorageEncrypted"]) == (False, True)
+    assert every_template["database.yaml"]["Resources"]["Settings"]["Properties"]["Parameters"]["rds.force_ssl"] == "1"
 
 
-def test_no_parameter_has_a_secret_for_a_default(template: dict[str, Any]) -> None:
-    assert template["Parameters"]["DatabaseSecret"]["Default"] == ""
-    assert not [name for name in template["Parameters"] if "password" in name.lower()]
+def test_the_network_has_no_way_out_but_to_s3(every_template: dict[str, Template]) -> None:
+    kinds = {resource["Type"] for resource in every_template["network.yaml"]["Resources"].values()}
+    assert not kinds & {"AWS::EC2::InternetGateway", "AWS::EC2::NatGateway", "AWS::EC2::Route"}
+    [endpoint] = properties_of(every_template["network.yaml"], "AWS::EC2::VPCEndpoint").values()
+    assert endpoint["VpcEndpointType"] == "Gateway"
+    assert endpoint["ServiceName"]["Fn::Sub"].endswith(".s3")
+
+
+def test_the_parts_of_the_stack_get_the_parameters_that_they_ask_for(every_template: dict[str, Template]) -> None:
+    stacks = of_type(every_template["template.yaml"], "AWS::CloudFormation::Stack")
+    nested = {"Network": "network.yaml", "Database": "database.yaml", "Watching": "watching.yaml"}
+    assert set(stacks) == set(nested)
+    for name, stack in stacks.items():
+        assert set(stack["Properties"]["Parameters"]) == set(every_template[nested[name]]["Parameters"])
+    text = json.dumps(every_template["template.yaml"])
+    for name, file in nested.items():
+        for output in every_template[file]["Outputs"]:
+            assert f'["{name}", "Outputs.{output}"]' in text or f"${{{name}.Outputs.{output}}}" in text, output
+
+
+def test_a_parameter_that_must_come_with_another_is_asked_for(transformed: Template) -> None:
+    asserted = [entry["Assert"] for rule in transformed["Rules"].values() for entry in rule["Assertions"]]
+    names = {part["Ref"] for part in parts(asserted) if isinstance(part, dict) and "Ref" in part}
+    assert names == {"DatabaseResourceId", "DatabaseHost", "DatabaseSecret", "DatabaseReaderSecret"}
+
+
+@pytest.mark.parametrize("with_database", [True, False], ids=["own database", "given database"])
+def test_the_dashboard_is_json_and_shows_every_alarm(
+    every_template: dict[str, Template], *, with_database: bool
+) -> None:
+    # Given the body as CloudFormation would fill it in
+    watching = every_template["watching.yaml"]
+    body = filled_in(watching["Resources"]["Dashboard"]["Properties"]["DashboardBody"], with_database=with_database)
+    # When it is read
+    widgets = json.loads(body)["widgets"]
+    # Then every alarm is on it, and no widget covers another
+    alarms = [name for widget in widgets if widget["type"] == "alarm" for name in widget["properties"]["alarms"]]
+    expected = {
+        name
+        for name, alarm in of_type(watching, "AWS::CloudWatch::Alarm").items()
+        if with_database or "Condition" not in alarm
+    }
+    assert set(alarms) == {f"{name}.Arn" for name in expected}
+    cells = [
+        (x, y)
+        for widget in widgets
+        for x in range(widget["x"], widget["x"] + widget["width"])
+        for y in range(widget["y"], widget["y"] + widget["height"])
+    ]
+    assert len(cells) == len(set(cells))
+    assert max(x for x, _ in cells) < 24
+
+
+def filled_in(value: Any, *, with_database: bool) -> str:
+    """Fill a text in as CloudFormation does, every reference by its own name."""
+    if isinstance(value, str):
+        return value
+    [(function, argument)] = value.items()
+    if function == "Fn::If":
+        return filled_in(argument[1 if with_database else 2], with_database=with_database)
+    if function == "Fn::Join":
+        filled = [filled_in(entry, with_database=with_database) for entry in argument[1]]
+        return str(argument[0]).join(entry for entry in filled if entry != "AWS::NoValue")
+    if function == "Ref":
+        return str(argument)
+    assert function == "Fn::Sub"
+    text, names = argument if isinstance(argument, list) else (argument, {})
+    for name, entry in names.items():
+        text = text.replace(f"${{{name}}}", filled_in(entry, with_database=with_database))
+    return re.sub(r"\$\{([^!}][^}]*)\}", r"\1", text).replace("${!", "${")
+
+
+def test_the_build_and_the_template_have_the_same_defaults(transformed: Template) -> None:
+    assert transformed["Parameters"]["Runtime"]["Default"] == DEFAULT_RUNTIME
+    assert transformed["Parameters"]["Architecture"]["Default"] == DEFAULT_ARCHITECTURE

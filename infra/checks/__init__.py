@@ -1,0 +1,1 @@
+"""Checks of the templates before anything is deployed."""

@@ -1,0 +1,114 @@
+"""What a person does with a deployed stack. Each command prints what it did."""
+
+import json
+import time
+from datetime import UTC, date, datetime
+from typing import Any
+
+from botocore.exceptions import WaiterError
+
+from infra.operations.deployed import Deployed, OperationError
+
+
+def migrate(stack: Deployed) -> None:
+    """Bring the database's schema up to date."""
+    result = stack.invoke_refresh({"migrate": True})
+    applied = ", ".join(result["applied"]) or "nothing, it was up to date"
+    print(f"{stack.place}: schema migrated: {applied}")
+
+
+def refresh(stack: Deployed, as_of: date | None, prefix: str | None) -> None:
+    """Refresh, as of a day if one is named, and only what lies under a prefix if one is named."""
+    event: dict[str, Any] = {}
+    if as_of is not None:
+        event["as_of"] = as_of.isoformat()
+    if prefix is not None:
+        event["prefix"] = prefix
+    print(f"{stack.place}: {_in_words(stack.invoke_refresh(event))}")
+
+
+def _in_words(summary: dict[str, Any]) -> str:
+    """Say in one line what a refresh did."""
+    rejected = sum(summary["rows_rejected"].values())
+    return (
+        f"refresh {summary['refresh_id']} published {summary['rows_published']} rows as of {summary['as_of']} "
+        f"for {', '.join(summary['countries'])} in {summary['took_ms'] / 1000:.1f} s; "
+        f"objects: {summary['objects_counted']} counted, {summary['objects_skipped']} unchanged, "
+        f"{summary['objects_removed']} removed; "
+        f"rows: {summary['rows_read']:,} read, {summary['rows_counted']:,} counted, {rejected:,} rejected; "
+        f"winners changed: {len(summary['winners_changed'])}"
+    )
+
+
+def redrive(stack: Deployed) -> None:
+    """Run again what waits in the failure queue; what succeeds leaves the queue.
+
+    Raises
+    ------
+    OperationError
+        When something failed again: it stays in the queue.
+    """
+    done = 0
+    failed: dict[str, str] = {}
+    for receipt, message in stack.failures():
+        # Lambda puts the event and the error into an envelope; EventBridge sends the event as it is.
+        event = message.get("requestPayload", message)
+        try:
+            print(f"{_event_in_words(event)}: {_in_words(stack.invoke_refresh(event))}")
+        except OperationError as error:
+            failed[receipt] = f"{_event_in_words(event)}: {error}"
+        else:
+            stack.delete_failure(receipt)
+            done += 1
+    # Only now: put back earlier, they would be taken again and again.
+    for receipt in failed:
+        stack.put_failure_back(receipt)
+    print(f"{stack.place}: {done} redriven, {len(failed)} failed again")
+    if failed:
+        raise OperationError("still in the failure queue: " + "; ".join(failed.values()))
+
+
+def _event_in_words(event: dict[str, Any]) -> str:
+    if "detail-type" not in event:
+        return f"by hand {json.dumps(event)}"
+    key = event.get("detail", {}).get("object", {}).get("key", "")
+    return f"{event['detail-type']} {key}".rstrip()
+
+
+def logs(stack: Deployed, minutes: int) -> None:
+    """Print the latest log lines of both functions in the order of their time."""
+    events = sorted(stack.log_events(time.time() - minutes * 60))
+    for timestamp, function, line in events:
+        print(f"{datetime.fromtimestamp(timestamp / 1000, UTC):%Y-%m-%dT%H:%M:%S.%f} {function} {line}")
+    print(f"{stack.place}: {len(events)} lines of the last {minutes} minutes")
+
+
+def teardown(stack: Deployed, confirmed: str) -> None:
+    """Delete the stack.
+
+    Raises
+    ------
+    OperationError
+        When its name was not repeated, its database is protected, or CloudFormation cannot delete it.
+    """
+    if confirmed != stack.name:
+        raise OperationError(
+            f"this deletes {stack.place} for good: repeat its name, make teardown CONFIRM={stack.name}"
+        )
+    bucket, parameters = stack.outputs["BucketName"], stack.parameters
+    makes_database = not parameters.get("DatabaseHost")
+    if makes_database and parameters.get("DatabaseDeletionProtection") == "true":
+        raise OperationError(
+            "the database refuses to be deleted: make deploy PARAMETERS=DatabaseDeletionProtection=false comes first"
+        )
+    client = stack.client("cloudformation")
+    client.delete_stack(StackName=stack.name)
+    try:
+        # The network interfaces of functions in a VPC take AWS up to 40 minutes to give back.
+        client.get_waiter("stack_delete_complete").wait(
+            StackName=stack.name, WaiterConfig={"Delay": 5, "MaxAttempts": 720}
+        )
+    except WaiterError as error:
+        raise OperationError(f"{stack.name} is not deleted: {error}; see its events in CloudFormation") from error
+    database = "a last snapshot of the database" if makes_database else "the schema voucher_customer in your database"
+    print(f"{stack.place}: deleted. Kept: the bucket {bucket} and {database}")

@@ -1,0 +1,56 @@
+"""Build and deploy the stack with the SAM command line."""
+
+import os
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+from infra.operations.commands import migrate
+from infra.operations.deployed import ENDPOINT, Deployed, OperationError
+from infra.packaging.build import DEFAULT_ARCHITECTURE, DEFAULT_RUNTIME
+
+_ROOT = Path(__file__).parents[2]
+_SAM = _ROOT / ".local" / "tools" / "sam"
+
+
+def deploy(stack: Deployed, overrides: Mapping[str, str], *, guided: bool) -> None:
+    """Build both functions, deploy the template, bring the schema up to date.
+
+    Parameters
+    ----------
+    stack : Deployed
+        The stack; it need not be there yet.
+    overrides : mapping of str to str
+        Parameters to change; the others keep the values that they have.
+    guided : bool
+        Whether SAM asks for each parameter.
+
+    Raises
+    ------
+    OperationError
+        When a step fails.
+    """
+    known = {**(stack.parameters if stack.exists else {}), **overrides}
+    # SAM does not hand parameters to the build, which has to be for the same runtime.
+    environment = {
+        **os.environ,
+        "RUNTIME": known.get("Runtime", DEFAULT_RUNTIME),
+        "ARCHITECTURE": known.get("Architecture", DEFAULT_ARCHITECTURE),
+        "SAM_CLI_TELEMETRY": "0",
+    }
+    config = ["--config-file", str(_ROOT / "samconfig.toml")]
+    config += ["--config-env", "local" if ENDPOINT in os.environ else "default"]
+    _sam(["build", *config], environment)
+    options = ["--stack-name", stack.name, *(["--guided"] if guided else [])]
+    if overrides:
+        options += ["--parameter-overrides", *(f'{name}="{value}"' for name, value in overrides.items())]
+    _sam(["deploy", *config, *options], environment)
+    deployed = Deployed(stack.name)  # asked anew
+    migrate(deployed)
+    print(f"{deployed.place}: deployed; the API answers at {deployed.api_url}")
+
+
+def _sam(arguments: list[str], environment: Mapping[str, str]) -> None:
+    done = subprocess.run([str(_SAM / "bin" / "sam"), *arguments], cwd=_ROOT, env=dict(environment), check=False)
+    if done.returncode != 0:
+        raise OperationError(f"sam {arguments[0]} ended with status {done.returncode}; what it printed says why")

@@ -1,0 +1,75 @@
+"""What a person does with a deployed stack, on the emulator that the environment points to."""
+
+import json
+from typing import Any
+
+from infra.local.processes import wait_for
+from tests.e2e.conftest import RunningStack, run
+from tests.e2e.test_stack import COUNTRIES, today
+from tests.support import created, parquet, record, recount
+
+
+def operate(stack: RunningStack, command: str, *, status: int = 0) -> str:
+    """Run one of the project's commands with the variables of `.local/env`."""
+    done = run(command, stack.checkout, status=status, **stack.variables)
+    return done.stdout if status == 0 else done.stderr
+
+
+def test_a_refresh_by_hand_says_what_it_did(stack: RunningStack) -> None:
+    assert "published 0 rows as of 2018-08-05" in operate(stack, "make refresh AS_OF=2018-08-05")
+    assert f"as of {today()} for {', '.join(COUNTRIES)}" in operate(stack, "make refresh")
+    assert "is no day like 2018-08-05" in operate(stack, "make refresh AS_OF=yesterday", status=2)
+
+
+def test_a_migration_by_hand_says_that_nothing_was_left_to_do(stack: RunningStack) -> None:
+    assert "schema migrated: nothing, it was up to date" in operate(stack, "make migrate")
+
+
+def test_a_backfill_looks_at_its_prefix_only(stack: RunningStack) -> None:
+    stack.put("2019/a.parquet", parquet([record()]))
+    stack.wait_until_published(recount([record()], today(), COUNTRIES))
+    assert "objects: 0 counted, 1 unchanged, 0 removed" in operate(stack, "make backfill PREFIX=vouchers/2019/")
+    assert "objects: 0 counted, 0 unchanged, 0 removed" in operate(stack, "make backfill PREFIX=vouchers/2018/")
+    assert "vouchers/" in operate(stack, "make backfill PREFIX=elsewhere/", status=2)
+    stack.delete("vouchers/2019/a.parquet")
+    stack.wait_until_published({})
+
+
+def test_what_failed_for_good_is_redriven_when_its_cause_is_mended(stack: RunningStack) -> None:
+    # Given an event in the failure queue, because its object was no parquet
+    key = stack.put("redriven.parquet", b"garbage")
+    event = created(key, str(today()), bucket=stack.variables["BUCKET"])
+    stack.client("lambda").invoke(
+        FunctionName=stack.variables["REFRESH_FUNCTION"], InvocationType="Event", Payload=json.dumps(event).encode()
+    )
+    wait_for("a message in the failure queue", lambda: waiting(stack) or None, seconds=300)
+
+    # When it is redriven unmended, then it fails again and stays
+    assert f"still in the failure queue: Object Created {key}" in operate(stack, "make redrive", status=2)
+    assert waiting(stack) > 0
+
+    # When the object is mended, then the queue is emptied
+    stack.put("redriven.parquet", parquet([record()]))
+    said = operate(stack, "make redrive")
+    assert f"Object Created {key}: refresh" in said
+    assert "0 failed again" in said
+    assert waiting(stack) == 0
+    stack.delete(key)
+    stack.wait_until_published({})
+
+
+def waiting(stack: RunningStack) -> int:
+    """Return how many messages are in the failure queue."""
+    [found] = stack.client("cloudformation").describe_stacks(StackName="voucher-segmenter")["Stacks"]
+    outputs = {output["OutputKey"]: output["OutputValue"] for output in found["Outputs"]}
+    answer: dict[str, Any] = stack.client("sqs").get_queue_attributes(
+        QueueUrl=outputs["RefreshFailuresUrl"], AttributeNames=["ApproximateNumberOfMessages"]
+    )
+    return int(answer["Attributes"]["ApproximateNumberOfMessages"])
+
+
+def test_the_logs_of_both_functions_are_shown(stack: RunningStack) -> None:
+    operate(stack, "make refresh")
+    said = operate(stack, "make logs MINUTES=5")
+    [line] = [line for line in said.splitlines() if '"message":"refreshed"' in line][-1:]
+    assert json.loads(line[line.index("{") :])["summary"]["trigger"] == "manual"
