@@ -7,9 +7,9 @@ OPERATE = $(BIN)/python -m infra.operations $(if $(STACK),--stack "$(STACK)")
 .PHONY: help setup demo up down clean deploy migrate refresh backfill redrive logs teardown test bench-api lint fix lock
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: .venv/.ready .local/tools/emulator/.ready .local/tools/sam/.ready  ## install everything, from the hashed locks
+setup: .venv/.ready .local/tools/emulator/.ready .local/tools/sam/.ready .local/tools/lambda/.ready  ## install everything, from the hashed locks
 
 .venv/.ready: requirements.lock infra/tools/uv.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, $(PYTHON) is " + sys.version.split()[0] + ": make PYTHON=python3.13 ...")'
@@ -21,9 +21,19 @@ setup: .venv/.ready .local/tools/emulator/.ready .local/tools/sam/.ready  ## ins
 	@$(BIN)/python -c 'import pathlib, sysconfig; pathlib.Path(sysconfig.get_path("purelib"), "checkout.pth").write_text("$(CURDIR)\n")'
 	touch $@
 
+TOOL_PYTHON = $(BIN)/python
+# LocalStack runs on Python 3.11 and 3.12 only: .venv's if it is one of them, else any that is on this machine.
+.local/tools/localstack/.ready: TOOL_PYTHON = "$$($(BIN)/python -c 'import sys; print(sys.executable if sys.version_info < (3, 13) else ">=3.11,<3.13")')"
+
 .local/tools/%/.ready: infra/tools/%.lock | .venv/.ready
-	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(@D)
+	$(BIN)/uv venv --quiet --clear --no-python-downloads --python $(TOOL_PYTHON) $(@D)
 	$(BIN)/uv pip sync --quiet --require-hashes --python $(@D)/bin/python infra/tools/$*.lock
+	touch $@
+
+# Lambda's runtime of another Python than .venv's, such as .local/tools/lambda-3.13/.ready.
+.local/tools/lambda-%/.ready: infra/tools/lambda.lock | .venv/.ready
+	$(BIN)/uv venv --quiet --clear --no-python-downloads --python $* $(@D)
+	$(BIN)/uv pip sync --quiet --require-hashes --python $(@D)/bin/python infra/tools/lambda.lock
 	touch $@
 
 demo: setup  ## run the whole pipeline on this machine: DATA=file-or-folder AS_OF=2018-08-05 COUNTRIES=Peru,China for your own

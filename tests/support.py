@@ -2,6 +2,8 @@
 
 import io
 import json
+import os
+import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import date, datetime, timedelta
@@ -15,6 +17,10 @@ from pg8000.native import Connection
 ROOT = Path(__file__).parents[1]
 REAL_FILE = ROOT.parent / "shared" / "data" / "vouchers_2018.parquet"
 WHY_SKIPPED = f"the real file of 2018 is not part of the project: {REAL_FILE.name} is absent"
+
+# What runs on this machine is built for it.
+RUNTIME = f"python{sys.version_info.major}.{sys.version_info.minor}"
+ARCHITECTURE = "arm64" if os.uname().machine in ("arm64", "aarch64") else "x86_64"
 
 BUCKET = "voucher-bucket"
 PREFIX = "vouchers/"

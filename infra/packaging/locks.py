@@ -24,6 +24,9 @@ _LOCKS: dict[str, list[str]] = {
     "infra/tools/emulator.txt": [],
     "infra/tools/sam.txt": [],
     "infra/tools/checkov.txt": [],
+    "infra/tools/lambda.txt": [],
+    # Releases after that day break it.
+    "infra/tools/localstack.txt": ["--exclude-newer=2026-02-15"],
 }
 
 

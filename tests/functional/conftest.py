@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -19,7 +20,8 @@ from functions.refresh.refresh import Refresh
 from functions.refresh.settings import RefreshSettings
 from infra.local.postgres import DatabaseAddress
 from infra.local.reader import create_reader, drop_reader
-from tests.support import BUCKET, PREFIX, Context, Published, parquet, read_published
+from infra.packaging.build import PACKAGES, build
+from tests.support import ARCHITECTURE, BUCKET, PREFIX, RUNTIME, Context, Published, parquet, read_published
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -27,6 +29,15 @@ if TYPE_CHECKING:
 NOW = datetime(2020, 12, 22, 14, 12, 3, tzinfo=UTC)
 SECRET = "database"
 REQUEST_ID = "c6af9ac6-7b61-11e6-9a41-93e8deadbeef"
+
+
+@pytest.fixture(scope="session")
+def packages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Build each package once."""
+    folder = tmp_path_factory.mktemp("packages")
+    for name in PACKAGES:
+        build(name, folder / name, runtime=RUNTIME, architecture=ARCHITECTURE)
+    return {name: folder / name for name in PACKAGES}
 
 
 @pytest.fixture

@@ -10,19 +10,9 @@ import pytest
 
 from infra.local.emulator import stop_emulator
 from infra.local.processes import free_port
-from infra.packaging.build import PACKAGES, build
 from tests.support import ROOT, parquet, record
 
-RUNTIME = f"python{sys.version_info.major}.{sys.version_info.minor}"
 EMULATOR_PYTHON = ROOT / ".local" / "tools" / "emulator" / "bin" / "python"
-
-
-@pytest.fixture(scope="module")
-def packages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    folder = tmp_path_factory.mktemp("packages")
-    sizes = {name: build(name, folder / name, runtime=RUNTIME, architecture="x86_64") for name in PACKAGES}
-    assert {name for name, size in sizes.items() if size > PACKAGES[name].limit_mib * 2**20} == set()
-    return {name: folder / name for name in PACKAGES}
 
 
 def run_on(package: Path, code: str, **variables: str) -> str:
