@@ -4,10 +4,10 @@ BIN := .venv/bin
 OPERATE = $(BIN)/python -m infra.operations $(if $(STACK),--stack "$(STACK)")
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down clean deploy migrate refresh backfill redrive logs teardown test bench-api lint fix lock
+.PHONY: help setup demo up up-localstack down clean deploy migrate refresh backfill redrive logs teardown test e2e-localstack bench-api lint fix lock
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: .venv/.ready .local/tools/emulator/.ready .local/tools/sam/.ready .local/tools/lambda/.ready  ## install everything, from the hashed locks
 
@@ -23,7 +23,8 @@ setup: .venv/.ready .local/tools/emulator/.ready .local/tools/sam/.ready .local/
 
 TOOL_PYTHON = $(BIN)/python
 # LocalStack runs on Python 3.11 and 3.12 only: .venv's if it is one of them, else any that is on this machine.
-.local/tools/localstack/.ready: TOOL_PYTHON = "$$($(BIN)/python -c 'import sys; print(sys.executable if sys.version_info < (3, 13) else ">=3.11,<3.13")')"
+LOCALSTACK_PYTHON = "$$($(BIN)/python -c 'import sys; print(sys.executable if sys.version_info < (3, 13) else ">=3.11,<3.13")')"
+.local/tools/localstack/.ready: TOOL_PYTHON = $(LOCALSTACK_PYTHON)
 
 .local/tools/%/.ready: infra/tools/%.lock | .venv/.ready
 	$(BIN)/uv venv --quiet --clear --no-python-downloads --python $(TOOL_PYTHON) $(@D)
@@ -36,13 +37,24 @@ TOOL_PYTHON = $(BIN)/python
 	$(BIN)/uv pip sync --quiet --require-hashes --python $(@D)/bin/python infra/tools/lambda.lock
 	touch $@
 
+# What stands for AWS: EMULATOR=localstack for the other one.
+EMULATOR ?= ministack
+RUN_LOCAL = $(BIN)/python -m infra.local
+ifeq ($(EMULATOR),localstack)
+demo up: .local/tools/localstack/.ready
+endif
+
 demo: setup  ## run the whole pipeline on this machine: DATA=file-or-folder AS_OF=2018-08-05 COUNTRIES=Peru,China for your own
-	@$(BIN)/python -m infra.local demo $(if $(DATA),--data "$(DATA)") $(if $(AS_OF),--as-of "$(AS_OF)") $(if $(COUNTRIES),--countries "$(COUNTRIES)")
+	@$(RUN_LOCAL) demo --emulator "$(EMULATOR)" $(if $(DATA),--data "$(DATA)") $(if $(AS_OF),--as-of "$(AS_OF)") $(if $(COUNTRIES),--countries "$(COUNTRIES)")
 
 up: setup  ## start the same stack, empty, and leave it running
-	@$(BIN)/python -m infra.local up $(if $(COUNTRIES),--countries "$(COUNTRIES)")
+	@$(RUN_LOCAL) up --emulator "$(EMULATOR)" $(if $(COUNTRIES),--countries "$(COUNTRIES)")
 
-down:  ## stop what `make up` started
+up-localstack: setup  ## start it on LocalStack and PostgreSQL in containers, or without them where no container engine runs
+	@docker info >/dev/null 2>&1 || $(MAKE) --no-print-directory .local/tools/localstack/.ready
+	@$(RUN_LOCAL) up --emulator containers $(if $(COUNTRIES),--countries "$(COUNTRIES)")
+
+down:  ## stop what `make up` or `make up-localstack` started
 	@if [ -e .venv/.ready ]; then $(BIN)/python -m infra.local down; else echo "nothing is running"; fi
 
 clean: down  ## stop it and remove everything that was made
@@ -73,6 +85,11 @@ teardown: setup  ## delete the deployed stack: CONFIRM=its-name
 test: setup  ## run every test
 	$(BIN)/python -m pytest
 
+e2e-localstack: setup  ## run the end-to-end tests on LocalStack
+	@if $(BIN)/uv python find --quiet --no-python-downloads $(LOCALSTACK_PYTHON); then \
+		$(MAKE) .local/tools/localstack/.ready && EMULATOR=localstack $(BIN)/python -m pytest tests/e2e; \
+	else echo "skipped: LocalStack runs on Python 3.11 and 3.12 only, and neither is on this machine"; fi
+
 bench-api: setup  ## compare the lookup API with Flask + SQLAlchemy and with bare Chalice
 	@$(BIN)/python -m tests.benchmarks.api
 
@@ -85,6 +102,7 @@ lint: setup .local/tools/checkov/.ready  ## check without changing anything
 	@# W1030: an empty parameter is no ARN; it is used on a condition only.
 	$(BIN)/cfn-lint --ignore-checks W1030 -- .local/transformed.json
 	.local/tools/checkov/bin/checkov --config-file .checkov.yaml
+	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec localstack-compose.yml
 	SAM_CLI_TELEMETRY=0 .local/tools/sam/bin/sam validate --lint --template template.yaml --region us-east-1
 	$(BIN)/python -m infra.packaging.locks --check
 

@@ -13,9 +13,10 @@ from types import FrameType
 
 from rich.console import Console
 
+from infra.local.containers import has_engine
 from infra.local.demo import files_of, run_demo
 from infra.local.processes import ROOT, LocalError
-from infra.local.stack import Stack, load_stack, start_stack
+from infra.local.stack import CONTAINERS, WAYS, Stack, load_stack, start_stack
 
 _UP = ROOT / ".local"
 _console = Console(highlight=False)
@@ -48,7 +49,7 @@ def _demo(arguments: argparse.Namespace) -> None:
     folder = _UP / f"demo-{os.getpid()}"
     stack: Stack | None = None
     try:
-        stack = start_stack(folder, countries=arguments.countries, step=step)
+        stack = start_stack(folder, countries=arguments.countries, emulator=arguments.emulator, step=step)
         run_demo(stack, data=arguments.data, as_of=arguments.as_of, step=step)
     finally:
         if stack:
@@ -61,7 +62,11 @@ def _demo(arguments: argparse.Namespace) -> None:
 
 
 def _up(arguments: argparse.Namespace) -> None:
-    start_stack(_UP, countries=arguments.countries, step=step)
+    emulator = arguments.emulator
+    if emulator == CONTAINERS and not has_engine():
+        print("No container engine runs here: LocalStack and PostgreSQL start on this machine itself.")
+        emulator = "localstack"
+    start_stack(_UP, countries=arguments.countries, emulator=emulator, step=step)
     print("The stack is up. `source .local/env` lets aws, psql and curl talk to it; `make down` stops it.")
 
 
@@ -95,6 +100,7 @@ def main() -> None:
     up = commands.add_parser("up", help="start the stack and leave it running")
     for command in (demo, up):
         command.add_argument("--countries", default="Peru", help="the countries to publish, separated by commas")
+        command.add_argument("--emulator", default="ministack", choices=WAYS, help="what stands for AWS")
     down = commands.add_parser("down", help="stop it")
     for command, run in ((demo, _demo), (up, _up), (down, _down)):
         command.set_defaults(run=run)

@@ -1,45 +1,97 @@
-"""An embedded emulator of AWS on 127.0.0.1: ministack, in an environment of its own."""
+"""The emulators of AWS that run embedded on 127.0.0.1, each in an environment of its own."""
 
 import os
 import subprocess
 import urllib.error
 import urllib.request
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from infra.local.processes import ROOT, LocalError, last_line, stop_group, wait_for
 
-_PYTHON = ROOT / ".local" / "tools" / "emulator" / "bin" / "python"
-_PROGRAM = "ministack"
-
 REGION = "us-east-1"
 
 
-def start_emulator(folder: Path, port: int) -> int:
-    """Start the emulator and wait until it answers.
+@dataclass(frozen=True)
+class Emulator:
+    """One emulator.
 
-    Parameters
+    Attributes
     ----------
-    folder : Path
-        Takes its log and its temporary files.
-    port : int
-        Where it listens, on 127.0.0.1 only.
-
-    Returns
-    -------
-    int
-        The process, leader of a group of its own: functions run as its children.
-
-    Raises
-    ------
-    LocalError
-        When it does not start.
+    tool : str
+        Its environment, a folder of `.local/tools`.
+    program : str
+        The module that is run.
+    health : str
+        The path that answers as soon as it is up.
+    settings : callable
+        Returns its variables, given the folder for its files and the port.
     """
-    temporary = folder / "tmp"
-    temporary.mkdir(exist_ok=True)
-    env = {
-        "PATH": os.environ["PATH"],
-        "HOME": str(folder),
-        "TMPDIR": str(temporary),
+
+    tool: str
+    program: str
+    health: str
+    settings: Callable[[Path, int], Mapping[str, str]]
+
+    def start(self, folder: Path, port: int) -> int:
+        """Start the emulator and wait until it answers.
+
+        Parameters
+        ----------
+        folder : Path
+            Takes its log and its temporary files.
+        port : int
+            Where it listens, on 127.0.0.1 only.
+
+        Returns
+        -------
+        int
+            The process, leader of a session of its own in which functions run too.
+
+        Raises
+        ------
+        LocalError
+            When it is not installed or does not start.
+        """
+        python = ROOT / ".local" / "tools" / self.tool / "bin" / "python"
+        if not python.exists():
+            raise LocalError(f"it is not installed: `make .local/tools/{self.tool}/.ready` does that")
+        temporary = folder / "tmp"
+        temporary.mkdir(exist_ok=True)
+        env = {"PATH": os.environ["PATH"], "HOME": str(folder), "TMPDIR": str(temporary)}
+        log = folder / "emulator.log"
+        with log.open("ab") as output:
+            process = subprocess.Popen(
+                [str(python), "-m", self.program],
+                cwd=folder, env={**env, **self.settings(temporary, port)},
+                stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )  # fmt: skip
+
+        def answer() -> bool | None:
+            if process.poll() is not None:
+                raise LocalError(f"emulator ended at once: {last_line(log)}; see {log}")
+            try:
+                with urllib.request.urlopen(f"http://127.0.0.1:{port}{self.health}", timeout=2):
+                    return True
+            except (urllib.error.URLError, OSError):
+                return None
+
+        try:
+            wait_for(f"emulator answers (see {log})", answer, seconds=60)
+        except BaseException:
+            self.stop(process.pid)
+            raise
+        return process.pid
+
+    def stop(self, pid: int) -> None:
+        """Stop the emulator and the functions that it runs."""
+        stop_group(pid, name=self.program)
+
+
+def _ministack(_: Path, port: int) -> Mapping[str, str]:
+    return {
         "GATEWAY_PORT": str(port),
         "MINISTACK_HOST": "127.0.0.1",
         "MINISTACK_REGION": REGION,
@@ -48,31 +100,30 @@ def start_emulator(folder: Path, port: int) -> int:
         "IOT_MTLS_ENABLED": "0",
         "SFTP_ENABLED": "0",
     }
-    log = folder / "emulator.log"
-    with log.open("ab") as output:
-        process = subprocess.Popen(
-            [str(_PYTHON), "-m", _PROGRAM],
-            cwd=folder, env=env, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )  # fmt: skip
-
-    def answer() -> bool | None:
-        if process.poll() is not None:
-            raise LocalError(f"emulator ended at once: {last_line(log)}; see {log}")
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/_ministack/health", timeout=2):
-                return True
-        except (urllib.error.URLError, OSError):
-            return None
-
-    try:
-        wait_for(f"emulator answers (see {log})", answer, seconds=60)
-    except BaseException:
-        stop_emulator(process.pid)
-        raise
-    return process.pid
 
 
-def stop_emulator(pid: int) -> None:
-    """Stop the emulator and the functions that it runs."""
-    stop_group(pid, name=_PROGRAM)
+def _localstack(temporary: Path, port: int) -> Mapping[str, str]:
+    return {
+        # The checkout, and where LocalStack finds our way of running functions.
+        "PYTHONPATH": f"{ROOT}:{ROOT / 'infra' / 'localstack' / 'plugin'}",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "LAMBDA_RUNTIME_EXECUTOR": "process",
+        "LAMBDA_KEEPALIVE_MS": "600000",
+        # Seconds before the first retry of an asynchronous invocation; AWS waits a minute.
+        "LAMBDA_RETRY_BASE_DELAY": "1",
+        "GATEWAY_LISTEN": f"127.0.0.1:{port}",
+        "LOCALSTACK_HOST": f"127.0.0.1:{port}",
+        "OVERRIDE_IN_DOCKER": "0",
+        "FILESYSTEM_ROOT": str(temporary / "root"),
+        "XDG_CACHE_HOME": str(temporary / "cache"),
+        # It would ask the outside world for a certificate, and tell it of itself, and serve names.
+        "SKIP_SSL_CERT_DOWNLOAD": "1",
+        "DISABLE_EVENTS": "1",
+        "DNS_ADDRESS": "0",
+    }
+
+
+EMULATORS = {
+    "ministack": Emulator("emulator", "ministack", "/_ministack/health", _ministack),
+    "localstack": Emulator("localstack", "infra.localstack", "/_localstack/health", _localstack),
+}

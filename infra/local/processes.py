@@ -6,6 +6,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -74,7 +75,7 @@ def stop_group(pid: int, *, name: str) -> None:
     Parameters
     ----------
     pid : int
-        The leader of its process group.
+        The leader of its session.
     name : str
         A word of its command line. The number may belong to another program by now, which is left alone.
     """
@@ -91,6 +92,16 @@ def stop_group(pid: int, *, name: str) -> None:
                 break
             time.sleep(0.05)
     _reap(pid)
+    for left in _session(pid):
+        with suppress(ProcessLookupError):
+            os.kill(left, signal.SIGKILL)
+
+
+def _session(leader: int) -> list[int]:
+    """Return the processes of a session: some have a group of their own."""
+    shown = subprocess.run(["ps", "-A", "-o", "pid=,sess="], check=False, capture_output=True, text=True)
+    processes = [line.split() for line in shown.stdout.splitlines()]
+    return [int(pid) for pid, session in processes if session == str(leader)]
 
 
 def _is_running(pid: int, name: str) -> bool:

@@ -14,7 +14,8 @@ from typing import Any
 import boto3
 from pg8000.native import Connection
 
-from infra.local.emulator import REGION, start_emulator, stop_emulator
+from infra.local.containers import seen_from_functions, start_containers, stop_containers
+from infra.local.emulator import EMULATORS, REGION
 from infra.local.postgres import PSQL, DatabaseAddress, Postgres, read_address, start_postgres
 from infra.local.processes import ROOT, LocalError, free_port, run_logged
 from infra.local.reader import create_reader, drop_reader
@@ -22,6 +23,10 @@ from infra.local.reader import create_reader, drop_reader
 _SAM = ROOT / ".local" / "tools" / "sam" / "bin"
 _STACK_NAME = "voucher-segmenter"
 PREFIX = "vouchers/"
+
+CONTAINERS = "containers"
+WAYS = (*EMULATORS, CONTAINERS)
+"""What can stand for AWS: an emulator on this machine, or LocalStack in containers, with PostgreSQL."""
 
 Step = Callable[[str], AbstractContextManager[None]]
 """Wraps a step of some seconds, to show that it is under way."""
@@ -33,6 +38,7 @@ class Stack:
 
     folder: str
     countries: str
+    emulator: str
     postgres_folder: str = ""
     owns_schema: bool = False
     database_url: str = ""
@@ -47,6 +53,11 @@ class Stack:
     def address(self) -> DatabaseAddress:
         """Where the stack's database is."""
         return read_address(self.database_url)
+
+    @property
+    def address_for_functions(self) -> DatabaseAddress:
+        """Where functions find it."""
+        return seen_from_functions(self.address) if self.emulator == CONTAINERS else self.address
 
     @property
     def endpoint(self) -> str:
@@ -91,8 +102,10 @@ class Stack:
 
     def stop(self) -> None:
         """Stop everything that was started and forget it; harmless when nothing runs."""
+        if self.emulator == CONTAINERS:
+            stop_containers(Path(self.folder))
         if self.emulator_pid:
-            stop_emulator(self.emulator_pid)
+            EMULATORS[self.emulator].stop(self.emulator_pid)
         if self.owns_schema:
             connection = self.connect()
             connection.run("DROP SCHEMA IF EXISTS voucher_customer CASCADE")
@@ -114,7 +127,7 @@ def load_stack(folder: Path) -> Stack | None:
     return Stack(**json.loads(state.read_text())) if state.exists() else None
 
 
-def start_stack(folder: Path, *, countries: str, step: Step) -> Stack:
+def start_stack(folder: Path, *, countries: str, emulator: str, step: Step) -> Stack:
     """Start database and emulator, build both functions, deploy the template.
 
     A database that the variable DATABASE_URL names is used instead of an embedded one; it must not hold the
@@ -126,6 +139,8 @@ def start_stack(folder: Path, *, countries: str, step: Step) -> Stack:
         Takes everything that the stack writes, PostgreSQL's files excepted.
     countries : str
         The countries to publish, separated by commas.
+    emulator : {'ministack', 'localstack', 'containers'}
+        What stands for AWS.
     step : callable
         Told of each step.
 
@@ -139,14 +154,18 @@ def start_stack(folder: Path, *, countries: str, step: Step) -> Stack:
     folder.mkdir(parents=True, exist_ok=True)
     for log in folder.glob("*.log"):
         log.unlink()
-    stack = Stack(folder=str(folder), countries=countries)
+    stack = Stack(folder=str(folder), countries=countries, emulator=emulator)
     try:
-        with step("start PostgreSQL"):
-            _use_database(stack)
-        with step("start the AWS emulator"):
-            stack.emulator_port = free_port()
-            stack.emulator_pid = start_emulator(folder, stack.emulator_port)
-            stack.save()
+        if emulator == CONTAINERS:
+            with step("start LocalStack and PostgreSQL in containers (docker compose up)"):
+                _use_containers(stack)
+        else:
+            with step("start PostgreSQL"):
+                _use_database(stack)
+            with step(f"start the AWS emulator ({emulator})"):
+                stack.emulator_port = free_port()
+                stack.emulator_pid = EMULATORS[emulator].start(folder, stack.emulator_port)
+                stack.save()
         with step("build both functions (sam build)"):
             _sam(stack, "build", "--build-dir", str(folder / "build"))
         with step("deploy template.yaml (sam deploy)"):
@@ -175,6 +194,14 @@ def _use_database(stack: Stack) -> None:
     stack.save()
 
 
+def _use_containers(stack: Stack) -> None:
+    if "DATABASE_URL" in os.environ:
+        raise LocalError("DATABASE_URL: functions in containers use the PostgreSQL that comes with them; unset it")
+    stack.emulator_port, address = start_containers(Path(stack.folder))
+    stack.database_url = address.url
+    stack.save()
+
+
 def _sam(stack: Stack, command: str, *options: str) -> None:
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "MAKE", "MFLAGS"))},
@@ -192,7 +219,7 @@ def _sam(stack: Stack, command: str, *options: str) -> None:
 
 
 def _deploy(stack: Stack) -> None:
-    address = stack.address
+    address = stack.address_for_functions
     stack.client("s3").create_bucket(Bucket="artifacts")
     secrets = {
         name: stack.client("secretsmanager").create_secret(Name=name, SecretString=json.dumps({"password": password}))
@@ -220,7 +247,7 @@ def _deploy(stack: Stack) -> None:
     outputs = {output["OutputKey"]: output["OutputValue"] for output in description["Outputs"]}
     stack.bucket = outputs["BucketName"]
     stack.refresh_function = outputs["RefreshFunctionName"]
-    stack.api_url = f"{stack.endpoint}/restapis/{outputs['ApiId']}/v1/_user_request_"
+    stack.api_url = f"{stack.endpoint}/_aws/execute-api/{outputs['ApiId']}/v1"
     stack.save()
 
 
@@ -240,7 +267,7 @@ def _write_environment(stack: Stack) -> None:
 
 
 def _runtime() -> str:
-    """Return the runtime that the emulator has: it runs functions on its own Python."""
+    """Return the runtime that every emulator has: ministack runs functions on its own Python."""
     return f"python{sys.version_info.major}.{sys.version_info.minor}"
 
 

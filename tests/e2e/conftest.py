@@ -1,5 +1,7 @@
 """Fixtures of the end-to-end tests: the project's own commands, run in a copy of the checkout."""
 
+import base64
+import json
 import os
 import shlex
 import shutil
@@ -19,6 +21,10 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 MINUTES = 60
+
+# `make` takes it from the environment too.
+EMULATOR = os.environ.get("EMULATOR", "ministack")
+on_localstack = pytest.mark.skipif(EMULATOR != "localstack", reason="as AWS on LocalStack only: `make e2e-localstack`")
 
 
 def clean_environment() -> dict[str, str]:
@@ -92,6 +98,20 @@ class RunningStack:
     def delete(self, key: str) -> None:
         self.s3.delete_object(Bucket=self.variables["BUCKET"], Key=key)
 
+    def invoke_refresh(self, event: dict[str, Any]) -> tuple[dict[str, Any], str]:
+        """Invoke the refresh function; answers what it came to and the end of its log."""
+        answer = self.client("lambda").invoke(
+            FunctionName=self.variables["REFRESH_FUNCTION"], Payload=json.dumps(event).encode(), LogType="Tail"
+        )
+        return json.loads(answer["Payload"].read()), base64.b64decode(answer["LogResult"]).decode()
+
+    def resource(self, name: str) -> str:
+        """Return the id that a resource of the template has."""
+        found = self.client("cloudformation").describe_stack_resource(
+            StackName="voucher-segmenter", LogicalResourceId=name
+        )
+        return str(found["StackResourceDetail"]["PhysicalResourceId"])
+
     def rows(self, query: str) -> list[list[Any]]:
         connection = read_address(self.variables["DATABASE_URL"]).connect()
         try:
@@ -113,7 +133,12 @@ class RunningStack:
 @pytest.fixture(scope="session")
 def stack(checkout: Path) -> Iterator[RunningStack]:
     """Run the stack that `make up` starts, publishing all four countries."""
-    run("make up COUNTRIES=Peru,China,Australia,Latvia", checkout)
+    if EMULATOR == "localstack":
+        # Where a container engine runs, it is not found: LocalStack runs on this machine itself.
+        done = run("make up-localstack COUNTRIES=Peru,China,Australia,Latvia", checkout, DOCKER_HOST="unix:///nowhere")
+        assert "No container engine runs here" in done.stdout
+    else:
+        run("make up COUNTRIES=Peru,China,Australia,Latvia", checkout)
     running = RunningStack(checkout)
     running.client("lambda").invoke(FunctionName=running.variables["REFRESH_FUNCTION"], Payload=b"{}")
     yield running

@@ -90,5 +90,17 @@ def test_a_second_make_up_says_that_the_stack_runs_already(stack: RunningStack) 
 
 def test_make_help_lists_the_targets(checkout: Path) -> None:
     output = run("make help", checkout).stdout
-    for target in ("setup", "demo", "up", "down", "clean", "test", "lint", "fix", "lock"):
+    for target in (
+        "setup",
+        "demo",
+        "up",
+        "up-localstack",
+        "down",
+        "clean",
+        "test",
+        "e2e-localstack",
+        "lint",
+        "fix",
+        "lock",
+    ):
         assert f"make {target} " in output

@@ -5,9 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import copy_checkout, run
+from tests.e2e.conftest import EMULATOR, copy_checkout, run
 from tests.e2e.test_commands import printed_table
 from tests.support import ROOT, published_table_of_peru
+
+pytestmark = pytest.mark.skipif(EMULATOR != "ministack", reason="it shows the default emulator")
 
 README = (ROOT / "README.md").read_text()
 BLOCKS = re.findall(r"(<!-- not run by the tests: [^>]+ -->\n)?```(\w+)\n(.*?)```", README, re.DOTALL)

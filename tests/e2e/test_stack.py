@@ -1,6 +1,7 @@
 """The deployed stack: from an S3 drop to an answer over HTTP, through the emulator and the built packages."""
 
 import json
+import re
 import subprocess
 import urllib.error
 import urllib.request
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 
 from infra.local.processes import wait_for
-from tests.e2e.conftest import RunningStack, clean_environment
+from tests.e2e.conftest import EMULATOR, RunningStack, clean_environment, on_localstack
 from tests.support import ROOT, created, parquet, record, recount
 
 COUNTRIES = ["Peru", "China", "Australia", "Latvia"]
@@ -97,11 +98,21 @@ def test_the_api_asks_the_database_as_a_user_of_its_own(stack: RunningStack) -> 
 
 
 def test_a_refresh_by_hand_names_its_day(stack: RunningStack) -> None:
-    answer = stack.client("lambda").invoke(
-        FunctionName=stack.variables["REFRESH_FUNCTION"], Payload=json.dumps({"as_of": "2018-08-05"}).encode()
-    )
-    assert "FunctionError" not in answer
-    assert json.loads(answer["Payload"].read())["as_of"] == "2018-08-05"
+    summary, log = stack.invoke_refresh({"as_of": "2018-08-05"})
+    assert summary["as_of"] == "2018-08-05"
+    assert '"message":"refreshed"' in log
+
+
+def test_the_log_of_a_refresh_is_in_the_group_of_the_template(stack: RunningStack) -> None:
+    stack.invoke_refresh({"as_of": "2019-02-03"})
+    group = stack.resource("RefreshLogs")
+
+    def line() -> dict[str, Any] | None:
+        events = stack.client("logs").filter_log_events(logGroupName=group)["events"]
+        lines = [json.loads(event["message"]) for event in events if '"message":"refreshed"' in event["message"]]
+        return next((line for line in lines if line["summary"]["as_of"] == "2019-02-03"), None)
+
+    assert wait_for("the line in the log", line, seconds=60)["trigger"] == "manual"
 
 
 def test_an_object_that_fails_ends_in_the_ledger_and_its_event_in_the_failure_queue(stack: RunningStack) -> None:
@@ -113,32 +124,46 @@ def test_an_object_that_fails_ends_in_the_ledger_and_its_event_in_the_failure_qu
 
     assert "no readable parquet" in wait_for("the error in the ledger", error, seconds=60)
 
-    # The emulator's EventBridge invokes once and forgets; an asynchronous invocation is tried again as on AWS.
-    event = created(key, str(today()), bucket=stack.variables["BUCKET"])
-    stack.client("lambda").invoke(
-        FunctionName=stack.variables["REFRESH_FUNCTION"], InvocationType="Event", Payload=json.dumps(event).encode()
-    )
-    queue = stack.client("sqs").get_queue_url(QueueName=failure_queue(stack))["QueueUrl"]
+    if EMULATOR == "ministack":
+        # Its EventBridge invokes once and forgets; an asynchronous invocation is tried again as on AWS.
+        event = created(key, str(today()), bucket=stack.variables["BUCKET"])
+        stack.client("lambda").invoke(
+            FunctionName=stack.variables["REFRESH_FUNCTION"], InvocationType="Event", Payload=json.dumps(event).encode()
+        )
+    queue = stack.client("sqs").get_queue_url(QueueName=stack.resource("RefreshFailures").rpartition("/")[2])
 
     def message() -> dict[str, Any] | None:
-        found = stack.client("sqs").receive_message(QueueUrl=queue, WaitTimeSeconds=1).get("Messages")
+        found = stack.client("sqs").receive_message(QueueUrl=queue["QueueUrl"], WaitTimeSeconds=1).get("Messages")
         return json.loads(found[0]["Body"]) if found else None
 
     failure = wait_for("a message in the failure queue", message, seconds=60)
     assert failure["requestPayload"]["detail"]["object"]["key"] == key
     assert key in json.dumps(failure["responsePayload"])
+    assert failure["requestContext"]["condition"] == "RetriesExhausted"
+    assert failure["requestContext"]["approximateInvokeCount"] == 3
+    if EMULATOR == "localstack":
+        assert failure["responsePayload"]["errorType"] == "RefreshError"
+        runs = stack.rows(
+            "SELECT outcome FROM voucher_customer.refreshes WHERE trigger = 'object_created' AND objects_failed = 1"
+        )
+        assert runs == [["failed"]] * 3
     stack.delete(key)
 
 
-def failure_queue(stack: RunningStack) -> str:
-    resources = stack.client("cloudformation").describe_stack_resources(StackName="voucher-segmenter")
-    [queue] = [r for r in resources["StackResources"] if r["LogicalResourceId"] == "RefreshFailures"]
-    return str(queue["PhysicalResourceId"]).rpartition("/")[2]
+@on_localstack
+def test_an_error_of_a_function_comes_as_on_aws(stack: RunningStack) -> None:
+    error, log = stack.invoke_refresh({"as_of": "tomorrow"})
+    assert error["errorType"] == "EventError"
+    assert "tomorrow" in error["errorMessage"]
+    assert "functions/refresh/handler.py" in "".join(error["stackTrace"])
+    assert re.search(rf"END RequestId: {error['requestId']}\nREPORT RequestId: .*\tMemory Size: 2048 MB\t", log)
 
 
 def test_what_runs_is_the_built_package(stack: RunningStack) -> None:
-    """The emulator's functions see what the emulator has installed: it must have nothing of what they use."""
-    python = ROOT / ".local" / "tools" / "emulator" / "bin" / "python"
+    """Functions see what their Python has installed: it must have nothing of what they use."""
+    # ministack runs them on its own.
+    tool = {"ministack": "emulator", "localstack": "lambda"}[EMULATOR]
+    python = ROOT / ".local" / "tools" / tool / "bin" / "python"
     for module in (
         "awswrangler",
         "pandas",
@@ -158,9 +183,10 @@ def test_what_runs_is_the_built_package(stack: RunningStack) -> None:
 @pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="reads Linux's list of sockets")
 def test_nothing_listens_beyond_this_machine(stack: RunningStack) -> None:
     state = json.loads((stack.checkout / ".local" / "state.json").read_text())
-    group = {pid for pid in Path("/proc").iterdir() if pid.name.isdigit() and _group(pid) == state["emulator_pid"]}
-    assert group
-    inodes = {_inode(link) for pid in group for link in (pid / "fd").iterdir()}
+    stack.invoke_refresh({})  # functions may listen too
+    processes = [pid for pid in Path("/proc").glob("[0-9]*") if _session(pid) == state["emulator_pid"]]
+    assert len(processes) >= 2
+    inodes = {_inode(link) for pid in processes for link in (pid / "fd").iterdir()}
     addresses = set()
     for table in ("tcp", "tcp6"):
         for line in Path("/proc/net", table).read_text().splitlines()[1:]:
@@ -170,9 +196,9 @@ def test_nothing_listens_beyond_this_machine(stack: RunningStack) -> None:
     assert addresses == {"0100007F"}  # 127.0.0.1
 
 
-def _group(pid: Path) -> int:
+def _session(pid: Path) -> int:
     try:
-        return int((pid / "stat").read_text().rpartition(")")[2].split()[2])
+        return int((pid / "stat").read_text().rpartition(")")[2].split()[3])
     except OSError:
         return 0
 
