@@ -24,7 +24,6 @@ MINUTES = 60
 
 # `make` takes it from the environment too.
 EMULATOR = os.environ.get("EMULATOR", "ministack")
-on_localstack = pytest.mark.skipif(EMULATOR != "localstack", reason="as AWS on LocalStack only: `make e2e-localstack`")
 
 
 def clean_environment() -> dict[str, str]:

@@ -1,7 +1,6 @@
 """The deployed stack: from an S3 drop to an answer over HTTP, through the emulator and the built packages."""
 
 import json
-import re
 import subprocess
 import urllib.error
 import urllib.request
@@ -12,7 +11,7 @@ from typing import Any
 import pytest
 
 from infra.local.processes import wait_for
-from tests.e2e.conftest import EMULATOR, RunningStack, clean_environment, on_localstack
+from tests.e2e.conftest import EMULATOR, RunningStack, clean_environment
 from tests.support import ROOT, created, parquet, record, recount
 
 COUNTRIES = ["Peru", "China", "Australia", "Latvia"]
@@ -148,15 +147,6 @@ def test_an_object_that_fails_ends_in_the_ledger_and_its_event_in_the_failure_qu
         )
         assert runs == [["failed"]] * 3
     stack.delete(key)
-
-
-@on_localstack
-def test_an_error_of_a_function_comes_as_on_aws(stack: RunningStack) -> None:
-    error, log = stack.invoke_refresh({"as_of": "tomorrow"})
-    assert error["errorType"] == "EventError"
-    assert "tomorrow" in error["errorMessage"]
-    assert "functions/refresh/handler.py" in "".join(error["stackTrace"])
-    assert re.search(rf"END RequestId: {error['requestId']}\nREPORT RequestId: .*\tMemory Size: 2048 MB\t", log)
 
 
 def test_what_runs_is_the_built_package(stack: RunningStack) -> None:

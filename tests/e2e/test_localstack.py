@@ -1,0 +1,71 @@
+"""What LocalStack does as AWS: the words of errors, the limits and the runtime of a function."""
+
+import io
+import json
+import re
+import uuid
+import zipfile
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from infra.local.processes import wait_for
+from tests.e2e.conftest import EMULATOR, RunningStack
+from tests.support import RUNTIME
+
+pytestmark = pytest.mark.skipif(EMULATOR != "localstack", reason="`make e2e-localstack` runs it")
+
+
+@pytest.fixture
+def deploy(stack: RunningStack) -> Callable[..., dict[str, Any]]:
+    """Deploy a function of some lines, gone with the stack; answers its configuration once its state is settled."""
+    client = stack.client("lambda")
+
+    def make(code: str, runtime: str) -> dict[str, Any]:
+        name, package = f"probe-{uuid.uuid4()}", io.BytesIO()
+        with zipfile.ZipFile(package, "w") as archive:
+            archive.writestr("probe.py", code)
+        client.create_function(
+            FunctionName=name, Runtime=runtime, Handler="probe.handler", Timeout=1, MemorySize=128,
+            Role="arn:aws:iam::000000000000:role/probe", Code={"ZipFile": package.getvalue()},
+        )  # fmt: skip
+
+        def settled() -> dict[str, Any] | None:
+            found: dict[str, Any] = client.get_function(FunctionName=name)["Configuration"]
+            return None if found["State"] == "Pending" else found
+
+        return wait_for("its state", settled, seconds=60)
+
+    return make
+
+
+def test_an_error_comes_with_its_type_its_stack_and_its_log(stack: RunningStack) -> None:
+    error, log = stack.invoke_refresh({"as_of": "tomorrow"})
+    assert error["errorType"] == "EventError"
+    assert "tomorrow" in error["errorMessage"]
+    assert "functions/refresh/handler.py" in "".join(error["stackTrace"])
+    assert re.search(rf"END RequestId: {error['requestId']}\nREPORT RequestId: .*\tMemory Size: 2048 MB\t", log)
+
+
+@pytest.mark.parametrize(
+    ("act", "kind", "message"),
+    [
+        ("time.sleep(60)", "Sandbox.Timedout", "Task timed out after 1.00 seconds"),
+        ("x = bytearray(2**29); time.sleep(60)", "Runtime.OutOfMemory", "Runtime exited with error: signal: killed"),
+    ],
+)
+def test_a_function_has_the_time_and_the_memory_that_it_declares(
+    stack: RunningStack, deploy: Callable[..., dict[str, Any]], act: str, kind: str, message: str
+) -> None:
+    function = deploy(f"import time\ndef handler(event, context):\n    {act}", RUNTIME)
+    answer = stack.client("lambda").invoke(FunctionName=function["FunctionName"])
+    error = json.loads(answer["Payload"].read())
+    assert (answer["FunctionError"], error["errorType"]) == ("Unhandled", kind)
+    assert error["errorMessage"].endswith(f" Error: {message}")
+
+
+def test_a_function_whose_python_is_not_here_says_so(deploy: Callable[..., dict[str, Any]]) -> None:
+    function = deploy("", "python3.9")
+    assert function["State"] == "Failed"
+    assert "no runtime python3.9 on this machine" in function["StateReason"]
