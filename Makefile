@@ -47,7 +47,7 @@ endif
 demo: setup  ## run the whole pipeline on this machine: DATA=file-or-folder AS_OF=2018-08-05 COUNTRIES=Peru,China for your own
 	@$(RUN_LOCAL) demo --emulator "$(EMULATOR)" $(if $(DATA),--data "$(DATA)") $(if $(AS_OF),--as-of "$(AS_OF)") $(if $(COUNTRIES),--countries "$(COUNTRIES)")
 
-up: setup  ## start the same stack, empty, and leave it running
+up: setup  ## start the same stack, empty, and leave it running: EMULATOR=localstack for the other emulator
 	@$(RUN_LOCAL) up --emulator "$(EMULATOR)" $(if $(COUNTRIES),--countries "$(COUNTRIES)")
 
 up-localstack: setup  ## start it on LocalStack and PostgreSQL in containers, or without them where no container engine runs

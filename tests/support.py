@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -76,6 +77,12 @@ class Context:
     memory_limit_in_mb = 512
     invoked_function_arn = "arn:aws:lambda:us-east-1:123456789012:function:lookup"
     aws_request_id = "52fdfc07-2182-154f-163f-5f0f9a621d72"
+
+
+def has_ended(pid: int) -> bool | None:
+    """Tell whether a process runs no more, or is only waited for; None when it runs."""
+    shown = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], check=False, capture_output=True, text=True)
+    return shown.stdout.strip()[:1] in ("", "Z") or None
 
 
 def recount(rows: Iterable[Mapping[str, Any]], as_of: date, countries: Iterable[str]) -> Published:

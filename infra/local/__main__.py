@@ -15,8 +15,9 @@ from rich.console import Console
 
 from infra.local.containers import has_engine
 from infra.local.demo import files_of, run_demo
+from infra.local.emulator import EMULATORS
 from infra.local.processes import ROOT, LocalError
-from infra.local.stack import CONTAINERS, WAYS, Stack, load_stack, start_stack
+from infra.local.stack import CONTAINERS, Stack, load_stack, start_stack
 
 _UP = ROOT / ".local"
 _console = Console(highlight=False)
@@ -100,7 +101,8 @@ def main() -> None:
     up = commands.add_parser("up", help="start the stack and leave it running")
     for command in (demo, up):
         command.add_argument("--countries", default="Peru", help="the countries to publish, separated by commas")
-        command.add_argument("--emulator", default="ministack", choices=WAYS, help="what stands for AWS")
+    demo.add_argument("--emulator", default="ministack", choices=EMULATORS, help="what stands for AWS")
+    up.add_argument("--emulator", default="ministack", choices=[*EMULATORS, CONTAINERS], help="what stands for AWS")
     down = commands.add_parser("down", help="stop it")
     for command, run in ((demo, _demo), (up, _up), (down, _down)):
         command.set_defaults(run=run)

@@ -54,32 +54,10 @@ class Emulator:
         LocalError
             When it is not installed or does not start.
         """
-        python = ROOT / ".local" / "tools" / self.tool / "bin" / "python"
-        if not python.exists():
-            raise LocalError(f"it is not installed: `make .local/tools/{self.tool}/.ready` does that")
-        temporary = folder / "tmp"
-        temporary.mkdir(exist_ok=True)
-        env = {"PATH": os.environ["PATH"], "HOME": str(folder), "TMPDIR": str(temporary)}
         log = folder / "emulator.log"
-        with log.open("ab") as output:
-            process = subprocess.Popen(
-                [str(python), "-m", self.program],
-                cwd=folder, env={**env, **self.settings(temporary, port)},
-                stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )  # fmt: skip
-
-        def answer() -> bool | None:
-            if process.poll() is not None:
-                raise LocalError(f"emulator ended at once: {last_line(log)}; see {log}")
-            try:
-                with urllib.request.urlopen(f"http://127.0.0.1:{port}{self.health}", timeout=2):
-                    return True
-            except (urllib.error.URLError, OSError):
-                return None
-
+        process = self._spawn(folder, port, log)
         try:
-            wait_for(f"emulator answers (see {log})", answer, seconds=60)
+            wait_for(f"emulator answers (see {log})", lambda: self._answer(process, port, log), seconds=60)
         except BaseException:
             self.stop(process.pid)
             raise
@@ -88,6 +66,30 @@ class Emulator:
     def stop(self, pid: int) -> None:
         """Stop the emulator and the functions that it runs."""
         stop_group(pid, name=self.program)
+
+    def _spawn(self, folder: Path, port: int, log: Path) -> subprocess.Popen[bytes]:
+        python = ROOT / ".local" / "tools" / self.tool / "bin" / "python"
+        if not python.exists():
+            raise LocalError(f"it is not installed: `make .local/tools/{self.tool}/.ready` does that")
+        temporary = folder / "tmp"
+        temporary.mkdir(exist_ok=True)
+        env = {"PATH": os.environ["PATH"], "HOME": str(folder), "TMPDIR": str(temporary)}
+        with log.open("ab") as output:
+            return subprocess.Popen(
+                [str(python), "-m", self.program],
+                cwd=folder, env={**env, **self.settings(temporary, port)},
+                stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )  # fmt: skip
+
+    def _answer(self, process: subprocess.Popen[bytes], port: int, log: Path) -> bool | None:
+        if process.poll() is not None:
+            raise LocalError(f"emulator ended at once: {last_line(log)}; see {log}")
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}{self.health}", timeout=2):
+                return True
+        except (urllib.error.URLError, OSError):
+            return None
 
 
 def _ministack(_: Path, port: int) -> Mapping[str, str]:

@@ -106,7 +106,7 @@ def _session(leader: int) -> list[int]:
 
 def _is_running(pid: int, name: str) -> bool:
     _reap(pid)
-    shown = subprocess.run(["ps", "-o", "command=", "-p", str(pid)], check=False, capture_output=True, text=True)
+    shown = subprocess.run(["ps", "-ww", "-o", "command=", "-p", str(pid)], check=False, capture_output=True, text=True)
     return name in shown.stdout
 
 

@@ -25,8 +25,7 @@ _STACK_NAME = "voucher-segmenter"
 PREFIX = "vouchers/"
 
 CONTAINERS = "containers"
-WAYS = (*EMULATORS, CONTAINERS)
-"""What can stand for AWS: an emulator on this machine, or LocalStack in containers, with PostgreSQL."""
+"""What stands for AWS where it is no emulator of this machine: LocalStack in containers, with PostgreSQL."""
 
 Step = Callable[[str], AbstractContextManager[None]]
 """Wraps a step of some seconds, to show that it is under way."""
@@ -156,16 +155,7 @@ def start_stack(folder: Path, *, countries: str, emulator: str, step: Step) -> S
         log.unlink()
     stack = Stack(folder=str(folder), countries=countries, emulator=emulator)
     try:
-        if emulator == CONTAINERS:
-            with step("start LocalStack and PostgreSQL in containers (docker compose up)"):
-                _use_containers(stack)
-        else:
-            with step("start PostgreSQL"):
-                _use_database(stack)
-            with step(f"start the AWS emulator ({emulator})"):
-                stack.emulator_port = free_port()
-                stack.emulator_pid = EMULATORS[emulator].start(folder, stack.emulator_port)
-                stack.save()
+        _start_parts(stack, step)
         with step("build both functions (sam build)"):
             _sam(stack, "build", "--build-dir", str(folder / "build"))
         with step("deploy template.yaml (sam deploy)"):
@@ -175,6 +165,20 @@ def start_stack(folder: Path, *, countries: str, emulator: str, step: Step) -> S
         stack.stop()
         raise
     return stack
+
+
+def _start_parts(stack: Stack, step: Step) -> None:
+    """Start what stands for AWS, and the database."""
+    if stack.emulator == CONTAINERS:
+        with step("start LocalStack and PostgreSQL in containers (docker compose up)"):
+            _use_containers(stack)
+        return
+    with step("start PostgreSQL"):
+        _use_database(stack)
+    with step(f"start the AWS emulator ({stack.emulator})"):
+        stack.emulator_port = free_port()
+        stack.emulator_pid = EMULATORS[stack.emulator].start(Path(stack.folder), stack.emulator_port)
+        stack.save()
 
 
 def _use_database(stack: Stack) -> None:

@@ -117,12 +117,9 @@ class Sandbox:
         process.look_at_memory()
         if failure:
             process.end()
-        logs = (
-            f"{before}START RequestId: {request_id} Version: {version}\n"
-            f"{self._log.read()}{_last_words(failure, payload)}END RequestId: {request_id}\n"
-            f"{self._report(request_id, took_ms, process.most_mb, failure)}\n"
-        )
-        return Outcome(payload, is_error, logs)
+        start = f"{before}START RequestId: {request_id} Version: {version}\n"
+        end = f"END RequestId: {request_id}\n{self._report(request_id, took_ms, process.most_mb, failure)}\n"
+        return Outcome(payload, is_error, f"{start}{self._log.read()}{_last_words(failure, payload)}{end}")
 
     def stop(self) -> None:
         """End the function's process, and all that it started, and remove its files."""

@@ -69,3 +69,9 @@ def test_a_function_whose_python_is_not_here_says_so(deploy: Callable[..., dict[
     function = deploy("", "python3.9")
     assert function["State"] == "Failed"
     assert "no runtime python3.9 on this machine" in function["StateReason"]
+
+
+def test_what_it_keeps_lies_in_the_folder_of_the_stack(stack: RunningStack) -> None:
+    kept = stack.checkout / ".local" / "tmp"
+    assert (kept / "s3" / stack.variables["BUCKET"]).is_dir()
+    assert {path.name for path in kept.iterdir()} >= {"root", "cache", "lambda"}

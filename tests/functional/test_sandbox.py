@@ -13,7 +13,7 @@ from infra.local.processes import wait_for
 from infra.localstack.confine import landlock_version
 from infra.localstack.process import SandboxError, runtime_python
 from infra.localstack.sandbox import Function, Outcome, Sandbox
-from tests.support import RUNTIME
+from tests.support import RUNTIME, has_ended
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="AWS's runtime client is for Linux only")
 
@@ -48,14 +48,6 @@ def error_of(outcome: Outcome) -> dict[str, Any]:
     assert outcome.is_error
     error: dict[str, Any] = json.loads(outcome.payload)
     return error
-
-
-def has_ended(pid: int) -> bool | None:
-    """Tell whether a process runs no more, or is only waited for."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z" or None
-    except FileNotFoundError:
-        return True
 
 
 def test_a_result_comes_with_lambdas_logs_around_what_was_printed(make: Callable[..., Invoke]) -> None:

@@ -1,0 +1,41 @@
+"""Programs that the local stack starts: all of them end."""
+
+import subprocess
+import sys
+
+import pytest
+
+from infra.local.processes import stop_group, wait_for
+from tests.support import has_ended
+
+# It starts a child in a group of its own, says which, and takes the politeness of SIGTERM or not.
+_LEADER = """
+import signal, subprocess, sys, time
+signal.signal(signal.SIGTERM, signal.{action})
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], process_group=0)
+print(child.pid, flush=True)
+time.sleep(600)
+"""
+
+
+@pytest.mark.parametrize("action", ["SIG_DFL", "SIG_IGN"])
+def test_a_program_ends_with_all_that_it_started(action: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "20")  # of a narrow terminal, which is not to hide the word that we look for
+    leader = subprocess.Popen(
+        [sys.executable, "-c", _LEADER.format(action=action)], stdout=subprocess.PIPE, start_new_session=True
+    )
+    assert leader.stdout is not None
+    child = int(leader.stdout.readline())
+    leader.stdout.close()
+    stop_group(leader.pid, name="signal.SIGTERM")
+    assert has_ended(leader.pid)
+    assert wait_for("its child has ended", lambda: has_ended(child), seconds=30)
+    leader.wait()
+
+
+def test_a_number_that_belongs_to_another_program_by_now_is_left_alone() -> None:
+    other = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True)
+    stop_group(other.pid, name="ministack")
+    assert not has_ended(other.pid)
+    other.kill()
+    other.wait()
