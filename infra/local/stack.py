@@ -203,6 +203,7 @@ def _use_containers(stack: Stack) -> None:
         raise LocalError("DATABASE_URL: functions in containers use the PostgreSQL that comes with them; unset it")
     stack.emulator_port, address = start_containers(Path(stack.folder))
     stack.database_url = address.url
+    stack.reader_password = create_reader(stack.address).password
     stack.save()
 
 

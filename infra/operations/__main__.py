@@ -8,6 +8,8 @@ import argparse
 import sys
 from datetime import date
 
+from botocore.exceptions import BotoCoreError, ClientError
+
 from infra.operations import commands
 from infra.operations.deploy import deploy
 from infra.operations.deployed import DEFAULT_NAME, Deployed, OperationError
@@ -70,7 +72,7 @@ def main() -> None:
                 commands.logs(stack, arguments.minutes)
             case "teardown":
                 commands.teardown(stack, arguments.confirm)
-    except OperationError as error:
+    except (OperationError, BotoCoreError, ClientError) as error:
         sys.exit(f"failed: {error}")
 
 

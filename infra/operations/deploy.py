@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -28,9 +29,15 @@ def deploy(stack: Deployed, overrides: Mapping[str, str], *, guided: bool) -> No
     Raises
     ------
     OperationError
-        When a step fails.
+        When a step fails, or the place is one where it would never end.
     """
-    known = {**(stack.parameters if stack.exists else {}), **overrides}
+    exists = stack.exists
+    if exists and _is_localstack():
+        raise OperationError(
+            "LocalStack cannot change the API of a stack that is there:"
+            " make down and make up-localstack, or name another by STACK="
+        )
+    known = {**(stack.parameters if exists else {}), **overrides}
     # SAM does not hand parameters to the build, which has to be for the same runtime.
     environment = {
         **os.environ,
@@ -48,6 +55,19 @@ def deploy(stack: Deployed, overrides: Mapping[str, str], *, guided: bool) -> No
     deployed = Deployed(stack.name)  # asked anew
     migrate(deployed)
     print(f"{deployed.place}: deployed; the API answers at {deployed.api_url}")
+
+
+def _is_localstack() -> bool:
+    # Ministack answers on LocalStack's path too.
+    return _answers("/_localstack/health") and not _answers("/_ministack/health")
+
+
+def _answers(path: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"{os.environ[ENDPOINT]}{path}", timeout=10):
+            return True
+    except (KeyError, OSError):
+        return False  # AWS itself, or an emulator that knows no such path
 
 
 def _sam(arguments: list[str], environment: Mapping[str, str]) -> None:

@@ -96,7 +96,7 @@ class Deployed:
     def api_url(self) -> str:
         """Where the API answers: an emulator has it under its own address."""
         if ENDPOINT in os.environ:
-            return f"{os.environ[ENDPOINT]}/restapis/{self.outputs['ApiId']}/v1/_user_request_"
+            return f"{os.environ[ENDPOINT]}/_aws/execute-api/{self.outputs['ApiId']}/v1"
         return self.outputs["ApiUrl"]
 
     def invoke_refresh(self, event: dict[str, Any]) -> dict[str, Any]:

@@ -1,17 +1,16 @@
 """What a person does with a deployed stack, on the emulator that the environment points to."""
 
 import json
-from typing import Any
 
 from infra.local.processes import wait_for
-from tests.e2e.conftest import RunningStack, run
+from tests.e2e.conftest import EMULATOR, RunningStack, run
 from tests.e2e.test_stack import COUNTRIES, today
 from tests.support import created, parquet, record, recount
 
 
 def operate(stack: RunningStack, command: str, *, status: int = 0) -> str:
-    """Run one of the project's commands with the variables of `.local/env`."""
-    done = run(command, stack.checkout, status=status, **stack.variables)
+    """Run one of the project's commands with `.local/env`, as a person would."""
+    done = run(f"source .local/env && {command}", stack.checkout, status=status)
     return done.stdout if status == 0 else done.stderr
 
 
@@ -38,10 +37,11 @@ def test_a_backfill_looks_at_its_prefix_only(stack: RunningStack) -> None:
 def test_what_failed_for_good_is_redriven_when_its_cause_is_mended(stack: RunningStack) -> None:
     # Given an event in the failure queue, because its object was no parquet
     key = stack.put("redriven.parquet", b"garbage")
-    event = created(key, str(today()), bucket=stack.variables["BUCKET"])
-    stack.client("lambda").invoke(
-        FunctionName=stack.variables["REFRESH_FUNCTION"], InvocationType="Event", Payload=json.dumps(event).encode()
-    )
+    if EMULATOR == "ministack":  # whose EventBridge invokes once and forgets
+        event = created(key, str(today()), bucket=stack.variables["BUCKET"])
+        stack.client("lambda").invoke(
+            FunctionName=stack.variables["REFRESH_FUNCTION"], InvocationType="Event", Payload=json.dumps(event).encode()
+        )
     wait_for("a message in the failure queue", lambda: waiting(stack) or None, seconds=300)
 
     # When it is redriven unmended, then it fails again and stays
@@ -60,10 +60,9 @@ def test_what_failed_for_good_is_redriven_when_its_cause_is_mended(stack: Runnin
 
 def waiting(stack: RunningStack) -> int:
     """Return how many messages are in the failure queue."""
-    [found] = stack.client("cloudformation").describe_stacks(StackName="voucher-segmenter")["Stacks"]
-    outputs = {output["OutputKey"]: output["OutputValue"] for output in found["Outputs"]}
-    answer: dict[str, Any] = stack.client("sqs").get_queue_attributes(
-        QueueUrl=outputs["RefreshFailuresUrl"], AttributeNames=["ApproximateNumberOfMessages"]
+    queue = stack.client("sqs").get_queue_url(QueueName=stack.resource("RefreshFailures").rpartition("/")[2])
+    answer = stack.client("sqs").get_queue_attributes(
+        QueueUrl=queue["QueueUrl"], AttributeNames=["ApproximateNumberOfMessages"]
     )
     return int(answer["Attributes"]["ApproximateNumberOfMessages"])
 

@@ -133,6 +133,8 @@ def test_an_object_that_fails_ends_in_the_ledger_and_its_event_in_the_failure_qu
 
     def message() -> dict[str, Any] | None:
         found = stack.client("sqs").receive_message(QueueUrl=queue["QueueUrl"], WaitTimeSeconds=1).get("Messages")
+        for entry in found or []:
+            stack.client("sqs").delete_message(QueueUrl=queue["QueueUrl"], ReceiptHandle=entry["ReceiptHandle"])
         return json.loads(found[0]["Body"]) if found else None
 
     failure = wait_for("a message in the failure queue", message, seconds=60)

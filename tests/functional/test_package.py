@@ -1,15 +1,14 @@
 """The built packages: small enough, and nothing imported before it is needed."""
 
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.request import Request, urlopen
 
 import boto3
 import pytest
+from moto.server import ThreadedMotoServer
 
-from infra.local.emulator import stop_emulator
-from infra.local.processes import free_port
 from tests.support import ROOT, parquet, record
 
 EMULATOR_PYTHON = ROOT / ".local" / "tools" / "emulator" / "bin" / "python"
@@ -42,15 +41,14 @@ def test_a_package_imports_alone_and_only_what_it_needs(
 
 
 @pytest.fixture(scope="module")
-def s3_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def s3_address() -> Iterator[str]:
     """Run S3 where the package's process can reach it."""
-    folder, port = tmp_path_factory.mktemp("s3"), free_port()
-    # Started from a process that ends, because nobody here waits for the emulator as for a child.
-    code = f"import pathlib, infra.local.emulator as e; print(e.start_emulator(pathlib.Path({str(folder)!r}), {port}))"
-    started = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True)
-    emulator = int(started.stdout)
-    yield f"http://127.0.0.1:{port}"
-    stop_emulator(emulator)
+    server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    urlopen(Request(f"http://{host}:{port}/moto-api/reset", method="POST")).close()  # what it holds outlives it
+    server.stop()
 
 
 @pytest.mark.parametrize("compression", ["snappy", "gzip", "zstd", "lz4", "brotli"])

@@ -1,0 +1,95 @@
+"""A stack of another name, deployed, called, changed and torn down by the project's own commands."""
+
+import re
+import shlex
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.conftest import EMULATOR, RunningStack
+from tests.e2e.test_operations import operate
+from tests.support import ROOT
+
+README = (ROOT / "README.md").read_text()
+CALLS = re.findall(r"<!-- not run by the tests here: [^>]+ -->\n```(\w+)\n(.*?)```", README, re.DOTALL)
+SIGNED_BY_CURL, SIGNED_BY_BOTO3, WITH_KEY = (text for _, text in CALLS)
+
+
+def parameters(stack: RunningStack, name: str) -> dict[str, str]:
+    [found] = stack.client("cloudformation").describe_stacks(StackName=name)["Stacks"]
+    return {entry["ParameterKey"]: entry["ParameterValue"] for entry in found["Parameters"]}
+
+
+def deploy(stack: RunningStack, **settings: str) -> str:
+    """Deploy the second stack and return the address of its API."""
+    words = " ".join(f"{name}={value}" for name, value in settings.items())
+    said = operate(stack, f"make deploy STACK=second PARAMETERS={shlex.quote(words)}")
+    assert "second on http://127.0.0.1" in said
+    return said.split("the API answers at ")[1].split()[0]
+
+
+@pytest.fixture(scope="module")
+def api_url(stack: RunningStack) -> str:
+    """Deploy the second stack onto the first one's database, with the default authorization."""
+    given = parameters(stack, "voucher-segmenter")
+    settings = {name: value for name, value in given.items() if name.startswith("Database") and value}
+    return deploy(stack, **settings, Runtime=given["Runtime"], Architecture=given["Architecture"])
+
+
+def status_of(url: str) -> int:
+    try:
+        with urllib.request.urlopen(url, timeout=60) as response:
+            return int(response.status)
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+def answer(stack: RunningStack, command: str, **variables: str) -> str:
+    settings = " ".join(f"{name}={shlex.quote(value)}" for name, value in variables.items())
+    return operate(stack, f"export AWS_REGION=$AWS_DEFAULT_REGION {settings}; {command}")
+
+
+def test_the_api_answers_requests_that_are_signed_as_the_readme_shows(
+    stack: RunningStack, api_url: str, tmp_path: Path
+) -> None:
+    script = tmp_path / "signed.py"
+    script.write_text(SIGNED_BY_BOTO3)
+    if EMULATOR == "ministack":  # LocalStack checks no signatures
+        assert status_of(f"{api_url}/segments?country_code=Peru") == 403
+    assert status_of(f"{api_url}/") == 200
+    assert '"country_code":"Peru"' in answer(stack, SIGNED_BY_CURL, API_URL=api_url)
+    assert '"country_code":"Peru"' in answer(stack, f".venv/bin/python {script}", API_URL=api_url)
+
+
+def test_a_changed_parameter_reaches_the_callers_and_leaves_the_others(stack: RunningStack, api_url: str) -> None:
+    if EMULATOR == "localstack":
+        said = operate(stack, "make deploy STACK=second PARAMETERS=ApiAuthorization=API_KEY", status=2)
+        assert "LocalStack cannot change the API of a stack" in said
+        return
+    # When only the authorization is changed
+    before = parameters(stack, "second")
+    changed_url = deploy(stack, ApiAuthorization="API_KEY")  # an emulator may move the API
+    # Then everything else is as it was, and the API asks for a key
+    assert parameters(stack, "second") == {**before, "ApiAuthorization": "API_KEY"}
+    assert status_of(f"{changed_url}/segments?country_code=Peru") == 403
+    assert status_of(f"{changed_url}/") == 200
+    [key] = stack.client("apigateway").get_api_keys(includeValues=True)["items"]
+    assert '"country_code":"Peru"' in answer(stack, WITH_KEY, API_URL=changed_url, API_KEY=key["value"])
+
+
+def test_a_stack_is_torn_down_when_its_name_is_repeated_and_its_bucket_stays(stack: RunningStack, api_url: str) -> None:
+    assert api_url
+    first = parameters(stack, "voucher-segmenter")
+    resources = stack.client("cloudformation").describe_stack_resources(StackName="second")["StackResources"]
+    [bucket] = [entry["PhysicalResourceId"] for entry in resources if entry["LogicalResourceId"] == "VoucherBucket"]
+
+    assert "repeat its name" in operate(stack, "make teardown STACK=second", status=2)
+    said = operate(stack, "make teardown STACK=second CONFIRM=second")
+
+    assert f"deleted. Kept: the bucket {bucket}" in said
+    assert "Is it deployed" in operate(stack, "make refresh STACK=second", status=2)
+    if EMULATOR == "ministack":  # LocalStack deletes what shall be retained too
+        assert bucket in {entry["Name"] for entry in stack.s3.list_buckets()["Buckets"]}
+    assert parameters(stack, "voucher-segmenter") == first
