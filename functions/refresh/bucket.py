@@ -1,20 +1,30 @@
 """The dataset in S3: which objects it has, and their rows batch by batch."""
 
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import awswrangler as wr
 import boto3
 import pyarrow as pa
+import pyarrow.parquet as pq
+from awswrangler.exceptions import NoFilesFound
+from awswrangler.s3._fs import open_s3_object
 from botocore.exceptions import ClientError
 
-from functions.refresh.usage import COLUMNS, ObjectError
+from functions.refresh.cleaning import COLUMNS, ObjectError, check_type
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 _GONE = {"404", "NoSuchKey", "412", "PreconditionFailed"}
+
+_BATCH_ROWS = 131_072
+# The end of an object, where parquet describes itself, comes with one request; what is larger is fetched as asked for.
+_TAIL_BYTES = 65_536
+# Of a row group: up to this it is fetched at once, beyond in pieces of each column.
+_MAX_FETCHED_BYTES = 16 * 2**20
+_PIECE_BYTES = 2 * 2**20
 
 
 class ObjectChangedError(Exception):
@@ -69,8 +79,8 @@ class Bucket:
             raise
         return ObjectVersion(found["ETag"], found["ContentLength"])
 
-    def batches(self, key: str, version: ObjectVersion) -> Iterator[pa.Table]:
-        """Stream the needed columns of one version of an object, some ten thousand rows at a time.
+    def shares(self, key: str, version: ObjectVersion, count: int) -> list[Iterator[pa.RecordBatch]]:
+        """Split one version of an object into shares that threads may read at the same time.
 
         Parameters
         ----------
@@ -78,12 +88,14 @@ class Bucket:
             The object.
         version : ObjectVersion
             The version to read; every request to S3 asks for this one.
+        count : int
+            How many shares at most: the row groups are dealt out to them.
 
-        Yields
-        ------
-        pyarrow.Table
-            The columns `COLUMNS` with the types that they have in the object. At least one batch,
-            empty if the object has no rows.
+        Returns
+        -------
+        list of iterator of pyarrow.RecordBatch
+            The columns `COLUMNS` with the types that they have in the object, text as dictionaries, some
+            hundred thousand rows at a time. What is raised below is raised by the iterators too.
 
         Raises
         ------
@@ -96,25 +108,80 @@ class Bucket:
         """
         if version.size == 0:
             raise ObjectError("is empty (0 bytes)")
-        # A list, because awswrangler takes a string as a prefix and reads the neighbours too.
-        paths = [f"s3://{self.name}/{key}"]
-        try:
-            frames = wr.s3.read_parquet(
-                paths,
-                columns=COLUMNS,
-                chunked=True,
-                dtype_backend="pyarrow",
-                s3_additional_kwargs={"IfMatch": version.etag},
+        with _errors_of(key), ExitStack() as opened:
+            source = opened.enter_context(self._open(key, version))
+            metadata = pq.read_metadata(source)
+            schema = metadata.schema.to_arrow_schema()
+            first = _already_open(opened.pop_all(), source)
+        if missing := [name for name in COLUMNS if name not in schema.names]:
+            raise ObjectError(f"needed column missing: {missing}")
+        if twice := [name for name in COLUMNS if schema.names.count(name) > 1]:
+            raise ObjectError(f"needed column there twice: {twice}")
+        for name in COLUMNS:
+            check_type(name, schema.field(name).type)
+        groups = range(metadata.num_row_groups)
+        dealt = [list(groups[first::count]) for first in range(min(count, len(groups)) or 1)]
+        opening = [first, *(self._open(key, version) for _ in dealt[1:])]
+        return [_share(key, metadata, *share) for share in zip(dealt, opening, strict=True)]
+
+    def _open(self, key: str, version: ObjectVersion) -> AbstractContextManager[Any]:
+        return open_s3_object(
+            f"s3://{self.name}/{key}",
+            mode="rb",
+            use_threads=False,
+            s3_client=self._client,
+            s3_block_size=_TAIL_BYTES,
+            s3_additional_kwargs={"IfMatch": version.etag},
+        )
+
+
+@contextmanager
+def _already_open(opened: ExitStack, source: Any) -> Iterator[Any]:
+    with opened:
+        yield source
+
+
+def _share(
+    key: str, metadata: pq.FileMetaData, groups: list[int], opening: AbstractContextManager[Any]
+) -> Iterator[pa.RecordBatch]:
+    """Read some row groups of an object."""
+    schema = metadata.schema.to_arrow_schema()
+    texts = [name for name in COLUMNS if _is_text(schema.field(name).type)]
+    with _errors_of(key), opening as source:
+        for group in groups:
+            # A row group at a time, fetched at once; a large one piece by piece, so that memory stays bounded.
+            is_large = _needed_bytes(metadata.row_group(group)) > _MAX_FETCHED_BYTES
+            file = pq.ParquetFile(
+                source,
+                metadata=metadata,
+                read_dictionary=texts,
+                pre_buffer=not is_large,
+                buffer_size=_PIECE_BYTES if is_large else 0,
             )
-            for frame in frames:
-                yield pa.Table.from_pandas(frame, preserve_index=False)
-        except ClientError as error:
-            if error.response["Error"]["Code"] in _GONE:
-                raise ObjectChangedError(key) from error
-            raise
-        except wr.exceptions.NoFilesFound as error:
+            yield from file.iter_batches(
+                _BATCH_ROWS, row_groups=[group], columns=COLUMNS, use_threads=metadata.num_row_groups == 1
+            )
+
+
+@contextmanager
+def _errors_of(key: str) -> Iterator[None]:
+    """Say what errors of reading mean."""
+    try:
+        yield
+    except ClientError as error:
+        if error.response["Error"]["Code"] in _GONE:
             raise ObjectChangedError(key) from error
-        except KeyError as error:
-            raise ObjectError(f"needed column missing: {error.args[0]}") from error
-        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-            raise ObjectError(f"is no readable parquet: {error}") from error
+        raise
+    except NoFilesFound as error:
+        raise ObjectChangedError(key) from error
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        raise ObjectError(f"is no readable parquet: {error}") from error
+
+
+def _needed_bytes(group: pq.RowGroupMetaData) -> int:
+    columns = (group.column(number) for number in range(group.num_columns))
+    return sum(column.total_compressed_size for column in columns if column.path_in_schema in COLUMNS)
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))

@@ -13,6 +13,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from functions.common.database import Database
 from functions.common.settings import load_settings
+from functions.refresh.accounting import Accounting
 from functions.refresh.bucket import Bucket
 from functions.refresh.events import asks_to_migrate, read_event
 from functions.refresh.ledger import Ledger
@@ -50,8 +51,7 @@ def make_refresh(settings: RefreshSettings, database: Database, clock: Callable[
     """Wire the parts together on a database whose schema is brought up to date."""
     migrate(database)
     return Refresh(
-        Bucket(settings.bucket, settings.prefix),
-        Ledger(database),
+        Accounting(Bucket(settings.bucket, settings.prefix), Ledger(database), clock),
         Publications(database),
         countries=settings.published_countries,
         clock=clock,

@@ -1,24 +1,17 @@
 """Usage: how often each voucher amount was used, by country and measure.
 
 A voucher record matters through four values: its country, its amount, its orders and the day of its
-last order. Records are cleaned on the distinct values of each column, a few thousand in a batch of
-any size, and never row by row.
+last order. Each column's values are numbered, raw and then clean, and what is counted are
+combinations of these numbers.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable
-from datetime import date
-from decimal import Decimal, InvalidOperation
-from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from functions.common.days import day_number, parse_day
-
-COLUMNS = ["country_code", "last_order_ts", "total_orders", "voucher_amount"]
-"""The columns that a voucher record needs, in the order in which a bad one is named."""
+from functions.refresh.cleaning import COLUMNS, SMALL, ObjectError, Rejected, as_distinct, as_small_numbers, clean
 
 USAGE_SCHEMA = pa.schema(
     [
@@ -32,18 +25,15 @@ USAGE_SCHEMA = pa.schema(
 
 _KEYS = ["country_code", "measure", "value", "voucher_amount"]
 _COLUMN_OF_MEASURE = {"total_orders": "total_orders", "last_order_day": "last_order_ts"}
-_MAX_NUMBER = 2**63 - 1
-_FIRST_DAY, _LAST_DAY = day_number(date.min), day_number(date.max)
-_UNITS_PER_DAY = {"s": 86_400, "ms": 86_400_000, "us": 86_400_000_000, "ns": 86_400_000_000_000}
-_MAX_COUNTRY_LENGTH = 100
 # A few thousand is usual. This bounds memory and the database against a column that holds noise.
 _MAX_USAGE_ROWS = 500_000
+# 16 MB of counts: fifty countries with twenty amounts each have room. Beyond, combinations are sorted instead.
+_MAX_CELLS = 2_000_000
+_UNMET = -1
 
 Integers = npt.NDArray[np.int64]
-
-
-class ObjectError(Exception):
-    """An object cannot be counted as it is; the message says what is wrong with it."""
+# Half as wide, for what there is one of for every row.
+Codes = npt.NDArray[np.int32]
 
 
 class Usage:
@@ -62,8 +52,10 @@ class Usage:
         self.rows_read = 0
         self.rows_counted = 0
         self.rows_rejected: Counter[str] = Counter()
-        self._parts: list[pa.Table] = [USAGE_SCHEMA.empty_table()]
-        self._unmerged_rows = 0
+        self._vocabularies = {name: _Vocabulary(name) for name in COLUMNS}
+        self._pairs = _Pairs()
+        self._counts = {measure: _Counts() for measure in _COLUMN_OF_MEASURE}
+        self._others: list[pa.Table] = []
 
     @property
     def table(self) -> pa.Table:
@@ -74,174 +66,226 @@ class Usage:
         ObjectError
             When the distinct values exceed any real voucher use.
         """
-        self._merge()
-        return self._parts[0]
+        parts = [*self._others, *(self._table_of(measure) for measure in _COLUMN_OF_MEASURE)]
+        table = pa.concat_tables(parts)
+        if self._others:
+            table = table.group_by(_KEYS).aggregate([("count", "sum")]).rename_columns([*_KEYS, "count"])
+        _check_size(table.num_rows)
+        return table
 
-    def add(self, records: pa.Table) -> None:
-        """Count a batch of voucher records.
-
-        Parameters
-        ----------
-        records : pyarrow.Table
-            The columns `COLUMNS`, of any readable type.
+    def update(self, other: "Usage") -> None:
+        """Add the usage of another part of the same object.
 
         Raises
         ------
         ObjectError
-            When a column is of an impossible type, whatever it holds, or when the distinct values exceed any real
-            voucher use.
+            As `table`.
         """
-        cleaned = {name: _clean(records.column(name), name) for name in COLUMNS}
-        good = self._good_rows(records.num_rows, cleaned.values())
+        self.rows_read += other.rows_read
+        self.rows_counted += other.rows_counted
+        self.rows_rejected.update(other.rows_rejected)
+        self._others.append(other.table)
+
+    def add(self, records: pa.RecordBatch) -> None:
+        """Count a batch of voucher records.
+
+        Parameters
+        ----------
+        records : pyarrow.RecordBatch
+            The columns `COLUMNS`, of types that `check_type` lets pass.
+
+        Raises
+        ------
+        ObjectError
+            When the distinct values exceed any real voucher use.
+        """
+        codes = {name: self._vocabularies[name].encode(records.column(name)) for name in COLUMNS}
+        codes = self._good_rows(codes)
         self.rows_read += records.num_rows
-        self.rows_counted += int(np.count_nonzero(good))
-
-        countries = pa.array(cleaned["country_code"].values, pa.string())
-        country_codes = cleaned["country_code"].codes[good]
-        amounts = cleaned["voucher_amount"].numbers()[good]
+        self.rows_counted += len(codes["country_code"])
+        pairs = self._pairs.encode(codes["country_code"], codes["voucher_amount"], self._shape)
         for measure, column in _COLUMN_OF_MEASURE.items():
-            rows = pa.table(
-                [country_codes, cleaned[column].numbers()[good], amounts], ["country", "value", "voucher_amount"]
-            )
-            counts = rows.group_by(["country", "value", "voucher_amount"]).aggregate([([], "count_all")])
-            part = [
-                countries.take(counts["country"].combine_chunks()),
-                pa.array([measure] * counts.num_rows, pa.string()),
-                *(counts[name] for name in ("value", "voucher_amount", "count_all")),
-            ]
-            self._parts.append(pa.table(part, schema=USAGE_SCHEMA))
-            self._unmerged_rows += counts.num_rows
-        if self._unmerged_rows > _MAX_USAGE_ROWS:
-            self._merge()
+            shape = (len(self._pairs), len(self._vocabularies[column]))
+            self._counts[measure].add(pairs, codes[column], shape)
 
-    def _good_rows(self, rows: int, columns: "Iterable[_Cleaned]") -> npt.NDArray[np.bool_]:
-        good = np.ones(rows, dtype=bool)
-        for column in columns:
-            if not any(column.reasons):
-                continue
-            reasons = np.array(column.reasons, dtype=object)[column.codes]
-            bad = good & (reasons != "")
-            self.rows_rejected.update(reasons[bad].tolist())
-            good &= ~bad
-        return good
+    @property
+    def _shape(self) -> tuple[int, int]:
+        return len(self._vocabularies["country_code"]), len(self._vocabularies["voucher_amount"])
 
-    def _merge(self) -> None:
-        if len(self._parts) == 1:
-            return
-        merged = pa.concat_tables(self._parts).group_by(_KEYS).aggregate([("count", "sum")])
-        self._parts = [merged.rename_columns([*_KEYS, "count"])]
-        self._unmerged_rows = 0
-        if merged.num_rows > _MAX_USAGE_ROWS:
-            raise ObjectError(f"more than {_MAX_USAGE_ROWS:,} distinct values: these are no voucher records")
+    def _good_rows(self, codes: dict[str, Codes]) -> dict[str, Codes]:
+        """Take out the rows with a rejected value, whose code is negative, and count them by their first reason."""
+        if not any(self._vocabularies[name].rejects for name in COLUMNS):
+            return codes
+        signs = np.bitwise_or.reduce(list(codes.values()))
+        rest = signs < 0
+        for name, column in codes.items():
+            faults, counts = np.unique(column[rest & (column < 0)], return_counts=True)
+            for fault, count in zip(faults.tolist(), counts.tolist(), strict=True):
+                self.rows_rejected[self._vocabularies[name].reason(fault)] += count
+            rest &= column >= 0
+        good = signs >= 0
+        return {name: column[good] for name, column in codes.items()}
+
+    def _table_of(self, measure: str) -> pa.Table:
+        pairs, values, counts = self._counts[measure].found()
+        countries, amounts = self._pairs.decode(pairs)
+        columns = [
+            self._vocabularies["country_code"].take(countries, pa.string()),
+            pa.array([measure] * len(counts), pa.string()),
+            self._vocabularies[_COLUMN_OF_MEASURE[measure]].take(values, pa.int64()),
+            self._vocabularies["voucher_amount"].take(amounts, pa.int64()),
+            pa.array(counts, pa.int64()),
+        ]
+        return pa.table(columns, schema=USAGE_SCHEMA)
 
 
-class _Cleaned(NamedTuple):
-    """A column of a batch, cleaned: `values[codes]` are its rows.
+def _check_size(distinct: int) -> None:
+    if distinct > _MAX_USAGE_ROWS:
+        raise ObjectError(f"more than {_MAX_USAGE_ROWS:,} distinct values: these are no voucher records")
 
-    `reasons[codes]` says why a row is rejected, "" if it is not.
+
+class _Vocabulary:
+    """The clean values of a column, numbered from 0 as they are met, and the reasons to reject, from -1 down."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._codes: dict[int | str | Rejected, int] = {}
+        self._values: list[int | str] = []
+        self._reasons: list[str] = []
+        self.rejects = False
+        self._raw: pa.Array = pa.array([])
+        self._code_of_raw: Codes = np.array([], np.int32)
+        self._code_of_small: Codes = np.full(SMALL, _UNMET, np.int32)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def encode(self, column: pa.Array) -> Codes:
+        """Return the code of each row."""
+        small = as_small_numbers(column)
+        if small is not None:
+            self.rejects = False
+            return self._encode_small(small)
+        distinct = as_distinct(column, self._name)
+        # Parquet has one dictionary for a whole row group, so most batches bring the one that came before.
+        if not distinct.dictionary.equals(self._raw):
+            cleaned = clean(distinct.dictionary, self._name)
+            self._code_of_raw = np.array([self._code(value) for value in cleaned], np.int32)
+            self._raw = distinct.dictionary
+            _check_size(len(self._values))
+        indices, met = distinct.indices, self._code_of_raw[:-1]
+        if indices.null_count:
+            indices, met = indices.fill_null(len(self._raw)), self._code_of_raw
+        self.rejects = bool(met.min(initial=0) < 0)
+        # Without the check of bounds that Arrow has made already.
+        codes: Codes = self._code_of_raw.take(indices.to_numpy(), mode="clip")
+        return codes
+
+    def _encode_small(self, numbers: Codes) -> Codes:
+        codes: Codes = self._code_of_small.take(numbers, mode="clip")
+        if codes.min(initial=0) == _UNMET:
+            for number in np.unique(numbers[codes == _UNMET]).tolist():
+                self._code_of_small[number] = self._code(number)
+            codes = self._code_of_small.take(numbers, mode="clip")
+        return codes
+
+    def _code(self, value: int | str | Rejected) -> int:
+        code = self._codes.get(value)
+        if code is None:
+            if isinstance(value, Rejected):
+                self._reasons.append(value.reason)
+                code = -len(self._reasons)
+            else:
+                self._values.append(value)
+                code = len(self._values) - 1
+            self._codes[value] = code
+        return code
+
+    def reason(self, code: int) -> str:
+        """Return the reason of a negative code."""
+        return self._reasons[-code - 1]
+
+    def take(self, codes: Integers, kind: pa.DataType) -> pa.Array:
+        """Return the values of codes."""
+        return pa.array(self._values, kind).take(pa.array(codes))
+
+
+class _Pairs:
+    """The pairs of country and amount that occur, numbered as they are met: few of all that could be."""
+
+    def __init__(self) -> None:
+        self._countries: list[int] = []
+        self._amounts: list[int] = []
+        self._codes: dict[tuple[int, int], int] = {}
+
+    def __len__(self) -> int:
+        return len(self._countries)
+
+    def encode(self, countries: Codes, amounts: Codes, shape: tuple[int, int]) -> Codes:
+        """Return the code of each row's pair."""
+        width = max(shape[1], 1)
+        if shape[0] * width > _MAX_CELLS:
+            raise ObjectError(f"more than {_MAX_CELLS:,} pairs of country and amount: these are no voucher records")
+        both = countries * np.int32(width) + amounts
+        code_of_pair = np.zeros(shape[0] * width, np.int32)
+        met = np.flatnonzero(np.bincount(both, minlength=len(code_of_pair)))
+        code_of_pair[met] = [self._code(*divmod(pair, width)) for pair in met.tolist()]
+        codes: Codes = code_of_pair.take(both, mode="clip")
+        return codes
+
+    def _code(self, country: int, amount: int) -> int:
+        code = self._codes.setdefault((country, amount), len(self._codes))
+        if code == len(self._countries):
+            self._countries.append(country)
+            self._amounts.append(amount)
+        return code
+
+    def decode(self, codes: Integers) -> tuple[Integers, Integers]:
+        """Return the countries and the amounts of codes."""
+        return np.array(self._countries, np.int64)[codes], np.array(self._amounts, np.int64)[codes]
+
+
+class _Counts:
+    """How often each combination of a pair and a value occurs.
+
+    A table of all combinations as long as it is small. Where a column holds noise, only those that occur.
     """
 
-    codes: Integers
-    values: list[int] | list[str]
-    reasons: list[str]
+    def __init__(self) -> None:
+        self._table: Integers = np.zeros((0, 0), np.int64)
+        self._sparse: list[tuple[Integers, Integers]] = []
+        self._unmerged = 0
 
-    def numbers(self) -> Integers:
-        return np.array(self.values, dtype=np.int64)[self.codes]
+    def add(self, pairs: Codes, values: Codes, shape: tuple[int, int]) -> None:
+        """Count a batch whose codes lie within a shape, which only grows."""
+        cells = shape[0] * shape[1]
+        if cells <= _MAX_CELLS:
+            if shape != self._table.shape:
+                smaller = self._table
+                self._table = np.zeros(shape, np.int64)
+                self._table[: smaller.shape[0], : smaller.shape[1]] = smaller
+            self._table += np.bincount(pairs * np.int32(shape[1]) + values, minlength=cells).reshape(shape)
+            return
+        self._sparse.append(np.unique(pairs.astype(np.int64) << 32 | values, return_counts=True))
+        self._unmerged += len(self._sparse[-1][0])
+        if self._unmerged > _MAX_USAGE_ROWS:
+            self._merge()
 
+    def _merge(self) -> None:
+        codes, places = np.unique(np.concatenate([codes for codes, _ in self._sparse]), return_inverse=True)
+        weights = np.concatenate([counts for _, counts in self._sparse])
+        self._sparse = [(codes, np.bincount(places, weights).astype(np.int64))]
+        self._unmerged = 0
+        _check_size(len(codes))
 
-class _RejectedError(Exception):
-    """A value makes its row useless; the message is the fault."""
-
-
-def _clean(column: pa.ChunkedArray, name: str) -> _Cleaned:
-    raw = column.combine_chunks()
-    if pa.types.is_dictionary(raw.type):
-        raw = raw.dictionary_decode()
-    clean_value = _cleaner(name, raw.type)
-    if pa.types.is_temporal(raw.type):
-        raw = _day_numbers(raw)
-    encoded = raw.dictionary_encode(null_encoding="encode")
-    values, reasons = [], []
-    for value in _python_values(encoded.dictionary):
-        try:
-            values.append(clean_value(value))
-            reasons.append("")
-        except _RejectedError as error:
-            values.append("" if name == "country_code" else 0)
-            reasons.append(f"{name}_{error}")
-    return _Cleaned(encoded.indices.to_numpy().astype(np.int64), values, reasons)
-
-
-def _python_values(distinct: pa.Array) -> list[Any]:
-    try:
-        return distinct.to_pylist()  # type: ignore[no-any-return]
-    except UnicodeDecodeError:
-        # Text that is no UTF-8, which Arrow does not check. What cannot be decoded becomes U+FFFD.
-        texts = distinct.cast(pa.large_binary()).to_pylist()
-        return [text if text is None else text.decode(errors="replace") for text in texts]
-
-
-def _cleaner(name: str, kind: pa.DataType) -> Callable[[Any], Any]:
-    types = pa.types
-    is_text = types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind)
-    is_number = types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind)
-    if name == "country_code" and (is_text or types.is_null(kind)):
-        return _country
-    if name == "last_order_ts" and (is_text or types.is_timestamp(kind) or types.is_date(kind) or types.is_null(kind)):
-        return _last_order_day
-    if name in ("total_orders", "voucher_amount") and (is_text or is_number or types.is_null(kind)):
-        return _whole_number
-    raise ObjectError(f"column {name} is of type {kind}, from which it cannot be read")
-
-
-def _day_numbers(moments: pa.Array) -> pa.Array:
-    if pa.types.is_date32(moments.type):
-        return moments.cast(pa.int32())
-    unit = moments.type.unit if pa.types.is_timestamp(moments.type) else "ms"
-    # Arrow holds moments in UTC, or without a zone, which is taken as UTC. Its own cast to days
-    # rounds towards 1970 and wraps around far from it.
-    units = moments.cast(pa.int64())
-    days = units.fill_null(0).to_numpy() // _UNITS_PER_DAY[unit]
-    return pa.array(days, mask=units.is_null().to_numpy(zero_copy_only=False))
-
-
-def _country(value: str | None) -> str:
-    if value is None or not value.strip():
-        raise _RejectedError("blank")
-    if len(value) > _MAX_COUNTRY_LENGTH or "\0" in value or "\ufffd" in value:
-        raise _RejectedError("unreadable")
-    return value
-
-
-def _last_order_day(value: str | int | None) -> int:
-    if isinstance(value, int):
-        if not _FIRST_DAY <= value <= _LAST_DAY:
-            raise _RejectedError("unreadable")
-        return value
-    if value is None or not value.strip():
-        raise _RejectedError("missing")
-    try:
-        return day_number(parse_day(value))
-    except ValueError as error:
-        raise _RejectedError("unreadable") from error
-
-
-def _whole_number(value: str | int | float | Decimal | None) -> int:
-    if value is None or (isinstance(value, str) and not value.strip()):
-        return 0
-    try:
-        number = Decimal(value)
-    except InvalidOperation as error:
-        raise _RejectedError("unreadable") from error
-    if number.is_nan():
-        return 0
-    if number.is_infinite():
-        raise _RejectedError("infinite")
-    if number < 0:
-        raise _RejectedError("negative")
-    # Before int(): "1e999999999" would be a number of a billion digits.
-    if number > _MAX_NUMBER:
-        raise _RejectedError("unreadable")
-    if number != number.to_integral_value():
-        raise _RejectedError("fractional")
-    return int(number)
+    def found(self) -> tuple[Integers, Integers, Integers]:
+        """Return the pairs and values that occur, and how often."""
+        pairs, values = np.nonzero(self._table)
+        counts = self._table[pairs, values]
+        if self._sparse:
+            self._sparse.append((pairs << 32 | values, counts))
+            self._table = np.zeros((0, 0), np.int64)
+            self._merge()
+            [(codes, counts)] = self._sparse
+            pairs, values = codes >> 32, codes & 0xFFFF_FFFF
+        return pairs, values, counts

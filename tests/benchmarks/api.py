@@ -28,11 +28,12 @@ from functions.common.database import Database
 from functions.common.days import utc_day
 from functions.common.settings import DatabaseSettings, load_settings
 from functions.refresh.bucket import ObjectVersion
+from functions.refresh.cleaning import COLUMNS
 from functions.refresh.events import Trigger
 from functions.refresh.ledger import NO_ENTRY, Ledger
 from functions.refresh.publication import Publications
 from functions.refresh.schema import migrate
-from functions.refresh.usage import COLUMNS, Usage
+from functions.refresh.usage import Usage
 from infra.local.postgres import DatabaseAddress, Postgres, start_postgres
 from infra.local.processes import ROOT, free_port, stop_group, wait_for
 from infra.local.reader import create_reader
@@ -86,7 +87,8 @@ def publish_sample(address: DatabaseAddress) -> None:
     database = Database(load_settings(DatabaseSettings, {"DATABASE_URL": address.url}), timeout_seconds=60)
     migrate(database)
     usage = Usage()
-    usage.add(make_sample().select(COLUMNS))
+    for batch in make_sample().select(COLUMNS).to_batches():
+        usage.add(batch)
     now = datetime.now(UTC)
     Ledger(database).write_counted("sample", NO_ENTRY, ObjectVersion("sample", 1), usage, sequencer=None, now=now)
     publications = Publications(database)

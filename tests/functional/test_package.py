@@ -70,8 +70,9 @@ from functions.refresh.bucket import Bucket
 from functions.refresh.usage import Usage
 bucket, usage = Bucket("{compression}", "vouchers/"), Usage()
 for key, version in bucket.versions():
-    for batch in bucket.batches(key, version):
-        usage.add(batch)
+    for share in bucket.shares(key, version, 2):
+        for batch in share:
+            usage.add(batch)
 print(*sorted(tuple(row.values()) for row in usage.table.to_pylist()), sep="\\n")
 """
     printed = run_on(packages["refresh"], code, **variables)

@@ -55,8 +55,8 @@ def test_every_metric_and_every_reason_to_reject_is_documented() -> None:
     names = {name for place in places for name in re.findall(r'"((?:[A-Z][a-z]+)+)"', place.read_text())} - WORDS_OF_EMF
     assert {"Refreshes", "WinnerCount", "Lookups", "PublicationAge"} <= names
     assert [name for name in names if f"`{name}`" not in ALL] == []
-    usage = (ROOT / "functions" / "refresh" / "usage.py").read_text()
-    reasons = re.findall(r'_RejectedError\("(\w+)"\)', usage)
+    cleaning = (ROOT / "functions" / "refresh" / "cleaning.py").read_text()
+    reasons = re.findall(r'_RejectedError\("(\w+)"\)', cleaning)
     assert reasons
     assert [reason for reason in reasons if f"_{reason}`" not in ALL] == []
 

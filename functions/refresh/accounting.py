@@ -1,0 +1,172 @@
+"""Accounting: making the ledger match the bucket, object by object."""
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import datetime
+from typing import Literal, NamedTuple
+
+import pyarrow as pa
+from botocore.exceptions import BotoCoreError, ClientError
+
+from functions.refresh.bucket import Bucket, ObjectChangedError, ObjectVersion
+from functions.refresh.cleaning import ObjectError
+from functions.refresh.events import Trigger
+from functions.refresh.ledger import NO_ENTRY, Ledger, LedgerEntry
+from functions.refresh.usage import Usage
+
+# Another refresh, or a writer of the object, got in between each time: not something to wait out here.
+_ATTEMPTS = 5
+
+_LONGEST_REASON = 2000
+
+# Larger objects are counted by all processors together. What takes the time of smaller ones is waiting for S3.
+_LARGE_BYTES = 16 * 2**20
+_PROCESSORS = os.cpu_count() or 1
+_OBJECTS_AT_ONCE = 4
+
+
+class Outcome(NamedTuple):
+    """What became of an object.
+
+    Attributes
+    ----------
+    kind : {'counted', 'skipped', 'removed', 'failed'}
+        What was done.
+    error : str
+        For one that failed, its key and why.
+    rows_read, rows_counted : int
+        For one that was counted, its rows.
+    rows_rejected : mapping of str to int
+        Its rows that were not counted, by reason.
+    """
+
+    kind: Literal["counted", "skipped", "removed", "failed"]
+    error: str = ""
+    rows_read: int = 0
+    rows_counted: int = 0
+    rows_rejected: Mapping[str, int] = {}
+
+
+class _Seen(NamedTuple):
+    """What the ledger and then the bucket said of a key."""
+
+    key: str
+    entry: LedgerEntry
+    version: ObjectVersion | None
+
+
+class Accounting:
+    """Makes the ledger match the bucket.
+
+    Parameters
+    ----------
+    bucket : Bucket
+        The dataset.
+    ledger : Ledger
+        What is counted of it.
+    clock : callable
+        Gives the present moment with its zone.
+    """
+
+    def __init__(self, bucket: Bucket, ledger: Ledger, clock: Callable[[], datetime]) -> None:
+        self._bucket = bucket
+        self._ledger = ledger
+        self._clock = clock
+
+    def account_for_all(self, trigger: Trigger) -> Iterator[Outcome]:
+        """Compare the ledger with the listing, and look closer only where they differ, at some objects at a time.
+
+        Parameters
+        ----------
+        trigger : Trigger
+            Its prefix bounds what is looked at.
+
+        Yields
+        ------
+        Outcome
+            One for each object, as it is done.
+        """
+        with ThreadPoolExecutor(_OBJECTS_AT_ONCE) as workers:
+            under_way: deque[Future[Outcome]] = deque()
+            for seen in self._look(trigger.prefix):
+                if seen.entry.matches(seen.version):
+                    yield Outcome("skipped")
+                    continue
+                under_way.append(workers.submit(self._account_for, seen.key, trigger, seen))
+                # Of a first load there may be tens of thousands, which would all wait in memory.
+                if len(under_way) > 2 * _OBJECTS_AT_ONCE:
+                    yield under_way.popleft().result()
+            while under_way:
+                yield under_way.popleft().result()
+
+    def _look(self, prefix: str) -> Iterator[_Seen]:
+        """Look at every key that the bucket holds, then at those that only the ledger knows."""
+        # The order matters: the ledger's entries first, then the bucket. See `ledger`.
+        entries = self._ledger.entries(prefix)
+        for key, version in self._bucket.versions(prefix):
+            yield _Seen(key, entries.pop(key, NO_ENTRY), version)
+        for key, entry in entries.items():
+            if not entry.matches(None):
+                yield _Seen(key, entry, None)
+
+    def account_for(self, key: str, trigger: Trigger) -> Outcome | None:
+        """Make the ledger match one object, or note in it why that cannot be; None for a key outside the dataset."""
+        return self._account_for(key, trigger, None) if self._bucket.has_in_dataset(key) else None
+
+    def _account_for(self, key: str, trigger: Trigger, seen: _Seen | None) -> Outcome:
+        """Start from what was seen of the object, if it was; look again when it has changed meanwhile."""
+        for _ in range(_ATTEMPTS):
+            # The order matters here too.
+            entry = seen.entry if seen else self._ledger.entry(key)
+            try:
+                version = seen.version if seen else self._bucket.version(key)
+                seen = None
+                if outcome := self._match(key, entry, version, trigger):
+                    return outcome
+            except ObjectChangedError:
+                continue
+            except (ObjectError, ClientError, BotoCoreError) as error:
+                reason = in_short(error)
+                if self._ledger.write_failure(key, entry, reason, sequencer=trigger.sequencer, now=self._clock()):
+                    return Outcome("failed", f"{key}: {reason}")
+        return Outcome(
+            "failed", f"{key}: changed {_ATTEMPTS} times while it was counted; the next refresh looks at it again"
+        )
+
+    def _match(self, key: str, entry: LedgerEntry, version: ObjectVersion | None, trigger: Trigger) -> Outcome | None:
+        """Make the ledger match one version of an object; None when another refresh changed the entry meanwhile."""
+        if entry.matches(version):
+            return Outcome("skipped")
+        if version is None:
+            written = self._ledger.write_removed(key, entry, sequencer=trigger.sequencer, now=self._clock())
+            return Outcome("removed") if written else None
+        usage = self._count(key, version)
+        written = self._ledger.write_counted(key, entry, version, usage, sequencer=trigger.sequencer, now=self._clock())
+        if not written:
+            return None
+        return Outcome("counted", "", usage.rows_read, usage.rows_counted, usage.rows_rejected)
+
+    def _count(self, key: str, version: ObjectVersion) -> Usage:
+        """Count one version of an object, a large one on all processors."""
+        shares = self._bucket.shares(key, version, _PROCESSORS if version.size > _LARGE_BYTES else 1)
+        if len(shares) == 1:
+            return _count_share(shares[0])
+        with ThreadPoolExecutor(len(shares)) as workers:
+            usage, *others = workers.map(_count_share, shares)
+        for other in others:
+            usage.update(other)
+        return usage
+
+
+def _count_share(batches: Iterator[pa.RecordBatch]) -> Usage:
+    usage = Usage()
+    for batch in batches:
+        usage.add(batch)
+    return usage
+
+
+def in_short(error: Exception) -> str:
+    """Return what an error says in a form that the database takes, whatever of an object's content it quotes."""
+    return str(error).replace("\0", "\ufffd")[:_LONGEST_REASON]

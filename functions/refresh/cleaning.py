@@ -1,0 +1,224 @@
+"""Cleaning: what the values of the needed columns mean, and which make their row useless.
+
+The rules of the data (docs/data-rules.md). They are applied to the distinct values of a column, a few
+thousand in a batch of any size, and never row by row.
+"""
+
+from collections.abc import Callable
+from datetime import date
+from decimal import Decimal, InvalidOperation
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from functions.common.days import day_number, parse_day
+
+COLUMNS = ["country_code", "last_order_ts", "total_orders", "voucher_amount"]
+"""The columns that a voucher record needs, in the order in which a bad one is named."""
+
+SMALL = 65_536
+"""Numbers below this are small: as days they reach to 2149."""
+
+Small = npt.NDArray[np.int32]
+
+_MAX_NUMBER = 2**63 - 1
+_FIRST_DAY, _LAST_DAY = day_number(date.min), day_number(date.max)
+_UNITS_PER_DAY = {"s": 86_400, "ms": 86_400_000, "us": 86_400_000_000, "ns": 86_400_000_000_000}
+_MAX_COUNTRY_LENGTH = 100
+
+# Moments whose day is their first ten characters. Python reads more forms, but one by one.
+_PLAIN_MOMENT = r"^\d{4}-\d\d-\d\d[ T]([01]\d|2[0-3]):[0-5]\d:[0-5]\d([.]\d{1,9})?(Z|[+]00:00)?$"
+_MANY_MOMENTS = 1_000
+
+
+class ObjectError(Exception):
+    """An object cannot be counted as it is; the message says what is wrong with it."""
+
+
+class Rejected(NamedTuple):
+    """Why a value makes its row useless, such as `total_orders_negative`."""
+
+    reason: str
+
+
+class _RejectedError(Exception):
+    """A value makes its row useless; the message is the fault."""
+
+
+def check_type(name: str, kind: pa.DataType) -> None:
+    """Check that a column is of a type from which it can be read.
+
+    Raises
+    ------
+    ObjectError
+        When it is not, whatever the column holds.
+    """
+    types = pa.types
+    kind = kind.value_type if types.is_dictionary(kind) else kind
+    if types.is_null(kind):
+        return
+    is_text = types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind)
+    is_number = types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind)
+    is_moment = types.is_timestamp(kind) or types.is_date(kind)
+    if is_text or (is_number and name in _NUMBERS) or (is_moment and name == "last_order_ts"):
+        return
+    raise ObjectError(f"column {name} is of type {kind}, from which it cannot be read")
+
+
+def as_small_numbers(column: pa.Array) -> Small | None:
+    """Return what the values of a column mean, where that is a small whole number for each of them.
+
+    Voucher amounts and days mostly are, and so need no dictionary, which costs ten times this.
+
+    Parameters
+    ----------
+    column : pyarrow.Array
+        Of a type that `check_type` lets pass.
+
+    Returns
+    -------
+    numpy.ndarray or None
+        Numbers below `SMALL`; None where one is not, or the column does not hold numbers or moments.
+    """
+    kind = column.type
+    if pa.types.is_temporal(kind) and not column.null_count:
+        numbers = _day_numbers(column).to_numpy()
+    elif pa.types.is_floating(kind) or pa.types.is_integer(kind):
+        numbers = (column.fill_null(0) if column.null_count else column).to_numpy()
+    else:
+        return None
+    with np.errstate(invalid="ignore"):  # what does not fit is found by the comparison
+        small = numbers.astype(np.int32)
+    is_small = (small == numbers).all() and small.min(initial=0) >= 0 and small.max(initial=0) < SMALL
+    return small if is_small else None
+
+
+def as_distinct(column: pa.Array, name: str) -> pa.DictionaryArray:
+    """Make a dictionary of a column's raw values, in which moments are the days on which they lie.
+
+    Parameters
+    ----------
+    column : pyarrow.Array
+        Of a type that `check_type` lets pass.
+    name : str
+        One of `COLUMNS`.
+    """
+    if not pa.types.is_dictionary(column.type):
+        if pa.types.is_temporal(column.type):
+            column = _day_numbers(column)
+        column = column.dictionary_encode()
+    if name == "last_order_ts" and len(column.dictionary) > _MANY_MOMENTS:
+        return _days_of_plain_moments(column)
+    return column
+
+
+def clean(distinct: pa.Array, name: str) -> list[int | str | Rejected]:
+    """Apply the rules of a column to distinct raw values.
+
+    Parameters
+    ----------
+    distinct : pyarrow.Array
+        The dictionary of what `as_distinct` returns.
+    name : str
+        One of `COLUMNS`.
+
+    Returns
+    -------
+    list
+        What each means, a country, a day number or a whole number; or why its row is rejected. One entry more than
+        there are values: the last is what a null means.
+    """
+    rule = _RULES[name]
+    cleaned: list[int | str | Rejected] = []
+    for value in [*_python_values(distinct), None]:
+        try:
+            cleaned.append(rule(value))
+        except _RejectedError as error:
+            cleaned.append(Rejected(f"{name}_{error}"))
+    return cleaned
+
+
+def _day_numbers(moments: pa.Array) -> pa.Array:
+    if pa.types.is_date32(moments.type):
+        return moments.cast(pa.int32())
+    unit = moments.type.unit if pa.types.is_timestamp(moments.type) else "ms"
+    # Arrow holds moments in UTC, or without a zone, which is taken as UTC. Its own cast to days
+    # rounds towards 1970 and wraps around far from it.
+    units = moments.cast(pa.int64())
+    days = units.fill_null(0).to_numpy() // _UNITS_PER_DAY[unit]
+    return pa.array(days, mask=units.is_null().to_numpy(zero_copy_only=False))
+
+
+def _days_of_plain_moments(column: pa.DictionaryArray) -> pa.DictionaryArray:
+    """Cut moments down to their days where that is plain to see: of many moments, few days remain."""
+    moments = column.dictionary
+    try:
+        is_plain = pc.match_substring_regex(moments, _PLAIN_MOMENT)
+    except pa.ArrowInvalid:
+        return column  # text that is no UTF-8, which is looked at one by one
+    days = pc.if_else(is_plain, pc.utf8_slice_codeunits(moments, 0, 10), moments).dictionary_encode()
+    return pa.DictionaryArray.from_arrays(days.indices.take(column.indices), days.dictionary)
+
+
+def _python_values(distinct: pa.Array) -> list[Any]:
+    try:
+        return distinct.to_pylist()  # type: ignore[no-any-return]
+    except UnicodeDecodeError:
+        # Text that is no UTF-8, which Arrow does not check. What cannot be decoded becomes U+FFFD.
+        texts = distinct.cast(pa.large_binary()).to_pylist()
+        return [text if text is None else text.decode(errors="replace") for text in texts]
+
+
+def _country(value: str | None) -> str:
+    if value is None or not value.strip():
+        raise _RejectedError("blank")
+    if len(value) > _MAX_COUNTRY_LENGTH or "\0" in value or "\ufffd" in value:
+        raise _RejectedError("unreadable")
+    return value
+
+
+def _last_order_day(value: str | int | None) -> int:
+    if isinstance(value, int):
+        if not _FIRST_DAY <= value <= _LAST_DAY:
+            raise _RejectedError("unreadable")
+        return value
+    if value is None or not value.strip():
+        raise _RejectedError("missing")
+    try:
+        return day_number(parse_day(value))
+    except ValueError as error:
+        raise _RejectedError("unreadable") from error
+
+
+def _whole_number(value: str | int | float | Decimal | None) -> int:
+    if value is None or (isinstance(value, str) and not value.strip()):
+        return 0
+    try:
+        number = Decimal(value)
+    except InvalidOperation as error:
+        raise _RejectedError("unreadable") from error
+    if number.is_nan():
+        return 0
+    if number.is_infinite():
+        raise _RejectedError("infinite")
+    if number < 0:
+        raise _RejectedError("negative")
+    # Before int(): "1e999999999" would be a number of a billion digits.
+    if number > _MAX_NUMBER:
+        raise _RejectedError("unreadable")
+    if number != number.to_integral_value():
+        raise _RejectedError("fractional")
+    return int(number)
+
+
+_NUMBERS = ("total_orders", "voucher_amount")
+
+_RULES: dict[str, Callable[[Any], int | str]] = {
+    "country_code": _country,
+    "last_order_ts": _last_order_day,
+    "total_orders": _whole_number,
+    "voucher_amount": _whole_number,
+}
