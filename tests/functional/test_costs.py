@@ -1,0 +1,151 @@
+"""What a refresh costs, without a clock: requests to S3, bytes fetched, statements, rows touched."""
+
+import io
+from collections import Counter
+from typing import Any
+
+import boto3
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from pg8000.native import Connection
+
+from functions.refresh.cleaning import COLUMNS
+from infra.sample.sample import make_sample
+from tests.functional.conftest import Pipeline
+from tests.support import created, daily, record
+
+
+class Costs:
+    """Counts what goes to S3 and to PostgreSQL."""
+
+    def __init__(self) -> None:
+        self.requests: Counter[str] = Counter()
+        self.bytes_fetched = 0
+        self.statements = 0
+
+    def clear(self) -> None:
+        self.requests.clear()
+        self.bytes_fetched = self.statements = 0
+
+
+@pytest.fixture
+def costs(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> Costs:
+    costs = Costs()
+
+    def answered(model: Any, parsed: dict[str, Any], **_: Any) -> None:
+        costs.requests[model.name] += 1
+        if model.name == "GetObject":
+            costs.bytes_fetched += parsed["ContentLength"]
+
+    assert boto3.DEFAULT_SESSION is not None
+    boto3.DEFAULT_SESSION.events.register("after-call.s3", answered)
+    run = Connection.run
+
+    def counted_run(connection: Connection, sql: str, *arguments: Any, **named: Any) -> Any:
+        costs.statements += 1
+        return run(connection, sql, *arguments, **named)
+
+    monkeypatch.setattr(Connection, "run", counted_run)
+    return costs
+
+
+def test_an_event_of_a_small_object_costs_three_requests(pipeline: Pipeline, costs: Costs) -> None:
+    key = pipeline.put("a.parquet", [record()])
+    refresh = pipeline.make()
+    costs.clear()
+    pipeline.refresh_with(refresh, created(key))
+    # To tell its version, to open that, and to fetch it whole: it is smaller than the end that is fetched first.
+    assert costs.requests == {"HeadObject": 2, "GetObject": 1}
+
+
+def test_a_daily_run_with_nothing_new_lists_and_publishes_whatever_the_number_of_objects(
+    pipeline: Pipeline, costs: Costs
+) -> None:
+    statements = []
+    for names in (["first"], [f"object-{number}" for number in range(30)]):
+        for name in names:
+            pipeline.put(f"{name}.parquet", [record()])
+        refresh = pipeline.make()
+        pipeline.refresh_with(refresh, daily("2020-12-22"))
+        costs.clear()
+        pipeline.refresh_with(refresh, daily("2020-12-22"))
+        assert costs.requests == {"ListObjectsV2": 1}
+        statements.append(costs.statements)
+    assert statements[0] == statements[1]
+
+
+def test_a_daily_run_asks_nothing_twice_of_what_the_listing_told(pipeline: Pipeline, costs: Costs) -> None:
+    refresh = pipeline.make()
+    pipeline.refresh_with(refresh, daily("2020-12-22"))
+    costs.clear()
+    pipeline.refresh_with(refresh, daily("2020-12-22"))
+    nothing_new = costs.statements
+    for name in "abc":
+        pipeline.put(f"{name}.parquet", [record()])
+    costs.clear()
+    pipeline.refresh_with(refresh, daily("2020-12-22"))
+    assert costs.requests == {"ListObjectsV2": 1, "HeadObject": 3, "GetObject": 3}
+    # For each: BEGIN, the lock, whether the entry is unchanged, totals, entry, COMMIT.
+    assert costs.statements == nothing_new + 3 * 6
+
+
+def test_only_the_needed_columns_are_fetched(pipeline: Pipeline, costs: Costs) -> None:
+    body = io.BytesIO()
+    pq.write_table(make_sample(), body, compression="gzip", row_group_size=100_000)
+    metadata = pq.read_metadata(body)
+    chunks = [
+        metadata.row_group(group).column(column)
+        for group in range(metadata.num_row_groups)
+        for column in range(metadata.num_columns)
+    ]
+    needed = sum(chunk.total_compressed_size for chunk in chunks if chunk.path_in_schema in COLUMNS)
+    key = pipeline.put("v.parquet", body.getvalue())
+    refresh = pipeline.make()
+    costs.clear()
+
+    assert pipeline.refresh_with(refresh, created(key)).rows_counted == 511_427
+
+    assert costs.bytes_fetched < needed * 1.05 + 100_000 < len(body.getvalue())
+    # At most one for each column of a row group: neighbours come together.
+    assert costs.requests["GetObject"] <= 1 + 4 * metadata.num_row_groups
+
+
+def test_one_more_record_touches_two_rows_of_the_totals(pipeline: Pipeline) -> None:
+    rows = [record(total_orders=f"{number}.0", voucher_amount=100.0 * number) for number in range(50)]
+    pipeline.refresh(created(pipeline.put("v.parquet", rows)))
+    pipeline.refresh(created(pipeline.put("v.parquet", [*rows, rows[7]])))
+    written = pipeline.column("SELECT count(*) FROM voucher_customer.usage_totals GROUP BY xmin ORDER BY count(*)")
+    assert written == [2, 98]
+
+
+@pytest.mark.parametrize("row_group_rows", [800_000, 150_000], ids=["one row group", "six row groups"])
+def test_a_large_object_whose_rows_have_a_moment_each_is_counted_piece_by_piece(
+    pipeline: Pipeline, costs: Costs, row_group_rows: int
+) -> None:
+    """More than is fetched at once, and more distinct values than a dictionary is kept for."""
+    rows = 800_000
+    seconds = np.arange(rows) * 2  # eighteen and a half days
+    moments = (np.datetime64("2020-01-06T00:00:00.000000") + seconds.astype("timedelta64[s]")).astype(str)
+    table = pa.table(
+        {
+            "country_code": pa.array(["Peru"] * rows),
+            "last_order_ts": pa.array(np.char.add(moments, "+00:00")),
+            "total_orders": pa.array(["2.0"] * rows),
+            "voucher_amount": pa.array(np.full(rows, 2640.0)),
+        }
+    )
+    body = io.BytesIO()
+    pq.write_table(table, body, compression="none", row_group_size=row_group_rows)
+    assert body.tell() > 16 * 2**20
+    key = pipeline.put("v.parquet", body.getvalue())
+
+    assert pipeline.refresh(created(key)).rows_counted == rows
+
+    counts = pipeline.column(
+        "SELECT count FROM voucher_customer.usage_totals WHERE measure = 'last_order_day' ORDER BY value"
+    )
+    assert counts == [43_200] * 18 + [rows - 18 * 43_200]
+    if row_group_rows == rows:
+        assert costs.requests["GetObject"] > 5  # in pieces
