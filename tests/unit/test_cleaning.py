@@ -5,7 +5,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from functions.refresh.cleaning import as_distinct, as_small_numbers, clean
@@ -34,6 +34,7 @@ def meanings(values: list[Any], kind: pa.DataType, name: str) -> list[Any]:
     return [cleaned[index] for index in distinct.indices.to_pylist()]
 
 
+@settings(deadline=None)
 @given(st.lists(MOMENTS | REAL_MOMENTS | st.text(max_size=12), min_size=1, max_size=20))
 def test_of_many_moments_each_means_the_day_that_it_means_alone(moments: list[str]) -> None:
     alone = [meanings([moment], pa.string(), "last_order_ts")[0] for moment in moments]
@@ -44,6 +45,7 @@ def test_many_moments_of_few_days_are_few_values() -> None:
     assert len(as_distinct(pa.array(MANY), "last_order_ts").dictionary) == 1
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats() | st.integers(0, 70_000).map(float) | st.none(), max_size=20))
 def test_small_numbers_mean_themselves(values: list[float | None]) -> None:
     column = pa.array(values, pa.float64())
