@@ -12,7 +12,7 @@ import pytest
 
 from infra.local.processes import wait_for
 from tests.e2e.conftest import EMULATOR, RunningStack
-from tests.support import RUNTIME
+from tests.support import RUNTIME, parquet, record
 
 pytestmark = pytest.mark.skipif(EMULATOR != "localstack", reason="`make e2e-localstack` runs it")
 
@@ -75,3 +75,35 @@ def test_what_it_keeps_lies_in_the_folder_of_the_stack(stack: RunningStack) -> N
     kept = stack.checkout / ".local" / "tmp"
     assert (kept / "s3" / stack.variables["BUCKET"]).is_dir()
     assert {path.name for path in kept.iterdir()} >= {"root", "cache", "lambda"}
+
+
+def test_the_result_of_a_refresh_is_on_the_event_bus_with_the_winners_that_changed(stack: RunningStack) -> None:
+    # Given another system that listens for results
+    sqs, events = stack.client("sqs"), stack.client("events")
+    queue = sqs.create_queue(QueueName="results")["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    function = {"prefix": f"arn:aws:lambda:us-east-1:000000000000:function:{stack.variables['REFRESH_FUNCTION']}"}
+    pattern = {"source": ["lambda"], "resources": [function]}
+    events.put_rule(Name="results", EventPattern=json.dumps(pattern))
+    events.put_targets(Rule="results", Targets=[{"Id": "queue", "Arn": arn}])
+
+    # When an object is dropped
+    key = stack.put("winners.parquet", parquet([record(country_code="Latvia", total_orders="40.0")]))
+
+    # Then it hears what the refresh published
+    def result() -> dict[str, Any] | None:
+        found = sqs.receive_message(QueueUrl=queue, WaitTimeSeconds=1).get("Messages", [])
+        details = [json.loads(message["Body"])["detail"] for message in found]
+        return next((d for d in details if d["requestPayload"]["detail"]["object"]["key"] == key), None)
+
+    detail = wait_for("the result of the refresh", result, seconds=60)
+    changed = {
+        (change["segment_name"], change["segment_type"]): change["after"]
+        for change in detail["responsePayload"]["winners_changed"]
+        if change["country_code"] == "Latvia"
+    }
+    assert changed[("frequent_segment", "37+")] == [2640]
+    events.remove_targets(Rule="results", Ids=["queue"])
+    events.delete_rule(Name="results")
+    stack.delete(key)
+    stack.wait_until_published({})
