@@ -7,17 +7,12 @@ import ssl
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
 import boto3
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 from pg8000.exceptions import DatabaseError
 from pg8000.native import Connection
 
@@ -25,6 +20,7 @@ from functions.common.database import Database, DatabaseUnreachableError, iam_to
 from functions.common.settings import DatabaseSettings, load_settings
 from infra.local.postgres import DatabaseAddress
 from infra.local.processes import free_port
+from tests.certificates import make_certificate
 from tests.functional.conftest import SECRET
 
 if TYPE_CHECKING:
@@ -205,26 +201,9 @@ class TlsProxy:
 @pytest.fixture
 def authority(tmp_path: Path) -> Path:
     """Make a certificate for 127.0.0.1 that is its own authority; the file holds its key too."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "voucher test")])
-    now = datetime.now(UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
+    certificate, key = make_certificate(authority=True)
     path = tmp_path / "authority.pem"
-    path.write_bytes(private + certificate.public_bytes(serialization.Encoding.PEM))
+    path.write_text(key + certificate)
     return path
 
 
