@@ -4,7 +4,7 @@ BIN := .venv/bin
 OPERATE = $(BIN)/python -m infra.operations $(if $(STACK),--stack "$(STACK)")
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up up-localstack down clean deploy migrate refresh backfill redrive logs teardown test e2e-localstack bench-api lint fix lock
+.PHONY: help setup demo up up-localstack down clean deploy migrate refresh backfill redrive logs teardown test e2e-localstack bench bench-memory bench-api lint fix lock
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -89,6 +89,12 @@ e2e-localstack: setup  ## run the end-to-end tests on LocalStack
 	@if $(BIN)/uv python find --quiet --no-python-downloads $(LOCALSTACK_PYTHON); then \
 		$(MAKE) .local/tools/localstack/.ready && EMULATOR=localstack $(BIN)/python -m pytest tests/e2e; \
 	else echo "skipped: LocalStack runs on Python 3.11 and 3.12 only, and neither is on this machine"; fi
+
+bench: setup .local/tools/bench/.ready  ## compare the refresh with polars, DuckDB and pandas, and measure its memory, growth and cold start: ROWS=1000000 PLOTS=folder
+	@$(BIN)/python -m tests.benchmarks $(if $(ROWS),--rows "$(ROWS)") $(if $(PLOTS),--plots "$(PLOTS)")
+
+bench-memory: setup .local/tools/bench/.ready  ## measure the memory of a refresh of up to 100 million rows
+	@$(BIN)/python -m tests.benchmarks.memory large
 
 bench-api: setup  ## compare the lookup API with Flask + SQLAlchemy and with bare Chalice
 	@$(BIN)/python -m tests.benchmarks.api

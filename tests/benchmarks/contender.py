@@ -1,0 +1,42 @@
+"""One count in a process of its own: `python -m tests.benchmarks.contender NAME PREFIX`, which prints JSON."""
+
+import json
+import resource
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+
+def _find(name: str) -> Callable[[str], dict[str, Any]]:
+    """Import only what the contender needs, before the clock starts."""
+    if name in ("polars", "duckdb"):
+        from tests.benchmarks import peers
+
+        __import__(name)
+        return peers.count_with_polars if name == "polars" else peers.count_with_duckdb
+    from tests.benchmarks import counting
+
+    return {"refresh": counting.count, "floor": counting.decode, "pandas": counting.count_plainly}[name]
+
+
+def _peak_bytes() -> int:
+    """Return the most memory that this process ever held; what getrusage says includes that of its parent."""
+    status = Path("/proc/self/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) * 1024
+
+
+def main() -> None:
+    """Count and print what was found, the seconds, the processor's seconds and the peak memory."""
+    name, prefix = sys.argv[1:]
+    call = _find(name)
+    before, started = resource.getrusage(resource.RUSAGE_SELF), time.perf_counter()
+    result = call(prefix)
+    seconds, after = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_SELF)
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    json.dump({**result, "seconds": seconds, "cpu": cpu, "peak_bytes": _peak_bytes()}, sys.stdout)
+
+
+if __name__ == "__main__":
+    main()
