@@ -89,4 +89,5 @@ def _add(outcome: Outcome, summary: Summary) -> None:
         summary.errors.append(outcome.error)
     summary.rows_read += outcome.rows_read
     summary.rows_counted += outcome.rows_counted
-    summary.rows_rejected = dict(Counter(summary.rows_rejected) + Counter(outcome.rows_rejected))
+    if outcome.rows_rejected:
+        summary.rows_rejected = dict(Counter(summary.rows_rejected) + Counter(outcome.rows_rejected))
