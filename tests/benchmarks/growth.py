@@ -36,7 +36,7 @@ from tests.benchmarks.s3 import BUCKET, serving
 
 _OBJECTS = (1, 100, 1_000, 10_000)
 _COUNTRIES = (1, 10, 50)
-_ROWS_PER_OBJECT = 50
+_ROWS_PER_OBJECT = 20
 _ROUNDS = 5
 _NEW = "new-"
 
@@ -77,7 +77,7 @@ class Pipeline:
 
     def grow(self, objects: int) -> None:
         """Count more objects until there are so many, without reading any: nobody looks at what is counted."""
-        self._count_all([_count(self._some_records()) for _ in range(50)], objects)
+        self._count_all([_count(self._some_records()) for _ in range(20)], objects)
 
     def _count_all(self, usages: list[Usage], objects: int) -> None:
         for number in range(len(self._counted), objects):
