@@ -12,7 +12,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from functions.refresh.bucket import Bucket, ObjectChangedError, ObjectVersion
 from functions.refresh.cleaning import ObjectError
-from functions.refresh.events import Trigger
+from functions.refresh.events import BY_HAND, Trigger
 from functions.refresh.ledger import NO_ENTRY, Ledger, LedgerEntry
 from functions.refresh.usage import Usage
 
@@ -32,8 +32,8 @@ class Outcome(NamedTuple):
 
     Attributes
     ----------
-    kind : {'counted', 'skipped', 'removed', 'failed'}
-        What was done.
+    kind : {'counted', 'skipped', 'removed', 'failed', 'bad'}
+        What was done; a bad one failed before as it is now, and was not tried again.
     error : str
         For one that failed, its key and why.
     rows_read, rows_counted : int
@@ -42,7 +42,7 @@ class Outcome(NamedTuple):
         Its rows that were not counted, by reason.
     """
 
-    kind: Literal["counted", "skipped", "removed", "failed"]
+    kind: Literal["counted", "skipped", "removed", "failed", "bad"]
     error: str = ""
     rows_read: int = 0
     rows_counted: int = 0
@@ -94,6 +94,10 @@ class Accounting:
                 if seen.entry.matches(seen.version):
                     yield Outcome("skipped")
                     continue
+                # Its run failed, which is enough: a person may want it tried again, the daily run does not.
+                if trigger.kind not in BY_HAND and seen.entry.knows_as_bad(seen.version):
+                    yield Outcome("bad")
+                    continue
                 under_way.append(workers.submit(self._account_for, seen.key, trigger, seen))
                 # Of a first load there may be tens of thousands, which would all wait in memory.
                 if len(under_way) > 2 * _OBJECTS_AT_ONCE:
@@ -120,6 +124,7 @@ class Accounting:
         for _ in range(_ATTEMPTS):
             # The order matters here too.
             entry = seen.entry if seen else self._ledger.entry(key)
+            version = None
             try:
                 version = seen.version if seen else self._bucket.version(key)
                 seen = None
@@ -129,7 +134,9 @@ class Accounting:
                 continue
             except (ObjectError, ClientError, BotoCoreError) as error:
                 reason = in_short(error)
-                if self._ledger.write_failure(key, entry, reason, sequencer=trigger.sequencer, now=self._clock()):
+                # What S3 or the network did wrong is no property of the version.
+                bad = version if isinstance(error, ObjectError) else None
+                if self._ledger.write_failure(key, entry, reason, bad, sequencer=trigger.sequencer, now=self._clock()):
                     return Outcome("failed", f"{key}: {reason}")
         return Outcome(
             "failed", f"{key}: changed {_ATTEMPTS} times while it was counted; the next refresh looks at it again"

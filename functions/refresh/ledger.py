@@ -56,18 +56,19 @@ _WRITE_COUNTED = """
     ON CONFLICT (key) DO UPDATE SET
         revision = ledger.revision + 1,
         (etag, size, sequencer, rows_read, rows_counted, rows_rejected, usage_country_code, usage_measure,
-         usage_value, usage_voucher_amount, usage_count, error, changed_at)
+         usage_value, usage_voucher_amount, usage_count, error, failed_etag, changed_at)
         = (excluded.etag, excluded.size, excluded.sequencer, excluded.rows_read, excluded.rows_counted,
            excluded.rows_rejected, excluded.usage_country_code, excluded.usage_measure, excluded.usage_value,
-           excluded.usage_voucher_amount, excluded.usage_count, NULL, excluded.changed_at)
+           excluded.usage_voucher_amount, excluded.usage_count, NULL, NULL, excluded.changed_at)
 """
 
 _WRITE_FAILURE = """
-    INSERT INTO voucher_customer.ledger AS ledger (key, revision, error, sequencer, changed_at)
-    VALUES (:key, 1, :error, :sequencer, :now)
+    INSERT INTO voucher_customer.ledger AS ledger (key, revision, error, failed_etag, sequencer, changed_at)
+    VALUES (:key, 1, :error, :failed_etag, :sequencer, :now)
     ON CONFLICT (key) DO UPDATE SET
         revision = ledger.revision + 1,
-        (error, sequencer, changed_at) = (excluded.error, excluded.sequencer, excluded.changed_at)
+        (error, failed_etag, sequencer, changed_at)
+        = (excluded.error, excluded.failed_etag, excluded.sequencer, excluded.changed_at)
 """
 
 
@@ -82,18 +83,25 @@ class LedgerEntry(NamedTuple):
         The version that is counted, if one is.
     error : str or None
         Why a later version could not be counted.
+    failed_etag : str or None
+        That version, if the reason lies in what it holds.
     """
 
     revision: int
     etag: str | None
     error: str | None
+    failed_etag: str | None
 
     def matches(self, version: ObjectVersion | None) -> bool:
         """Tell whether the ledger says of the key what the bucket does: this version, or no object."""
         return self.error is None and self.etag == (version.etag if version else None)
 
+    def knows_as_bad(self, version: ObjectVersion | None) -> bool:
+        """Tell whether this version cannot be counted, however often it is tried."""
+        return version is not None and self.failed_etag == version.etag
 
-NO_ENTRY = LedgerEntry(0, None, None)
+
+NO_ENTRY = LedgerEntry(0, None, None, None)
 
 
 class Ledger:
@@ -113,7 +121,7 @@ class Ledger:
         with self._database.transaction() as connection:
             # One value instead of tens of thousands of rows, which pg8000 takes apart field by field.
             [[rows]] = connection.run(
-                "SELECT json_agg(json_build_array(key, revision, etag, error))"
+                "SELECT json_agg(json_build_array(key, revision, etag, error, failed_etag))"
                 " FROM voucher_customer.ledger WHERE starts_with(key, :prefix)",
                 prefix=prefix,
             )
@@ -122,7 +130,9 @@ class Ledger:
     def entry(self, key: str) -> LedgerEntry:
         """Return the entry of a key, `NO_ENTRY` if it has none."""
         with self._database.transaction() as connection:
-            rows = connection.run("SELECT revision, etag, error FROM voucher_customer.ledger WHERE key = :key", key=key)
+            rows = connection.run(
+                "SELECT revision, etag, error, failed_etag FROM voucher_customer.ledger WHERE key = :key", key=key
+            )
         return LedgerEntry(*rows[0]) if rows else NO_ENTRY
 
     def write_counted(
@@ -163,8 +173,22 @@ class Ledger:
             etag=None, size=None, rows_read=0, rows_counted=0, rows_rejected="{}", sequencer=sequencer, now=now,
         )  # fmt: skip
 
-    def write_failure(self, key: str, entry: LedgerEntry, error: str, *, sequencer: str | None, now: datetime) -> bool:
+    def write_failure(
+        self,
+        key: str,
+        entry: LedgerEntry,
+        error: str,
+        bad: ObjectVersion | None = None,
+        *,
+        sequencer: str | None,
+        now: datetime,
+    ) -> bool:
         """Note why an object could not be counted; what was counted of it before stays.
+
+        Parameters
+        ----------
+        bad : ObjectVersion or None
+            The version that failed, if the reason lies in what it holds.
 
         Returns
         -------
@@ -175,7 +199,8 @@ class Ledger:
             lock(connection)
             if not _is_unchanged(connection, key, entry):
                 return False
-            connection.run(_WRITE_FAILURE, key=key, error=error, sequencer=sequencer, now=now)
+            failed_etag = bad.etag if bad else None
+            connection.run(_WRITE_FAILURE, key=key, error=error, failed_etag=failed_etag, sequencer=sequencer, now=now)
         return True
 
     def _write(

@@ -37,9 +37,10 @@ _FINISH = """
     UPDATE voucher_customer.refreshes SET
         as_of = :as_of, countries = :countries, published_at = :published_at, took_ms = :took_ms,
         objects_counted = :objects_counted, objects_skipped = :objects_skipped,
-        objects_removed = :objects_removed, objects_failed = :objects_failed, rows_read = :rows_read,
-        rows_counted = :rows_counted, rows_rejected = CAST(:rows_rejected AS jsonb),
-        rows_published = :rows_published, rows_in_no_segment = CAST(:rows_in_no_segment AS jsonb),
+        objects_removed = :objects_removed, objects_failed = :objects_failed,
+        objects_bad = :objects_bad, rows_read = :rows_read, rows_counted = :rows_counted,
+        rows_rejected = CAST(:rows_rejected AS jsonb), rows_published = :rows_published,
+        rows_in_no_segment = CAST(:rows_in_no_segment AS jsonb),
         outcome = :outcome, error = :error
     WHERE refresh_id = :refresh_id
 """
@@ -57,6 +58,8 @@ class Summary(msgspec.Struct, kw_only=True):
         The day that was published as of.
     objects_counted, objects_skipped, objects_removed, objects_failed : int
         Objects newly counted, unchanged since they were counted, taken out, and those that could not be counted.
+    objects_bad : int
+        Those that could not be counted by an earlier refresh, are as they were then, and were not tried again.
     rows_read, rows_counted : int
         Rows of the objects newly counted.
     rows_rejected : dict of str to int
@@ -82,6 +85,7 @@ class Summary(msgspec.Struct, kw_only=True):
     objects_skipped: int = 0
     objects_removed: int = 0
     objects_failed: int = 0
+    objects_bad: int = 0
     rows_read: int = 0
     rows_counted: int = 0
     rows_rejected: dict[str, int] = msgspec.field(default_factory=dict)

@@ -20,6 +20,7 @@ def measure(summary: Summary) -> None:
         ("ObjectsCounted", summary.objects_counted),
         ("ObjectsRemoved", summary.objects_removed),
         ("ObjectsFailed", summary.objects_failed),
+        ("ObjectsBad", summary.objects_bad),
         ("RowsRead", summary.rows_read),
         ("RowsCounted", summary.rows_counted),
         ("RowsRejected", sum(summary.rows_rejected.values())),

@@ -1,0 +1,105 @@
+"""A version that cannot be counted fails once: the daily run does not try it again, everything else does."""
+
+from typing import Any
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+
+from functions.refresh.refresh import RefreshError
+from tests.functional.conftest import Pipeline
+from tests.support import BUCKET, created, daily, parquet, record
+
+
+def fail(pipeline: Pipeline, event: dict[str, Any]) -> str:
+    """Run a refresh that fails, and return why."""
+    with pytest.raises(RefreshError) as failure:
+        pipeline.refresh(event)
+    return str(failure.value)
+
+
+def test_the_daily_run_fails_once_of_a_bad_version(pipeline: Pipeline) -> None:
+    # Given a daily run that failed of an object
+    key = pipeline.put("bad.parquet", b"garbage")
+    etag = pipeline.s3.head_object(Bucket=BUCKET, Key=key)["ETag"]
+    assert key in fail(pipeline, daily())
+    # When the next one finds the same version
+    pipeline.put("good.parquet", [record()])
+    summary = pipeline.refresh(daily("2020-12-23"))
+    # Then it counts the rest and succeeds, and the operator still finds the object
+    assert (summary.objects_counted, summary.objects_failed, summary.objects_bad) == (1, 0, 1)
+    assert pipeline.column("SELECT key FROM voucher_customer.ledger WHERE error IS NOT NULL") == [key]
+    assert pipeline.column("SELECT failed_etag FROM voucher_customer.ledger WHERE error IS NOT NULL") == [etag]
+    assert pipeline.column("SELECT objects_bad FROM voucher_customer.refreshes ORDER BY refresh_id") == [0, 1]
+
+
+def test_a_version_that_an_event_found_bad_is_no_news_to_the_daily_run(pipeline: Pipeline) -> None:
+    key = pipeline.put("a.parquet", [record()])
+    pipeline.refresh(created(key))
+    pipeline.put("a.parquet", b"garbage")
+    fail(pipeline, created(key))
+    summary = pipeline.refresh(daily())
+    assert (summary.objects_bad, summary.objects_skipped) == (1, 0)
+    assert set(pipeline.published().values()) == {1}  # the last good counts stay
+
+
+def test_an_event_of_its_key_and_a_person_have_a_bad_version_tried_again(pipeline: Pipeline) -> None:
+    key = pipeline.put("bad.parquet", b"garbage")
+    fail(pipeline, daily())
+    for event in (created(key), {}, {"prefix": "vouchers/bad"}):
+        assert key in fail(pipeline, event)
+
+
+def test_a_bad_object_is_tried_again_when_its_content_changes(pipeline: Pipeline) -> None:
+    # Given a bad object
+    key = pipeline.put("a.parquet", b"garbage")
+    fail(pipeline, daily())
+    # When it is overwritten with another bad one, then the first again, then a good one
+    pipeline.put("a.parquet", b"other garbage")
+    assert key in fail(pipeline, daily())
+    pipeline.put("a.parquet", b"garbage")
+    assert key in fail(pipeline, daily())
+    pipeline.put("a.parquet", [record()])
+    # Then each is tried, and nothing of the failures is left
+    assert pipeline.refresh(daily()).objects_counted == 1
+    assert pipeline.sql.run("SELECT error, failed_etag FROM voucher_customer.ledger") == [[None, None]]
+
+
+def test_a_bad_version_put_back_to_the_counted_one_is_no_failure_any_more(pipeline: Pipeline) -> None:
+    good = parquet([record()])
+    pipeline.put("a.parquet", good)
+    pipeline.refresh(daily())
+    pipeline.put("a.parquet", b"garbage")
+    fail(pipeline, daily())
+    pipeline.put("a.parquet", good)
+    pipeline.refresh(daily())
+    assert pipeline.sql.run("SELECT error, failed_etag FROM voucher_customer.ledger") == [[None, None]]
+
+
+def test_what_is_not_the_objects_own_fault_is_tried_again_at_every_run(pipeline: Pipeline) -> None:
+    # Given an object that S3 refuses to give
+    key = pipeline.put("a.parquet", [record()])
+    assert boto3.DEFAULT_SESSION is not None
+    events = boto3.DEFAULT_SESSION.events
+
+    def refuse(**_: object) -> None:
+        raise ClientError({"Error": {"Code": "AccessDenied", "Message": "Access Denied"}}, "GetObject")
+
+    refresh = pipeline.make()
+    events.register("before-call.s3.GetObject", refuse)
+    for _ in range(2):
+        with pytest.raises(RefreshError, match=f"{key}: .*AccessDenied"):
+            pipeline.refresh_with(refresh, daily())
+    assert pipeline.column("SELECT failed_etag FROM voucher_customer.ledger") == [None]
+    # When S3 gives it again
+    events.unregister("before-call.s3.GetObject", refuse)
+    # Then the next daily run counts it
+    assert pipeline.refresh(daily()).objects_counted == 1
+
+
+def test_a_bad_object_that_is_deleted_leaves_nothing_of_its_failure(pipeline: Pipeline) -> None:
+    key = pipeline.put("a.parquet", b"garbage")
+    fail(pipeline, daily())
+    pipeline.delete(key)
+    assert pipeline.refresh(daily()).objects_removed == 1
+    assert pipeline.sql.run("SELECT error, failed_etag FROM voucher_customer.ledger") == [[None, None]]
