@@ -4,7 +4,7 @@ BIN := .venv/bin
 OPERATE = $(BIN)/python -m infra.operations $(if $(STACK),--stack "$(STACK)")
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up up-localstack down clean deploy migrate refresh backfill redrive logs teardown test e2e-localstack bench bench-memory bench-api lint fix lock
+.PHONY: help setup demo up up-localstack down clean deploy migrate refresh backfill redrive logs teardown test test-faults e2e-localstack bench bench-memory bench-api lint fix lock
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -84,6 +84,9 @@ teardown: setup  ## delete the deployed stack: CONFIRM=its-name
 
 test: setup  ## run every test
 	$(BIN)/python -m pytest
+
+test-faults: setup  ## attack the pipeline with every fault, in many cases: minutes
+	FAULTS=full $(BIN)/python -m pytest tests/faults
 
 e2e-localstack: setup  ## run the end-to-end tests on LocalStack
 	@if $(BIN)/uv python find --quiet --no-python-downloads $(LOCALSTACK_PYTHON); then \

@@ -1,0 +1,109 @@
+"""Fixtures of the faults: a PostgreSQL that may be stopped, S3 over HTTP, and a bucket of which all is known."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, NamedTuple
+from urllib.request import Request, urlopen
+
+import boto3
+import pytest
+from moto.server import ThreadedMotoServer
+from pg8000.native import Connection
+
+from infra.local.postgres import DatabaseAddress, Postgres, start_postgres
+from infra.local.processes import wait_for
+from tests.faults.world import COUNTRIES, Run, World
+from tests.support import BUCKET, PREFIX
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+
+class Server(NamedTuple):
+    """A PostgreSQL of these tests' own."""
+
+    control: Postgres
+    address: DatabaseAddress
+
+    def restart(self, how: str) -> None:
+        """Stop and start it again."""
+        self.control.control("stop", "-m", how)
+        self.control.start(self.address.port)
+
+    def connect(self) -> Connection:
+        """Open a connection, for which the database may take its time."""
+        return wait_for("a connection", self._try_to_connect, seconds=30)
+
+    def _try_to_connect(self) -> Connection | None:
+        try:
+            return self.address.connect()
+        except Exception:
+            return None
+
+
+@pytest.fixture(scope="package")
+def server() -> Iterator[Server]:
+    """Run a PostgreSQL that may be stopped."""
+    folder, address = start_postgres()
+    yield Server(Postgres(folder), address)
+    Postgres(folder).stop()
+
+
+@pytest.fixture(scope="package")
+def moto() -> Iterator[str]:
+    """Serve S3 on 127.0.0.1."""
+    server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture(scope="package", autouse=True)
+def warm() -> None:
+    """Import everything once, in the process whose forks the refreshes are."""
+    Run({}, {}).wait()
+
+
+@pytest.fixture
+def environ(server: Server, moto: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """Set the environment that Lambda gives the refresh function."""
+    variables = {
+        "AWS_ACCESS_KEY_ID": "testing",
+        "AWS_SECRET_ACCESS_KEY": "testing",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_REGION": "us-east-1",
+        "AWS_ENDPOINT_URL": moto,
+        "BUCKET": BUCKET,
+        "PREFIX": PREFIX,
+        "COUNTRIES": ",".join(COUNTRIES),
+        "DATABASE_URL": server.address.url,
+    }
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    return variables
+
+
+@pytest.fixture
+def s3(environ: dict[str, str], moto: str) -> "Iterator[S3Client]":
+    """Make an empty bucket."""
+    boto3.setup_default_session()  # without the hooks of an earlier test
+    client = boto3.client("s3")
+    client.create_bucket(Bucket=BUCKET)
+    yield client
+    client.close()
+    urlopen(Request(f"{moto}/moto-api/reset", method="POST")).close()  # what it holds outlives the test
+
+
+@pytest.fixture
+def sql(server: Server) -> Iterator[Connection]:
+    """Look into the database, which is empty at first."""
+    connection = server.connect()
+    connection.run("DROP SCHEMA IF EXISTS voucher_customer CASCADE")
+    yield connection
+    connection.close()
+
+
+@pytest.fixture
+def world(s3: "S3Client", sql: Connection, environ: dict[str, str]) -> World:
+    """Know the bucket."""
+    return World(s3, sql, environ)
