@@ -104,6 +104,8 @@ def sql(server: Server) -> Iterator[Connection]:
 
 
 @pytest.fixture
-def world(s3: "S3Client", sql: Connection, environ: dict[str, str]) -> World:
+def world(s3: "S3Client", sql: Connection, environ: dict[str, str]) -> Iterator[World]:
     """Know the bucket."""
-    return World(s3, sql, environ)
+    world = World(s3, sql, environ)
+    yield world
+    world.close()

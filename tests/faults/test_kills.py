@@ -17,7 +17,8 @@ def test_a_refresh_killed_at_any_moment_leaves_exact_counts(world: World, seed: 
     random = Random(seed)
     world.change(random)
     started = monotonic()
-    world.refresh()
+    world.start(daily(str(world.day))).wait()
+    world.has_looked()
     usual = monotonic() - started
     for _ in range(_KILLS):
         for _ in range(random.randint(1, 4)):

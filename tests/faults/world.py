@@ -6,13 +6,20 @@ import os
 import tempfile
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from datetime import date, datetime
+from contextlib import suppress
+from datetime import UTC, date, datetime
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pg8000.native import Connection
 
+from functions.common.database import Database
+from functions.common.settings import load_settings
+from functions.refresh.events import read_event
+from functions.refresh.handler import make_refresh
+from functions.refresh.refresh import Refresh, RefreshError
+from functions.refresh.settings import RefreshSettings
 from tests.faults.driver import invoke
 from tests.support import BUCKET, PREFIX, daily, parquet, read_published, record, recount
 
@@ -22,6 +29,7 @@ if TYPE_CHECKING:
 COUNTRIES = ["Peru", "China"]
 NAMES = [f"{letter}.parquet" for letter in "abcd"]
 LONGEST_SECONDS = 60
+_NOW = datetime(2020, 12, 22, 14, 12, 3, tzinfo=UTC)
 
 Rows = list[dict[str, Any]]
 
@@ -96,6 +104,8 @@ class World:
         self._s3 = s3
         self.sql = sql
         self.environ = environ
+        self._database = Database(load_settings(RefreshSettings, environ), timeout_seconds=LONGEST_SECONDS)
+        self._refresh: Refresh | None = None
         self.day = date(2020, 12, 22)
         self._rows_of: dict[tuple[str, str | None], Rows] = {}
         # What each key holds: the ETag of good rows, None where there is no object, absent where it cannot be read.
@@ -106,6 +116,7 @@ class World:
     def forget(self) -> None:
         """Take the database back to where nothing was ever counted."""
         self.sql.run("DROP SCHEMA IF EXISTS voucher_customer CASCADE")
+        self._refresh = None  # which has made the schema, once
         self._may_be_counted = {key: {None} for key in self._may_be_counted}
 
     def put(self, name: str, content: Rows | bytes) -> str:
@@ -155,12 +166,19 @@ class World:
             if key not in self._bad:
                 self._may_be_counted[key] = {self._holds[key]}
 
-    def refresh(self, event: Mapping[str, Any] | None = None, keys: Iterable[str] | None = None) -> Report:
-        """Refresh undisturbed, by default as the daily run does."""
-        report = self.start(daily(str(self.day)) if event is None else event).wait()
-        assert report.summary or report.error == "RefreshError", report
+    def refresh(self, event: Mapping[str, Any] | None = None, keys: Iterable[str] | None = None) -> None:
+        """Refresh undisturbed in this process, by default as the daily run does."""
+        if self._refresh is None:
+            self._refresh = make_refresh(load_settings(RefreshSettings, self.environ), self._database, lambda: _NOW)
+        trigger = read_event(event or daily(str(self.day)), bucket=BUCKET, prefix=PREFIX, now=_NOW)
+        # What cannot be read fails the run after everything else is done.
+        with suppress(RefreshError):
+            self._refresh.run(trigger)
         self.has_looked(keys)
-        return report
+
+    def close(self) -> None:
+        """Let the connection of the undisturbed refreshes go."""
+        self._database.close()
 
     def has_schema(self) -> bool:
         """Tell whether there is a ledger to check."""
