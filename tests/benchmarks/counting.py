@@ -53,7 +53,16 @@ class _Gathering(Ledger):
         self.usage.update(usage)
         return True
 
-    def write_failure(self, key: str, entry: LedgerEntry, error: str, *, sequencer: str | None, now: datetime) -> bool:
+    def write_failure(
+        self,
+        key: str,
+        entry: LedgerEntry,
+        error: str,
+        bad: ObjectVersion | None = None,
+        *,
+        sequencer: str | None,
+        now: datetime,
+    ) -> bool:
         return True
 
 
