@@ -78,6 +78,9 @@ class Context:
     invoked_function_arn = "arn:aws:lambda:us-east-1:123456789012:function:lookup"
     aws_request_id = "52fdfc07-2182-154f-163f-5f0f9a621d72"
 
+    def get_remaining_time_in_millis(self) -> int:
+        return 900_000
+
 
 def has_ended(pid: int) -> bool | None:
     """Tell whether a process runs no more, or is only waited for; None when it runs."""
@@ -140,6 +143,11 @@ def _s3_event(name: str, key: str, day: str, bucket: str) -> dict[str, Any]:
 def daily(day: str = "2020-12-22") -> dict[str, Any]:
     """Return EventBridge's event of the daily rule."""
     return _event("daily", day)
+
+
+def unfinished(day: str = "2020-12-22") -> dict[str, Any]:
+    """Return what the rule makes of the result of a run that left objects."""
+    return _event("unfinished", day)
 
 
 def _event(name: str, day: str) -> dict[str, Any]:

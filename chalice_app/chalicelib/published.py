@@ -30,8 +30,8 @@ _READ_REFRESHES = """
         'refresh_id', refresh_id, 'trigger', trigger, 'as_of', as_of, 'countries', countries, 'started_at', started_at,
         'published_at', published_at, 'took_ms', took_ms, 'objects_counted', objects_counted,
         'objects_skipped', objects_skipped, 'objects_removed', objects_removed, 'objects_failed', objects_failed,
-        'objects_bad', objects_bad, 'rows_read', rows_read, 'rows_counted', rows_counted,
-        'rows_rejected', rows_rejected,
+        'objects_bad', objects_bad, 'objects_left', objects_left, 'rows_read', rows_read,
+        'rows_counted', rows_counted, 'rows_rejected', rows_rejected,
         'rows_published', rows_published, 'rows_in_no_segment', rows_in_no_segment, 'outcome', outcome, 'error', error
     )
     FROM voucher_customer.refreshes ORDER BY refresh_id DESC LIMIT :limit

@@ -12,6 +12,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from functions.refresh.bucket import Bucket, ObjectChangedError, ObjectVersion
 from functions.refresh.cleaning import ObjectError
+from functions.refresh.deadline import Deadline, OutOfTimeError
 from functions.refresh.events import BY_HAND, Trigger
 from functions.refresh.ledger import NO_ENTRY, Ledger, LedgerEntry
 from functions.refresh.usage import Usage
@@ -32,8 +33,9 @@ class Outcome(NamedTuple):
 
     Attributes
     ----------
-    kind : {'counted', 'skipped', 'removed', 'failed', 'bad'}
-        What was done; a bad one failed before as it is now, and was not tried again.
+    kind : {'counted', 'skipped', 'removed', 'failed', 'bad', 'left'}
+        What was done; a bad one failed before as it is now, and was not tried again; one that is left has to wait
+        for the next run.
     error : str
         For one that failed, its key and why.
     rows_read, rows_counted : int
@@ -42,7 +44,7 @@ class Outcome(NamedTuple):
         Its rows that were not counted, by reason.
     """
 
-    kind: Literal["counted", "skipped", "removed", "failed", "bad"]
+    kind: Literal["counted", "skipped", "removed", "failed", "bad", "left"]
     error: str = ""
     rows_read: int = 0
     rows_counted: int = 0
@@ -75,13 +77,15 @@ class Accounting:
         self._ledger = ledger
         self._clock = clock
 
-    def account_for_all(self, trigger: Trigger) -> Iterator[Outcome]:
+    def account_for_all(self, trigger: Trigger, deadline: Deadline) -> Iterator[Outcome]:
         """Compare the ledger with the listing, and look closer only where they differ, at some objects at a time.
 
         Parameters
         ----------
         trigger : Trigger
             Its prefix bounds what is looked at.
+        deadline : Deadline
+            After it, what differs is only numbered.
 
         Yields
         ------
@@ -98,7 +102,7 @@ class Accounting:
                 if trigger.kind not in BY_HAND and seen.entry.knows_as_bad(seen.version):
                     yield Outcome("bad")
                     continue
-                under_way.append(workers.submit(self._account_for, seen.key, trigger, seen))
+                under_way.append(workers.submit(self._account_for, seen.key, trigger, deadline, seen))
                 # Of a first load there may be tens of thousands, which would all wait in memory.
                 if len(under_way) > 2 * _OBJECTS_AT_ONCE:
                     yield under_way.popleft().result()
@@ -115,63 +119,98 @@ class Accounting:
             if not entry.matches(None):
                 yield _Seen(key, entry, None)
 
-    def account_for(self, key: str, trigger: Trigger) -> Outcome | None:
+    def account_for(self, key: str, trigger: Trigger, deadline: Deadline) -> Outcome | None:
         """Make the ledger match one object, or note in it why that cannot be; None for a key outside the dataset."""
-        return self._account_for(key, trigger, None) if self._bucket.has_in_dataset(key) else None
+        return self._account_for(key, trigger, deadline, None) if self._bucket.has_in_dataset(key) else None
 
-    def _account_for(self, key: str, trigger: Trigger, seen: _Seen | None) -> Outcome:
+    def _account_for(self, key: str, trigger: Trigger, deadline: Deadline, seen: _Seen | None) -> Outcome:
         """Start from what was seen of the object, if it was; look again when it has changed meanwhile."""
         for _ in range(_ATTEMPTS):
+            if deadline.is_over:
+                return Outcome("left")
             # The order matters here too.
             entry = seen.entry if seen else self._ledger.entry(key)
             version = None
             try:
                 version = seen.version if seen else self._bucket.version(key)
                 seen = None
-                if outcome := self._match(key, entry, version, trigger):
-                    return outcome
+                outcome = self._match(key, entry, version, trigger, deadline)
             except ObjectChangedError:
                 continue
-            except (ObjectError, ClientError, BotoCoreError) as error:
-                reason = in_short(error)
+            except ObjectError as error:
+                outcome = self._fail(key, entry, version, error, trigger)
+                deadline.achieve()
+            except (ClientError, BotoCoreError) as error:
                 # What S3 or the network did wrong is no property of the version.
-                bad = version if isinstance(error, ObjectError) else None
-                if self._ledger.write_failure(key, entry, reason, bad, sequencer=trigger.sequencer, now=self._clock()):
-                    return Outcome("failed", f"{key}: {reason}")
+                outcome = self._fail(key, entry, None, error, trigger)
+            if outcome:
+                return outcome
         return Outcome(
             "failed", f"{key}: changed {_ATTEMPTS} times while it was counted; the next refresh looks at it again"
         )
 
-    def _match(self, key: str, entry: LedgerEntry, version: ObjectVersion | None, trigger: Trigger) -> Outcome | None:
+    def _match(
+        self, key: str, entry: LedgerEntry, version: ObjectVersion | None, trigger: Trigger, deadline: Deadline
+    ) -> Outcome | None:
         """Make the ledger match one version of an object; None when another refresh changed the entry meanwhile."""
         if entry.matches(version):
             return Outcome("skipped")
         if version is None:
-            written = self._ledger.write_removed(key, entry, sequencer=trigger.sequencer, now=self._clock())
-            return Outcome("removed") if written else None
-        usage = self._count(key, version)
+            if not self._ledger.write_removed(key, entry, sequencer=trigger.sequencer, now=self._clock()):
+                return None
+            deadline.achieve()
+            return Outcome("removed")
+        usage = self._count(key, version, deadline)
+        if usage is None:
+            return Outcome("left")
         written = self._ledger.write_counted(key, entry, version, usage, sequencer=trigger.sequencer, now=self._clock())
         if not written:
             return None
+        deadline.achieve()
         return Outcome("counted", "", usage.rows_read, usage.rows_counted, usage.rows_rejected)
 
-    def _count(self, key: str, version: ObjectVersion) -> Usage:
-        """Count one version of an object, a large one on all processors."""
+    def _fail(
+        self, key: str, entry: LedgerEntry, bad: ObjectVersion | None, error: Exception, trigger: Trigger
+    ) -> Outcome | None:
+        """Note in the ledger why an object cannot be counted; None when another refresh changed the entry meanwhile."""
+        reason = in_short(error)
+        written = self._ledger.write_failure(key, entry, reason, bad, sequencer=trigger.sequencer, now=self._clock())
+        return Outcome("failed", f"{key}: {reason}") if written else None
+
+    def _count(self, key: str, version: ObjectVersion, deadline: Deadline) -> Usage | None:
+        """Count one version of an object, a large one on all processors; None when the time was over before its end.
+
+        Raises
+        ------
+        ObjectError
+            When the time was over and nothing else was done in it: the next run would come no further.
+        """
         shares = self._bucket.shares(key, version, _PROCESSORS if version.size > _LARGE_BYTES else 1)
-        if len(shares) == 1:
-            return _count_share(shares[0])
-        with ThreadPoolExecutor(len(shares)) as workers:
-            usage, *others = workers.map(_count_share, shares)
+        usages = [Usage() for _ in shares]
+        try:
+            if len(shares) == 1:
+                _count_share(shares[0], usages[0], deadline)
+            else:
+                with ThreadPoolExecutor(len(shares)) as workers:
+                    list(workers.map(_count_share, shares, usages, [deadline] * len(shares)))
+        except OutOfTimeError as error:
+            if not deadline.achieve():
+                return None
+            raise ObjectError(
+                f"does not fit into one run: the time was over after {sum(usage.rows_read for usage in usages):,} rows"
+                f" of an object of {version.size:,} bytes; give the function more memory, or drop smaller objects"
+            ) from error
+        usage, *others = usages
         for other in others:
             usage.update(other)
         return usage
 
 
-def _count_share(batches: Iterator[pa.RecordBatch]) -> Usage:
-    usage = Usage()
+def _count_share(batches: Iterator[pa.RecordBatch], usage: Usage, deadline: Deadline) -> None:
     for batch in batches:
+        if usage.rows_read:
+            deadline.check()
         usage.add(batch)
-    return usage
 
 
 def in_short(error: Exception) -> str:

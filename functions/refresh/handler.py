@@ -15,6 +15,7 @@ from functions.common.database import Database
 from functions.common.settings import load_settings
 from functions.refresh.accounting import Accounting
 from functions.refresh.bucket import Bucket
+from functions.refresh.deadline import Deadline
 from functions.refresh.events import asks_to_migrate, read_event
 from functions.refresh.ledger import Ledger
 from functions.refresh.publication import Publications, Summary
@@ -96,13 +97,14 @@ def _migrate() -> dict[str, Any]:
 
 
 @metrics.log_metrics
-def _refresh(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:  # noqa: ARG001 - the decorator wants it
+def _refresh(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    deadline = Deadline(lambda: context.get_remaining_time_in_millis() / 1000)
     metrics.add_metric("Refreshes", MetricUnit.Count, 1)
     succeeded = 0
     try:
         trigger = read_event(event, bucket=settings().bucket, prefix=settings().prefix, now=_now())
         logger.append_keys(trigger=trigger.kind, key=trigger.key)
-        summary = refresh().run(trigger)
+        summary = refresh().run(trigger, deadline)
         succeeded = 1
     except RefreshError as error:
         _report(error.summary)

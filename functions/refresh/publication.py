@@ -38,7 +38,7 @@ _FINISH = """
         as_of = :as_of, countries = :countries, published_at = :published_at, took_ms = :took_ms,
         objects_counted = :objects_counted, objects_skipped = :objects_skipped,
         objects_removed = :objects_removed, objects_failed = :objects_failed,
-        objects_bad = :objects_bad, rows_read = :rows_read, rows_counted = :rows_counted,
+        objects_bad = :objects_bad, objects_left = :objects_left, rows_read = :rows_read, rows_counted = :rows_counted,
         rows_rejected = CAST(:rows_rejected AS jsonb), rows_published = :rows_published,
         rows_in_no_segment = CAST(:rows_in_no_segment AS jsonb),
         outcome = :outcome, error = :error
@@ -60,6 +60,8 @@ class Summary(msgspec.Struct, kw_only=True):
         Objects newly counted, unchanged since they were counted, taken out, and those that could not be counted.
     objects_bad : int
         Those that could not be counted by an earlier refresh, are as they were then, and were not tried again.
+    objects_left : int
+        Those that the next refresh has to count, because the time was over.
     rows_read, rows_counted : int
         Rows of the objects newly counted.
     rows_rejected : dict of str to int
@@ -86,6 +88,7 @@ class Summary(msgspec.Struct, kw_only=True):
     objects_removed: int = 0
     objects_failed: int = 0
     objects_bad: int = 0
+    objects_left: int = 0
     rows_read: int = 0
     rows_counted: int = 0
     rows_rejected: dict[str, int] = msgspec.field(default_factory=dict)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 
 from functions.refresh.accounting import Accounting, Outcome, in_short
+from functions.refresh.deadline import Deadline
 from functions.refresh.events import Trigger
 from functions.refresh.publication import Publications, Summary
 
@@ -51,10 +52,18 @@ class Refresh:
         self._countries = countries
         self._clock = clock
 
-    def run(self, trigger: Trigger) -> Summary:
+    def run(self, trigger: Trigger, deadline: Deadline | None = None) -> Summary:
         """Refresh once.
 
-        An object that cannot be counted is noted and does not stop the others, nor the publication.
+        An object that cannot be counted is noted and does not stop the others, nor the publication. Nor does
+        the deadline: what is left is counted by the next run.
+
+        Parameters
+        ----------
+        trigger : Trigger
+            Where to look, and the day.
+        deadline : Deadline or None
+            When to stop reading; None reads to the end.
 
         Raises
         ------
@@ -63,7 +72,7 @@ class Refresh:
         """
         summary = self._publications.start(trigger, self._countries, self._clock())
         try:
-            for outcome in self._outcomes(trigger):
+            for outcome in self._outcomes(trigger, deadline or Deadline()):
                 _add(outcome, summary)
             self._publications.publish(summary, self._clock())
         except Exception as error:
@@ -74,10 +83,10 @@ class Refresh:
             raise RefreshError(summary)
         return summary
 
-    def _outcomes(self, trigger: Trigger) -> Iterable[Outcome]:
+    def _outcomes(self, trigger: Trigger, deadline: Deadline) -> Iterable[Outcome]:
         if trigger.key is None:
-            return self._accounting.account_for_all(trigger)
-        outcome = self._accounting.account_for(trigger.key, trigger)
+            return self._accounting.account_for_all(trigger, deadline)
+        outcome = self._accounting.account_for(trigger.key, trigger, deadline)
         return [outcome] if outcome else []
 
 

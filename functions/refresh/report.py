@@ -21,6 +21,7 @@ def measure(summary: Summary) -> None:
         ("ObjectsRemoved", summary.objects_removed),
         ("ObjectsFailed", summary.objects_failed),
         ("ObjectsBad", summary.objects_bad),
+        ("ObjectsLeft", summary.objects_left),
         ("RowsRead", summary.rows_read),
         ("RowsCounted", summary.rows_counted),
         ("RowsRejected", sum(summary.rows_rejected.values())),

@@ -13,6 +13,7 @@ from pg8000.native import Connection
 
 from functions.common.database import Database
 from functions.common.settings import DatabaseSettings, load_settings
+from functions.refresh.deadline import Deadline
 from functions.refresh.events import read_event
 from functions.refresh.handler import make_refresh
 from functions.refresh.publication import Summary
@@ -130,11 +131,11 @@ class Pipeline:
     def make(self, clock: Callable[[], datetime] = lambda: NOW) -> Refresh:
         return make_refresh(load_settings(RefreshSettings, self.environ), self.database, clock)
 
-    def refresh(self, event: dict[str, Any]) -> Summary:
-        return self.refresh_with(self.make(), event)
+    def refresh(self, event: dict[str, Any], deadline: Deadline | None = None) -> Summary:
+        return self.refresh_with(self.make(), event, deadline)
 
-    def refresh_with(self, refresh: Refresh, event: dict[str, Any]) -> Summary:
-        return refresh.run(read_event(event, bucket=BUCKET, prefix=PREFIX, now=NOW))
+    def refresh_with(self, refresh: Refresh, event: dict[str, Any], deadline: Deadline | None = None) -> Summary:
+        return refresh.run(read_event(event, bucket=BUCKET, prefix=PREFIX, now=NOW), deadline)
 
     def put(self, name: str, rows: Any, **options: Any) -> str:
         """Put rows, or bytes as they are, and return the key."""

@@ -29,6 +29,7 @@ def read(event: dict[str, Any]) -> Trigger:
             Trigger("object_deleted", date(2020, 12, 21), "vouchers/old.parquet", "0062E99A88DC407999"),
         ),
         ("daily", Trigger("daily", date(2020, 12, 22))),
+        ("unfinished", Trigger("unfinished", date(2020, 12, 22))),
         ("manual", Trigger("manual", date(2018, 8, 5))),
         ("backfill", Trigger("backfill", date(2020, 12, 22), prefix="vouchers/2019/")),
     ],

@@ -3,10 +3,15 @@
 import json
 import re
 from collections.abc import Iterator
+from datetime import UTC, date, datetime
 from typing import Any
 
+import msgspec
 import pytest
 
+from functions.refresh.deadline import PUBLISHING_SECONDS
+from functions.refresh.events import Trigger, read_event
+from functions.refresh.publication import Summary
 from infra.checks.transform import NESTED, TEMPLATE, read_template, transform
 from infra.packaging.build import DEFAULT_ARCHITECTURE, DEFAULT_RUNTIME
 
@@ -164,6 +169,29 @@ def test_a_refresh_tells_the_event_bus_what_it_did(transformed: Template) -> Non
     assert config["DestinationConfig"]["OnSuccess"]["Destination"]["Fn::Sub"].endswith(":event-bus/default")
 
 
+def test_a_run_that_left_objects_starts_the_next_one_by_its_own_result(transformed: Template) -> None:
+    # Given the rule on results, which are those of every function of the account
+    rules = properties_of(transformed, "AWS::Events::Rule").values()
+    [rule] = [rule for rule in rules if rule.get("EventPattern", {}).get("source") == ["lambda"]]
+    # Then it takes those of this function that say that something is left
+    assert rule["EventPattern"]["resources"] == [{"prefix": {"Fn::GetAtt": ["RefreshFunction", "Arn"]}}]
+    assert rule["EventPattern"]["detail"] == {"responsePayload": {"objects_left": [{"numeric": [">", 0]}]}}
+    assert "objects_left" in {field.name for field in msgspec.structs.fields(Summary)}
+    # And what it sends is an event that the function reads
+    [target] = rule["Targets"]
+    assert target["Arn"] == {"Fn::GetAtt": ["RefreshFunction", "Arn"]}
+    made = target["InputTransformer"]["InputTemplate"]
+    for name, path in target["InputTransformer"]["InputPathsMap"].items():
+        assert path == f"$.{name}"
+        made = made.replace(f"<{name}>", json.dumps("2020-12-22T00:29:07Z"))
+    trigger = read_event(json.loads(made), bucket="b", prefix="vouchers/", now=datetime.now(UTC))
+    assert trigger == Trigger("unfinished", date(2020, 12, 22))
+
+
+def test_a_refresh_has_much_more_time_than_it_keeps_for_publishing(transformed: Template) -> None:
+    assert transformed["Resources"]["RefreshFunction"]["Properties"]["Timeout"] >= 10 * PUBLISHING_SECONDS
+
+
 def test_every_function_keeps_its_logs_for_a_set_time(transformed: Template) -> None:
     groups = properties_of(transformed, "AWS::Logs::LogGroup")
     assert all(group["RetentionInDays"] == {"Ref": "LogRetentionDays"} for group in groups.values())
@@ -196,7 +224,7 @@ def test_the_database_bears_as_many_connections_as_the_functions_may_open(every_
 def test_there_is_a_rule_for_each_kind_of_event(transformed: Template) -> None:
     rules = properties_of(transformed, "AWS::Events::Rule").values()
     kinds = {kind for rule in rules for kind in rule.get("EventPattern", {}).get("detail-type", [])}
-    assert kinds == {"Object Created", "Object Deleted"}
+    assert kinds == {"Object Created", "Object Deleted", "Lambda Function Invocation Result - Success"}
     assert [rule["ScheduleExpression"] for rule in rules if "ScheduleExpression" in rule] == [{"Ref": "DailyRefresh"}]
 
 

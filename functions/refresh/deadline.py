@@ -1,0 +1,56 @@
+"""The deadline of a run: when it stops reading, so that what it counted is published in time."""
+
+import math
+import threading
+from collections.abc import Callable
+
+PUBLISHING_SECONDS = 60
+"""What is kept free for publishing: as long as the lock of the database is waited for."""
+
+
+class OutOfTimeError(Exception):
+    """The deadline passed inside an object."""
+
+
+class Deadline:
+    """When a run has to stop reading.
+
+    Parameters
+    ----------
+    seconds_left : callable
+        Gives the seconds until the run is ended from outside; without end unless told.
+
+    Examples
+    --------
+    >>> Deadline(lambda: 900).is_over
+    False
+    """
+
+    def __init__(self, seconds_left: Callable[[], float] = lambda: math.inf) -> None:
+        self._seconds_left = seconds_left
+        # A function whose whole time is shorter than that shall do some work all the same.
+        self._reserve = min(PUBLISHING_SECONDS, seconds_left() / 2)
+        self._lock = threading.Lock()
+        self._has_achieved = False
+
+    @property
+    def is_over(self) -> bool:
+        """Whether what is left is needed for publishing."""
+        return self._seconds_left() < self._reserve
+
+    def check(self) -> None:
+        """Check that there is time to read on.
+
+        Raises
+        ------
+        OutOfTimeError
+            When there is not.
+        """
+        if self.is_over:
+            raise OutOfTimeError
+
+    def achieve(self) -> bool:
+        """Note that one object less is to be done, and tell whether it is the first of the run."""
+        with self._lock:
+            is_first, self._has_achieved = not self._has_achieved, True
+        return is_first
