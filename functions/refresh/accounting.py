@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 import pyarrow as pa
 from botocore.exceptions import BotoCoreError, ClientError
 
-from functions.refresh.bucket import Bucket, ObjectChangedError, ObjectVersion
+from functions.refresh.bucket import Batch, Bucket, ObjectChangedError, ObjectVersion
 from functions.refresh.cleaning import ObjectError
 from functions.refresh.deadline import Deadline, OutOfTimeError
 from functions.refresh.events import BY_HAND, Trigger
@@ -37,7 +37,7 @@ class Outcome(NamedTuple):
         What was done; a bad one failed before as it is now, and was not tried again; one that is left has to wait
         for the next run.
     error : str
-        For one that failed, its key and why.
+        Its key and what went wrong: why one failed, or why the rejected rows of one that is counted are not written.
     rows_read, rows_counted : int
         For one that was counted, its rows.
     rows_rejected : mapping of str to int
@@ -163,11 +163,23 @@ class Accounting:
         usage = self._count(key, version, deadline)
         if usage is None:
             return Outcome("left")
+        # First these: once it is in the ledger, nobody looks at this version again.
+        error = self._put_rejected(key, version, usage)
         written = self._ledger.write_counted(key, entry, version, usage, sequencer=trigger.sequencer, now=self._clock())
         if not written:
             return None
         deadline.achieve()
-        return Outcome("counted", "", usage.rows_read, usage.rows_counted, usage.rows_rejected)
+        return Outcome("counted", error, usage.rows_read, usage.rows_counted, usage.rows_rejected)
+
+    def _put_rejected(self, key: str, version: ObjectVersion, usage: Usage) -> str:
+        """Write the rejected rows of an object, if it has any, and return why that cannot be."""
+        rows = usage.rejected.table
+        try:
+            if rows is not None:
+                self._bucket.put_rejected(key, version, rows)
+        except (ClientError, BotoCoreError, pa.ArrowException) as error:
+            return f"{key}: is counted, but its rejected rows cannot be written: {in_short(error)}"
+        return ""
 
     def _fail(
         self, key: str, entry: LedgerEntry, bad: ObjectVersion | None, error: Exception, trigger: Trigger
@@ -206,11 +218,11 @@ class Accounting:
         return usage
 
 
-def _count_share(batches: Iterator[pa.RecordBatch], usage: Usage, deadline: Deadline) -> None:
-    for batch in batches:
+def _count_share(batches: Iterator[Batch], usage: Usage, deadline: Deadline) -> None:
+    for first_row, records in batches:
         if usage.rows_read:
             deadline.check()
-        usage.add(batch)
+        usage.add(records, first_row)
 
 
 def in_short(error: Exception) -> str:

@@ -1,5 +1,7 @@
-"""The dataset in S3: which objects it has, and their rows batch by batch."""
+"""The dataset in S3: which objects it has, and their rows batch by batch. Beside it, the rejected rows."""
 
+import io
+import itertools
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import cached_property
@@ -38,6 +40,13 @@ class ObjectVersion(NamedTuple):
     size: int
 
 
+class Batch(NamedTuple):
+    """Some rows of an object, and the number that the first of them has in it."""
+
+    first_row: int
+    records: pa.RecordBatch
+
+
 class Bucket:
     """The objects of the dataset.
 
@@ -47,11 +56,14 @@ class Bucket:
         The bucket.
     prefix : str
         Keys of the dataset begin with it.
+    rejected_prefix : str
+        Keys of rejected rows begin with it.
     """
 
-    def __init__(self, name: str, prefix: str) -> None:
+    def __init__(self, name: str, prefix: str, rejected_prefix: str = "rejected/") -> None:
         self.name = name
         self.prefix = prefix
+        self._rejected_prefix = rejected_prefix
 
     @cached_property
     def _client(self) -> "S3Client":
@@ -79,7 +91,7 @@ class Bucket:
             raise
         return ObjectVersion(found["ETag"], found["ContentLength"])
 
-    def shares(self, key: str, version: ObjectVersion, count: int) -> list[Iterator[pa.RecordBatch]]:
+    def shares(self, key: str, version: ObjectVersion, count: int) -> list[Iterator[Batch]]:
         """Split one version of an object into shares that threads may read at the same time.
 
         Parameters
@@ -93,7 +105,7 @@ class Bucket:
 
         Returns
         -------
-        list of iterator of pyarrow.RecordBatch
+        list of iterator of Batch
             The columns `COLUMNS` with the types that they have in the object, text as dictionaries, some
             hundred thousand rows at a time. What is raised below is raised by the iterators too.
 
@@ -124,6 +136,14 @@ class Bucket:
         opening = [first, *(self._open(key, version) for _ in dealt[1:])]
         return [_share(key, metadata, *share) for share in zip(dealt, opening, strict=True)]
 
+    def put_rejected(self, key: str, version: ObjectVersion, rows: pa.Table) -> None:
+        """Write the rejected rows of one version of an object; doing so again replaces them."""
+        body = io.BytesIO()
+        pq.write_table(rows, body)
+        etag = version.etag.strip('"')
+        name = f"{key}.{etag}.parquet"
+        self._client.put_object(Bucket=self.name, Key=self._rejected_prefix + name, Body=body.getvalue())
+
     def _open(self, key: str, version: ObjectVersion) -> AbstractContextManager[Any]:
         return open_s3_object(
             f"s3://{self.name}/{key}",
@@ -143,8 +163,10 @@ def _already_open(opened: ExitStack, source: Any) -> Iterator[Any]:
 
 def _share(
     key: str, metadata: pq.FileMetaData, groups: list[int], opening: AbstractContextManager[Any]
-) -> Iterator[pa.RecordBatch]:
+) -> Iterator[Batch]:
     """Read some row groups of an object."""
+    rows = (metadata.row_group(group).num_rows for group in range(metadata.num_row_groups))
+    first_rows = [0, *itertools.accumulate(rows)]
     schema = metadata.schema.to_arrow_schema()
     texts = [name for name in COLUMNS if _is_text(schema.field(name).type)]
     with _errors_of(key), opening as source:
@@ -158,9 +180,12 @@ def _share(
                 pre_buffer=not is_large,
                 buffer_size=_PIECE_BYTES if is_large else 0,
             )
-            yield from file.iter_batches(
+            first_row = first_rows[group]
+            for records in file.iter_batches(
                 _BATCH_ROWS, row_groups=[group], columns=COLUMNS, use_threads=metadata.num_row_groups == 1
-            )
+            ):
+                yield Batch(first_row, records)
+                first_row += records.num_rows
 
 
 @contextmanager

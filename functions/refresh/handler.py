@@ -52,7 +52,7 @@ def make_refresh(settings: RefreshSettings, database: Database, clock: Callable[
     """Wire the parts together on a database whose schema is brought up to date."""
     migrate(database)
     return Refresh(
-        Accounting(Bucket(settings.bucket, settings.prefix), Ledger(database), clock),
+        Accounting(Bucket(settings.bucket, settings.prefix, settings.rejected_prefix), Ledger(database), clock),
         Publications(database),
         countries=settings.published_countries,
         clock=clock,

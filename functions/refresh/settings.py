@@ -1,6 +1,6 @@
 """Settings of the refresh function."""
 
-from functions.common.settings import DatabaseSettings, NonEmpty
+from functions.common.settings import DatabaseSettings, NonEmpty, SettingsError
 
 
 class RefreshSettings(DatabaseSettings, frozen=True, kw_only=True, rename="upper"):
@@ -12,13 +12,24 @@ class RefreshSettings(DatabaseSettings, frozen=True, kw_only=True, rename="upper
         The bucket that holds the dataset.
     prefix : str
         Keys of the dataset begin with it.
+    rejected_prefix : str
+        Keys of rejected rows begin with it, then go on with the key of their object.
     countries : str
         The countries to publish, separated by commas.
     """
 
     bucket: NonEmpty
     prefix: str = "vouchers/"
+    rejected_prefix: str = "rejected/"
     countries: NonEmpty = "Peru"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if (self.rejected_prefix + self.prefix).startswith(self.prefix):
+            raise SettingsError(
+                f"REJECTED_PREFIX {self.rejected_prefix!r} must lie outside the dataset, PREFIX {self.prefix!r}:"
+                " rejected rows would be counted again"
+            )
 
     @property
     def published_countries(self) -> list[str]:

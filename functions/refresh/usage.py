@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from functions.refresh.cleaning import COLUMNS, SMALL, ObjectError, Rejected, as_distinct, as_small_numbers, clean
+from functions.refresh.rejected import RejectedRows
 
 USAGE_SCHEMA = pa.schema(
     [
@@ -46,12 +47,15 @@ class Usage:
     rows_rejected : collections.Counter
         The others by reason, such as `total_orders_negative`. A row with several faults counts
         under the first, in the order of `COLUMNS`.
+    rejected : RejectedRows
+        The first of them.
     """
 
     def __init__(self) -> None:
         self.rows_read = 0
         self.rows_counted = 0
         self.rows_rejected: Counter[str] = Counter()
+        self.rejected = RejectedRows()
         self._vocabularies = {name: _Vocabulary(name) for name in COLUMNS}
         self._pairs = _Pairs()
         self._counts = {measure: _Counts() for measure in _COLUMN_OF_MEASURE}
@@ -84,15 +88,18 @@ class Usage:
         self.rows_read += other.rows_read
         self.rows_counted += other.rows_counted
         self.rows_rejected.update(other.rows_rejected)
+        self.rejected.update(other.rejected)
         self._others.append(other.table)
 
-    def add(self, records: pa.RecordBatch) -> None:
+    def add(self, records: pa.RecordBatch, first_row: int = 0) -> None:
         """Count a batch of voucher records.
 
         Parameters
         ----------
         records : pyarrow.RecordBatch
             The columns `COLUMNS`, of types that `check_type` lets pass.
+        first_row : int
+            The number of its first row in the object.
 
         Raises
         ------
@@ -100,7 +107,8 @@ class Usage:
             When the distinct values exceed any real voucher use.
         """
         codes = {name: self._vocabularies[name].encode(records.column(name)) for name in COLUMNS}
-        codes = self._good_rows(codes)
+        if any(self._vocabularies[name].rejects for name in COLUMNS):
+            codes = self._good_rows(codes, records, first_row)
         self.rows_read += records.num_rows
         self.rows_counted += len(codes["country_code"])
         pairs = self._pairs.encode(codes["country_code"], codes["voucher_amount"], self._shape)
@@ -112,12 +120,12 @@ class Usage:
     def _shape(self) -> tuple[int, int]:
         return len(self._vocabularies["country_code"]), len(self._vocabularies["voucher_amount"])
 
-    def _good_rows(self, codes: dict[str, Codes]) -> dict[str, Codes]:
+    def _good_rows(self, codes: dict[str, Codes], records: pa.RecordBatch, first_row: int) -> dict[str, Codes]:
         """Take out the rows with a rejected value, whose code is negative, and count them by their first reason."""
-        if not any(self._vocabularies[name].rejects for name in COLUMNS):
-            return codes
         signs = np.bitwise_or.reduce(list(codes.values()))
         rest = signs < 0
+        columns = [(codes[name], self._vocabularies[name].reason) for name in COLUMNS]
+        self.rejected.add(records, first_row, np.flatnonzero(rest), columns)
         for name, column in codes.items():
             faults, counts = np.unique(column[rest & (column < 0)], return_counts=True)
             for fault, count in zip(faults.tolist(), counts.tolist(), strict=True):

@@ -45,13 +45,16 @@ def test_every_missing_or_wrong_variable_is_named() -> None:
     [
         ({"DATABASE_SIGN_IN": "secret"}, "DATABASE_SECRET is missing"),
         ({"DATABASE_SIGN_IN": "password"}, "DATABASE_PASSWORD is missing"),
+        ({"PREFIX": ""}, "REJECTED_PREFIX 'rejected/' must lie outside the dataset, PREFIX ''"),
+        ({"PREFIX": "v/", "REJECTED_PREFIX": "v/rejected/"}, "must lie outside the dataset"),
+        ({"PREFIX": "v/", "REJECTED_PREFIX": ""}, "must lie outside the dataset"),
         ({"AWS_REGION": ""}, "AWS_REGION is missing"),
         ({"DATABASE_TLS": "off"}, "DATABASE_TLS must be 'verify'"),
     ],
 )
 def test_settings_that_do_not_go_together_are_refused(changes: dict[str, str], says: str) -> None:
     with pytest.raises(SettingsError, match=says):
-        load_settings(DatabaseSettings, {**GOOD, **changes})
+        load_settings(RefreshSettings, {**GOOD, **changes})
 
 
 class Voucher(msgspec.Struct):

@@ -118,8 +118,25 @@ def test_no_policy_allows_every_action_or_every_resource(every_template: dict[st
             if statement.get("Principal") == "*":
                 # Who may ask is decided by the route's own authorization; what may be asked through the endpoint is
                 # bounded by the resource.
-                assert statement["Action"] in ("execute-api:Invoke", ["s3:GetObject", "s3:ListBucket"]), statement
+                actions = ("execute-api:Invoke", ["s3:GetObject", "s3:ListBucket"], "s3:PutObject")
+                assert statement["Action"] in actions, statement
     assert found == {}
+
+
+def test_rejected_rows_are_all_that_may_be_written_to_the_bucket_and_they_expire(
+    every_template: dict[str, Template],
+) -> None:
+    # Given the prefix that the function writes to
+    template = every_template["template.yaml"]
+    prefix = template["Resources"]["RefreshFunction"]["Properties"]["Environment"]["Variables"]["REJECTED_PREFIX"]
+    # Then its role and the network let it write there, and nowhere else
+    for name, bucket in (("template.yaml", "VoucherBucket.Arn"), ("network.yaml", "BucketArn")):
+        [writing] = [entry for entry in statements(every_template[name]) if "s3:PutObject" in entry["Action"]]
+        assert writing["Resource"] == {"Fn::Sub": f"${{{bucket}}}/{prefix}*"}
+    # And what lies there goes by itself
+    [bucket_properties] = properties_of(template, "AWS::S3::Bucket").values()
+    rules = bucket_properties["LifecycleConfiguration"]["Rules"]
+    assert {rule["Prefix"]: rule["ExpirationInDays"] for rule in rules if "Prefix" in rule} == {prefix: 90}
 
 
 def test_no_role_has_managed_policies_beyond_those_for_logs_and_network(transformed: Template) -> None:
