@@ -27,6 +27,9 @@ from functions.refresh.settings import RefreshSettings
 # An advisory lock is waited for this long, and no statement takes longer.
 _DATABASE_TIMEOUT_SECONDS = 60
 
+# An answer over 256 KB does not reach the event bus, and so would start no next run.
+_MAX_ERRORS_TOLD = 20
+
 logger = Logger(service="refresh")
 
 
@@ -82,8 +85,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     Raises
     ------
     RefreshError
-        After publishing, when an object could not be counted: so Lambda tries again and the failure
-        destination hears of it.
+        After publishing, when an object could not be counted and none is left: so Lambda tries again and the
+        failure destination hears of it.
     """
     # EventBridge's id is the same at every repetition of an event, and leads back to it.
     logger.set_correlation_id(event.get("id", context.aws_request_id))
@@ -105,7 +108,7 @@ def _refresh(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         trigger = read_event(event, bucket=settings().bucket, prefix=settings().prefix, now=_now())
         logger.append_keys(trigger=trigger.kind, key=trigger.key)
         summary = refresh().run(trigger, deadline)
-        succeeded = 1
+        succeeded = int(not summary.errors)
     except RefreshError as error:
         _report(error.summary)
         raise
@@ -118,5 +121,7 @@ def _report(summary: Summary) -> dict[str, Any]:
     """Measure and log what a refresh did."""
     measure(summary)
     answer: dict[str, Any] = msgspec.to_builtins(summary)
+    if more := answer["errors"][_MAX_ERRORS_TOLD:]:
+        answer["errors"] = [*answer["errors"][:_MAX_ERRORS_TOLD], f"and {len(more)} more, which refreshes holds"]
     logger.info("refreshed", extra={"summary": answer})
     return answer

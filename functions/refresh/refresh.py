@@ -68,7 +68,8 @@ class Refresh:
         Raises
         ------
         RefreshError
-            After everything else is done, when at least one object could not be counted.
+            After everything else is done, when something went wrong with an object. Not when objects are left: only
+            the result of a run that succeeds starts the next one, and the summary tells of the errors too.
         """
         summary = self._publications.start(trigger, self._countries, self._clock())
         try:
@@ -79,7 +80,7 @@ class Refresh:
             summary.errors.append(f"{type(error).__name__}: {in_short(error)}")
             self._publications.fail(summary, self._clock())
             raise
-        if summary.errors:
+        if summary.errors and not summary.objects_left:
             raise RefreshError(summary)
         return summary
 

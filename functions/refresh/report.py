@@ -22,6 +22,7 @@ def measure(summary: Summary) -> None:
         ("ObjectsFailed", summary.objects_failed),
         ("ObjectsBad", summary.objects_bad),
         ("ObjectsLeft", summary.objects_left),
+        ("UnfinishedRefreshErrors", len(summary.errors) if summary.objects_left else 0),
         ("RowsRead", summary.rows_read),
         ("RowsCounted", summary.rows_counted),
         ("RowsRejected", sum(summary.rows_rejected.values())),

@@ -110,6 +110,32 @@ def test_an_object_too_large_for_any_run_fails_once_and_is_not_tried_for_ever(pi
     assert pipeline.refresh({}).objects_counted == 1
 
 
+def test_a_run_that_left_objects_does_not_fail_of_others_so_that_the_next_one_goes_on(
+    invoke: Any, pipeline: Pipeline, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # Given a bad object, and more than there is time for
+    bad = pipeline.put("00.parquet", b"garbage")
+    for number in range(1, 20):
+        pipeline.put(f"{number:02}.parquet", [record()])
+    clock = Clock()
+    when_reading("03.parquet", clock.run_out)
+
+    class EndingContext(Context):
+        def get_remaining_time_in_millis(self) -> int:
+            return round(clock.left * 1000)
+
+    # When the time is over
+    summary = handler.handler(daily(), cast(Any, EndingContext()))
+    # Then the function succeeds, as only a success starts the next run, and the figures and the log of runs tell of it
+    assert (summary["objects_failed"], summary["objects_left"] > 0) == (1, True)
+    assert bad in summary["errors"][0]
+    [line] = [line for line in metric_lines(capsys) if "Refreshes" in line]
+    assert (line["UnfinishedRefreshErrors"], line["RefreshesSucceeded"]) == ([1.0], [0.0])
+    assert pipeline.column("SELECT outcome FROM voucher_customer.refreshes") == ["failed"]
+    assert pipeline.refresh(unfinished()).objects_left == 0
+    assert set(pipeline.published().values()) == {19}
+
+
 def test_an_event_whose_time_is_over_at_once_leaves_its_object(pipeline: Pipeline) -> None:
     key = pipeline.put("a.parquet", [record()])
     clock = Clock()

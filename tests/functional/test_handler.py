@@ -108,6 +108,20 @@ def test_a_failed_object_fails_the_invocation_after_publishing(
     assert (line["ObjectsFailed"], line["RowsPublished"], line["RefreshesSucceeded"]) == ([1.0], [2.0], [0.0])
 
 
+def test_of_many_errors_the_log_tells_the_first_and_the_database_all(
+    invoke: Any, pipeline: Pipeline, caplog: pytest.LogCaptureFixture
+) -> None:
+    for number in range(25):
+        pipeline.put(f"{number:02}.parquet", b"garbage")
+    with pytest.raises(RefreshError):
+        invoke({})
+    [logged] = [entry for entry in caplog.records if entry.getMessage() == "refreshed"]
+    errors = logged.__dict__["summary"]["errors"]
+    assert (len(errors), errors[-1]) == (21, "and 5 more, which refreshes holds")
+    [error] = pipeline.column("SELECT error FROM voucher_customer.refreshes")
+    assert error.count("is no readable parquet") == 25
+
+
 def test_a_run_that_does_not_publish_fails(
     invoke: Any, pipeline: Pipeline, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
