@@ -13,6 +13,7 @@ from functions.common.segments import MEASURE_OF_FAMILY, Segment, check_segments
 from functions.refresh.accounting import Accounting
 from functions.refresh.bucket import Bucket, ObjectVersion
 from functions.refresh.cleaning import COLUMNS
+from functions.refresh.deadline import Deadline
 from functions.refresh.events import Trigger
 from functions.refresh.ledger import Ledger, LedgerEntry
 from functions.refresh.usage import Usage
@@ -76,7 +77,7 @@ def count(prefix: str) -> dict[str, Any]:
     """
     ledger = _Gathering()
     accounting = Accounting(Bucket(BUCKET, prefix), ledger, lambda: datetime.now(UTC))
-    outcomes = list(accounting.account_for_all(Trigger("daily", AS_OF)))
+    outcomes = list(accounting.account_for_all(Trigger("daily", AS_OF), Deadline()))
     columns = ledger.usage.table.to_pydict().values()
     return {
         "rows": sorted(zip(*columns, strict=True)),
