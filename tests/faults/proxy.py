@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Literal
 
-Cut = Literal["before", "after"]
+How = Literal["before", "after", "held"]
 
 _CHUNK = 65_536
 
@@ -20,20 +20,21 @@ class Proxy:
         Of the server.
     at : int
         Interrupt at this message of the client, counted over all connections from 1; 0 stands for never.
-    how : {'before', 'after'}
-        Whether the server gets that message. If it does, its answer is awaited and never passed on.
+    how : {'before', 'after', 'held'}
+        Whether all connections are cut before the server gets that message, or after, when its answer comes, which
+        is never passed on; or nothing is cut and the message only waits until `act` is done.
 
     Attributes
     ----------
     act : callable
-        What to do at that moment before all connections are cut.
+        What to do at that moment, before any cut.
     messages : int
         How many the client has sent.
     delay_seconds : float
         How late each piece of an answer is passed on.
     """
 
-    def __init__(self, port: int, *, at: int = 0, how: Cut = "before") -> None:
+    def __init__(self, port: int, *, at: int = 0, how: How = "before") -> None:
         self._server_port = port
         self._at = at
         self._how = how
@@ -109,7 +110,9 @@ class Proxy:
             with self._guard:
                 self.messages += 1
                 is_it = self.messages == self._at
-            if is_it:
+            if is_it and self._how == "held":
+                self.act()
+            elif is_it:
                 self._is_deaf = self._how == "after"
                 if not self._is_deaf:
                     return self._interrupt()

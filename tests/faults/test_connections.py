@@ -6,11 +6,11 @@ from random import Random
 import pytest
 
 from tests.faults.conftest import Server
-from tests.faults.proxy import Cut, Proxy
+from tests.faults.proxy import How, Proxy
 from tests.faults.world import Report, World, cases, some_rows
 from tests.support import daily
 
-# Every message of a run belongs to one of this many tests, and is interrupted in it.
+# Every message of a run belongs to one of this many tests, and is interrupted in it; the first tests lie far apart.
 _TESTS = 40
 
 # What a run that loses its database may end as.
@@ -38,7 +38,7 @@ def _prepare_later(world: World, random: Random) -> None:
 Prepare = Callable[[World, Random], None]
 
 
-def _interrupted(world: World, server: Server, at: int, how: Cut, *, kill: bool) -> tuple[Report, int]:
+def _interrupted(world: World, server: Server, at: int, how: How, *, kill: bool) -> tuple[Report, int]:
     """Refresh, interrupted at a message; tell what became of it and how many messages it sent."""
     with Proxy(server.address.port, at=at, how=how) as proxy:
         run = world.start(daily(str(world.day)), DATABASE_URL=server.address._replace(port=proxy.port).url)
@@ -72,9 +72,9 @@ def _attack_each_message(world: World, server: Server, prepare: Prepare, part: i
     prepare(world, random)
     _, messages = _interrupted(world, server, 0, "before", kill=False)
     assert messages > 100
-    for at in range(part + 1, messages + 1, _TESTS):
+    for at in range(part * 17 % _TESTS + 1, messages + 1, _TESTS):
         # A statement is a few messages, so of each some are lost and some go unanswered.
-        how: Cut = random.choice(["before", "after"])
+        how: How = random.choice(["before", "after"])
         try:
             prepare(world, random)
             report, _ = _interrupted(world, server, at, how, kill=kill)

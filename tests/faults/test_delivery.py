@@ -6,7 +6,10 @@ from typing import Any
 
 import pytest
 
-from tests.faults.world import Report, World, cases, some_rows
+from infra.local.processes import wait_for
+from tests.faults.conftest import Server
+from tests.faults.proxy import Proxy
+from tests.faults.world import Report, Run, World, cases, some_rows
 from tests.support import PREFIX, created, daily, deleted
 
 _FATES = ["heard", "heard twice", "lost", "late", "after the next daily run"]
@@ -115,3 +118,49 @@ def test_daily_runs_at_once_do_the_work_once(world: World, seed: int) -> None:
     assert dict(map(tuple, revisions)) == {
         f"{PREFIX}{number}.parquet": 2 if f"{PREFIX}{number}.parquet" in changed else 1 for number in range(12)
     }
+
+
+# Every message of a run belongs to one of this many tests, and is held in it; the first tests lie far apart.
+_TESTS = 20
+
+
+@pytest.mark.parametrize("part", cases(short=3, full=_TESTS))
+def test_a_refresh_that_is_overtaken_at_any_message_undoes_nothing(world: World, server: Server, part: int) -> None:
+    """Given a refresh held at a message, when the object changes and another refresh counts it, then that stays."""
+    random = Random(part)
+    messages = _overtake(world, server, random, 0)
+    assert messages > 60
+    for at in range(part * 7 % _TESTS + 1, messages + 1, _TESTS):
+        try:
+            _overtake(world, server, random, at)
+        except BaseException as error:
+            error.add_note(f"overtaken at message {at}")
+            raise
+
+
+def _overtake(world: World, server: Server, random: Random, at: int) -> int:
+    """Hold a refresh at a message until another is done, or waits for its lock; tell how many messages it sent."""
+    key = world.put("a.parquet", some_rows(random))
+    others: list[Run] = []
+
+    def overtake() -> None:
+        is_there = random.random() < 0.7
+        if is_there:
+            world.put("a.parquet", some_rows(random))
+        else:
+            world.delete("a.parquet")
+        others.append(world.start((created if is_there else deleted)(key)))
+        wait_for("the other refresh", lambda: others[0].has_ended or _is_awaited(world) or None, seconds=60, every=0.01)
+
+    with Proxy(server.address.port, at=at, how="held") as proxy:
+        proxy.act = overtake
+        run = world.start(created(key), DATABASE_URL=server.address._replace(port=proxy.port).url)
+        reports = [run.wait(), *(other.wait() for other in others)]
+    assert all(report.summary for report in reports), reports
+    world.has_looked()
+    world.check()
+    return proxy.messages
+
+
+def _is_awaited(world: World) -> bool:
+    return bool(world.sql.run("SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"))

@@ -5,7 +5,7 @@ import multiprocessing
 import os
 import tempfile
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 COUNTRIES = ["Peru", "China"]
 NAMES = [f"{letter}.parquet" for letter in "abcd"]
 LONGEST_SECONDS = 60
+# How the reasons begin for which an object is refused.
+_REASONS = ("is empty", "is no readable parquet", "needed column", "column ", "more than ")
 _NOW = datetime(2020, 12, 22, 14, 12, 3, tzinfo=UTC)
 
 Rows = list[dict[str, Any]]
@@ -52,12 +54,17 @@ class Report(NamedTuple):
 
 
 class Run:
-    """An invocation under way in a process of its own."""
+    """An invocation, or another task, under way in a process of its own."""
 
-    def __init__(self, event: Mapping[str, Any], environ: Mapping[str, str]) -> None:
+    def __init__(self, event: object, environ: Mapping[str, str], task: Callable[..., None] = invoke) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="refresh-")
-        self._process = _PROCESSES.Process(target=invoke, args=(event, environ, self._folder.name))
+        self._process = _PROCESSES.Process(target=task, args=(event, environ, self._folder.name))
         self._process.start()
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the process runs no more."""
+        return not self._process.is_alive()
 
     def kill(self, after_seconds: float = 0) -> None:
         """End the process with SIGKILL, unless it has ended within the time."""
@@ -192,7 +199,7 @@ class World:
         for key, candidates in self._may_be_counted.items():
             etag, error = ledger.pop(key, (None, None))
             assert etag in candidates, f"{key} is counted as of {etag}, not {candidates}"
-            assert error is None or error.startswith("is "), error
+            assert error is None or error.startswith(_REASONS), error
             rows += self._rows_of.get((key, etag), [])
         assert ledger == {}
         assert _totals(self.sql) == naive_usage(rows)
