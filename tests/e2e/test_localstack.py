@@ -45,7 +45,7 @@ def test_an_error_comes_with_its_type_its_stack_and_its_log(stack: RunningStack)
     assert error["errorType"] == "EventError"
     assert "tomorrow" in error["errorMessage"]
     assert "functions/refresh/handler.py" in "".join(error["stackTrace"])
-    assert re.search(rf"END RequestId: {error['requestId']}\nREPORT RequestId: .*\tMemory Size: 2048 MB\t", log)
+    assert re.search(rf"END RequestId: {error['requestId']}\nREPORT RequestId: .*\tMemory Size: 1769 MB\t", log)
 
 
 @pytest.mark.parametrize(
