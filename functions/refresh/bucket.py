@@ -204,6 +204,9 @@ def _errors_of(key: str) -> Iterator[None]:
 
 
 def _needed_bytes(group: pq.RowGroupMetaData) -> int:
+    # Not asked of a small group: pyarrow ends the whole process where a damaged object misdescribes a column.
+    if group.total_byte_size <= _MAX_FETCHED_BYTES:
+        return int(group.total_byte_size)
     columns = (group.column(number) for number in range(group.num_columns))
     return sum(column.total_compressed_size for column in columns if column.path_in_schema in COLUMNS)
 

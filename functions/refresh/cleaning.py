@@ -105,14 +105,28 @@ def as_distinct(column: pa.Array, name: str) -> pa.DictionaryArray:
         Of a type that `check_type` lets pass.
     name : str
         One of `COLUMNS`.
+
+    Raises
+    ------
+    ObjectError
+        When a damaged object names values that its dictionary does not have, which Arrow lets pass.
     """
-    if not pa.types.is_dictionary(column.type):
+    if pa.types.is_dictionary(column.type):
+        _check_indices(column)
+    else:
         if pa.types.is_temporal(column.type):
             column = _day_numbers(column)
         column = column.dictionary_encode()
     if name == "last_order_ts" and len(column.dictionary) > _MANY_MOMENTS:
         return _days_of_plain_moments(column)
     return column
+
+
+def _check_indices(column: pa.DictionaryArray) -> None:
+    bounds = pc.min_max(column.indices)
+    first, last = bounds["min"].as_py(), bounds["max"].as_py()
+    if first is not None and not 0 <= first <= last < len(column.dictionary):
+        raise ObjectError("is no readable parquet: a value lies outside its dictionary")
 
 
 def clean(distinct: pa.Array, name: str) -> list[int | str | Rejected]:

@@ -11,6 +11,7 @@ from pg8000.native import Connection
 
 from infra.local.postgres import DatabaseAddress, Postgres, start_postgres
 from infra.local.processes import wait_for
+from infra.local.reader import drop_reader
 from tests.faults.world import COUNTRIES, Run, World
 from tests.support import BUCKET, PREFIX
 
@@ -95,12 +96,12 @@ def s3(environ: dict[str, str], moto: str) -> "Iterator[S3Client]":
 
 
 @pytest.fixture
-def sql(server: Server) -> Iterator[Connection]:
-    """Look into the database, which is empty at first."""
+def sql(server: Server) -> Connection:
+    """Look into the database, which is empty at first; the world closes it."""
     connection = server.connect()
     connection.run("DROP SCHEMA IF EXISTS voucher_customer CASCADE")
-    yield connection
-    connection.close()
+    drop_reader(connection)
+    return connection
 
 
 @pytest.fixture

@@ -103,13 +103,12 @@ def test_a_database_that_restarts_in_mid_run_leaves_exact_counts(
         report = run.wait()
     assert report.summary or report.error in _CLEAR, report
     world.may_have_looked()
-    world.sql = server.connect()
+    world.reconnect(server.connect())
 
     world.check_ledger()
     world.refresh()
 
     world.check_all_counted()
-    world.sql.close()
 
 
 def test_a_database_that_takes_no_writes_is_said_clearly_and_recovered_from(world: World, server: Server) -> None:

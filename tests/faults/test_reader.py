@@ -3,14 +3,17 @@
 from random import Random
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from functions.refresh.bucket import Bucket
+from functions.refresh.cleaning import ObjectError
+from functions.refresh.usage import Usage
 from tests.faults.mutants import good_file, read, read_damaged
 from tests.faults.world import Run, cases
-from tests.support import BUCKET, PREFIX
+from tests.support import BUCKET, PREFIX, record
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -24,6 +27,26 @@ def test_a_damaged_file_is_counted_or_refused_with_a_reason(s3: "S3Client", envi
     report = Run(range(part * _FILES, (part + 1) * _FILES), environ, read_damaged).wait()
     assert report.message == ""
     assert report.summary == {}
+
+
+def test_a_column_misdescribed_by_a_damaged_footer_does_not_end_the_process(
+    s3: "S3Client", environ: dict[str, str]
+) -> None:
+    """Given a footer whose statistics of sizes are damaged, at which pyarrow aborts, when read, then it is refused."""
+    report = Run(range(1874, 1875), environ, read_damaged).wait()
+    assert (report.message, report.summary) == ("", {})
+
+
+@pytest.mark.parametrize("name", ["country_code", "last_order_ts", "total_orders", "voucher_amount"])
+@pytest.mark.parametrize("index", [-1, 1, 2, 2**31 - 1])
+def test_a_value_outside_its_dictionary_refuses_the_object(name: str, index: int) -> None:
+    """Given a damaged object whose indices Arrow does not check, when counted, then it is refused with the reason."""
+    indices = pa.array([0, index], pa.int32())
+    outside = pa.DictionaryArray.from_arrays(indices, pa.array(["2020-01-06"]), safe=False)
+    batch = pa.RecordBatch.from_pylist([record()] * 2)
+    batch = batch.set_column(batch.schema.names.index(name), name, outside)
+    with pytest.raises(ObjectError, match="outside its dictionary"):
+        Usage().add(batch)
 
 
 @settings(

@@ -12,6 +12,7 @@ from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from pg8000.exceptions import InterfaceError
 from pg8000.native import Connection
 
 from functions.common.database import Database
@@ -184,8 +185,15 @@ class World:
         self.has_looked(keys)
 
     def close(self) -> None:
-        """Let the connection of the undisturbed refreshes go."""
+        """Let the connections go."""
         self._database.close()
+        self.sql.close()
+
+    def reconnect(self, sql: Connection) -> None:
+        """Look into the database through another connection, after a restart."""
+        with suppress(InterfaceError):  # the server has ended it
+            self.sql.close()
+        self.sql = sql
 
     def has_schema(self) -> bool:
         """Tell whether there is a ledger to check."""
