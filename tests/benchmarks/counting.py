@@ -93,7 +93,7 @@ def decode(prefix: str) -> dict[str, Any]:
     threads = os.cpu_count() or 1
     with ThreadPoolExecutor(max(threads, len(objects) and 4)) as workers:
         shares = [share for key, version in objects for share in bucket.shares(key, version, threads)]
-        return {"rows": sum(workers.map(lambda share: sum(batch.num_rows for batch in share), shares))}
+        return {"rows": sum(workers.map(lambda share: sum(batch.records.num_rows for batch in share), shares))}
 
 
 def count_plainly(prefix: str) -> dict[str, Any]:
