@@ -67,8 +67,8 @@ def read(bucket: Bucket, key: str) -> Usage | None:
     try:
         usage = Usage()
         for batches in bucket.shares(key, version, 2):
-            for batch in batches:
-                usage.add(batch)
+            for first_row, records in batches:
+                usage.add(records, first_row)
         assert usage.table.num_rows >= 0
     except ObjectError:
         return None
