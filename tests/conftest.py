@@ -6,6 +6,9 @@ import pytest
 
 from infra.local.postgres import DatabaseAddress, Postgres, start_postgres
 
+# No tests, and some of it needs libraries of an environment of its own.
+collect_ignore = ["benchmarks"]
+
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[DatabaseAddress]:
