@@ -8,16 +8,17 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import date
 from types import FrameType
 
 from rich.console import Console
 
+from infra.arguments import day
 from infra.local.containers import has_engine
 from infra.local.demo import files_of, run_demo
 from infra.local.emulator import EMULATORS
 from infra.local.processes import ROOT, LocalError
 from infra.local.stack import CONTAINERS, Stack, load_stack, start_stack
+from infra.operations.deployed import OperationError
 
 _UP = ROOT / ".local"
 _console = Console(highlight=False)
@@ -40,7 +41,7 @@ def step(text: str) -> Iterator[None]:
             _console.print(f"[green]✓[/green] {text} [dim]{time.monotonic() - started:.1f} s[/dim]")
         else:
             yield
-    except LocalError as error:
+    except (LocalError, OperationError) as error:
         raise LocalError(f"{text}: {error}") from error
 
 
@@ -80,13 +81,6 @@ def _down(_: argparse.Namespace) -> None:
     print("stopped")
 
 
-def _day(text: str) -> date:
-    try:
-        return date.fromisoformat(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{text!r} is no day like 2018-08-05") from error
-
-
 def _terminate(signum: int, _: FrameType | None) -> None:
     sys.exit(128 + signum)  # unwinds, so that everything is stopped
 
@@ -97,7 +91,7 @@ def main() -> None:
     commands = parser.add_subparsers(required=True)
     demo = commands.add_parser("demo", help="do the main job and stop again")
     demo.add_argument("--data", help="parquet files or folders of your own")
-    demo.add_argument("--as-of", type=_day, help="then publish as of this day")
+    demo.add_argument("--as-of", type=day, help="then publish as of this day")
     up = commands.add_parser("up", help="start the stack and leave it running")
     for command in (demo, up):
         command.add_argument("--countries", default="Peru", help="the countries to publish, separated by commas")

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from datetime import date
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any
 
 from pg8000.exceptions import DatabaseError
 
@@ -70,7 +69,7 @@ def run_demo(stack: Stack, *, data: str | None, as_of: date | None, step: Step) 
 
     Raises
     ------
-    LocalError
+    LocalError, OperationError
         When a step fails.
     """
     if data is None:
@@ -83,7 +82,7 @@ def run_demo(stack: Stack, *, data: str | None, as_of: date | None, step: Step) 
         _drop(stack, files_of(data), step)
     if as_of is not None:
         with step(f"refresh as of {as_of} (lambda invoke)"):
-            invoke_refresh(stack, as_of)
+            stack.deployed.invoke_refresh({"as_of": as_of.isoformat()})
     print(published_table(stack))
     _ask(stack)
 
@@ -120,22 +119,6 @@ def _is_refreshed(stack: Stack, objects: int) -> bool | None:
     if errors:
         raise LocalError(errors)
     return True if counted == objects and not running else None
-
-
-def invoke_refresh(stack: Stack, as_of: date | None) -> dict[str, Any]:
-    """Invoke the deployed refresh function and return its summary.
-
-    Raises
-    ------
-    LocalError
-        When it fails; the message is the function's.
-    """
-    payload = {"as_of": as_of.isoformat()} if as_of else {}
-    answer = stack.client("lambda").invoke(FunctionName=stack.refresh_function, Payload=json.dumps(payload).encode())
-    result: dict[str, Any] = json.loads(answer["Payload"].read())
-    if "FunctionError" in answer:
-        raise LocalError(str(result.get("errorMessage", result)))
-    return result
 
 
 def published_table(stack: Stack) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+from botocore.config import Config
 from pg8000.native import Connection
 
 from infra.local.containers import seen_from_functions, start_containers, stop_containers
@@ -19,9 +20,9 @@ from infra.local.emulator import EMULATORS, REGION
 from infra.local.postgres import PSQL, DatabaseAddress, Postgres, read_address, start_postgres
 from infra.local.processes import ROOT, LocalError, free_port, run_logged
 from infra.local.reader import create_reader, drop_reader
+from infra.operations.deployed import DEFAULT_NAME, Deployed
 
 _SAM = ROOT / ".local" / "tools" / "sam" / "bin"
-_STACK_NAME = "voucher-segmenter"
 PREFIX = "vouchers/"
 
 CONTAINERS = "containers"
@@ -77,7 +78,7 @@ class Stack:
             "DATABASE_URL": self.database_url,
         }
 
-    def client(self, service: str) -> Any:
+    def client(self, service: str, config: Config | None = None) -> Any:
         """Return a boto3 client of the emulator."""
         variables = self.environment()
         make_client: Any = boto3.client  # its stubs want to know the service beforehand
@@ -87,7 +88,13 @@ class Stack:
             region_name=REGION,
             aws_access_key_id=variables["AWS_ACCESS_KEY_ID"],
             aws_secret_access_key=variables["AWS_SECRET_ACCESS_KEY"],
+            config=config,
         )
+
+    @property
+    def deployed(self) -> Deployed:
+        """What is deployed to the emulator."""
+        return Deployed(DEFAULT_NAME, self.client, self.endpoint)
 
     def connect(self) -> Connection:
         """Open a connection to the stack's database."""
@@ -248,11 +255,10 @@ def _deploy(stack: Stack) -> None:
     overrides = [f"{name}={shlex.quote(str(value))}" for name, value in parameters.items()]
     template = Path(stack.folder, "build", "template.yaml")
     _sam(stack, "deploy", "--template-file", str(template), "--parameter-overrides", *overrides)
-    [description] = stack.client("cloudformation").describe_stacks(StackName=_STACK_NAME)["Stacks"]
-    outputs = {output["OutputKey"]: output["OutputValue"] for output in description["Outputs"]}
-    stack.bucket = outputs["BucketName"]
-    stack.refresh_function = outputs["RefreshFunctionName"]
-    stack.api_url = f"{stack.endpoint}/_aws/execute-api/{outputs['ApiId']}/v1"
+    deployed = stack.deployed
+    stack.bucket = deployed.outputs["BucketName"]
+    stack.refresh_function = deployed.outputs["RefreshFunctionName"]
+    stack.api_url = deployed.api_url
     stack.save()
 
 

@@ -6,20 +6,13 @@ It is the stack that the environment points to: on AWS by AWS_PROFILE and AWS_RE
 
 import argparse
 import sys
-from datetime import date
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from infra.arguments import day
 from infra.operations import commands
 from infra.operations.deploy import deploy
 from infra.operations.deployed import DEFAULT_NAME, Deployed, OperationError
-
-
-def _day(text: str) -> date:
-    try:
-        return date.fromisoformat(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{text!r} is no day like 2018-08-05") from error
 
 
 def _setting(text: str) -> tuple[str, str]:
@@ -43,7 +36,7 @@ def _parser() -> argparse.ArgumentParser:
     backfilling = subparsers.add_parser("backfill", help="refresh only what lies under a prefix")
     backfilling.add_argument("prefix", help="such as vouchers/2019/")
     for subparser in (refreshing, backfilling):
-        subparser.add_argument("--as-of", type=_day, help="publish as of this day")
+        subparser.add_argument("--as-of", type=day, help="publish as of this day")
     subparsers.add_parser("redrive", help="run again what waits in the failure queue")
     reading = subparsers.add_parser("logs", help="print the latest log lines of both functions")
     reading.add_argument("--minutes", type=int, default=10)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from infra.operations.commands import migrate
-from infra.operations.deployed import ENDPOINT, Deployed, OperationError
+from infra.operations.deployed import Deployed, OperationError
 from infra.packaging.build import DEFAULT_ARCHITECTURE, DEFAULT_RUNTIME
 
 _ROOT = Path(__file__).parents[2]
@@ -32,7 +32,7 @@ def deploy(stack: Deployed, overrides: Mapping[str, str], *, guided: bool) -> No
         When a step fails, or the place is one where it would never end.
     """
     exists = stack.exists
-    if exists and _is_localstack():
+    if exists and _is_localstack(stack.endpoint):
         raise OperationError(
             "LocalStack cannot change the API of a stack that is there:"
             " make down and make up-localstack, or name another by STACK="
@@ -46,7 +46,7 @@ def deploy(stack: Deployed, overrides: Mapping[str, str], *, guided: bool) -> No
         "SAM_CLI_TELEMETRY": "0",
     }
     config = ["--config-file", str(_ROOT / "samconfig.toml")]
-    config += ["--config-env", "local" if ENDPOINT in os.environ else "default"]
+    config += ["--config-env", "local" if stack.endpoint else "default"]
     _sam(["build", *config], environment)
     options = ["--stack-name", stack.name, *(["--guided"] if guided else [])]
     if overrides:
@@ -57,17 +57,19 @@ def deploy(stack: Deployed, overrides: Mapping[str, str], *, guided: bool) -> No
     print(f"{deployed.place}: deployed; the API answers at {deployed.api_url}")
 
 
-def _is_localstack() -> bool:
+def _is_localstack(endpoint: str | None) -> bool:
     # Ministack answers on LocalStack's path too.
-    return _answers("/_localstack/health") and not _answers("/_ministack/health")
+    return (
+        bool(endpoint) and _answers(f"{endpoint}/_localstack/health") and not _answers(f"{endpoint}/_ministack/health")
+    )
 
 
-def _answers(path: str) -> bool:
+def _answers(address: str) -> bool:
     try:
-        with urllib.request.urlopen(f"{os.environ[ENDPOINT]}{path}", timeout=10):
+        with urllib.request.urlopen(address, timeout=10):
             return True
-    except (KeyError, OSError):
-        return False  # AWS itself, or an emulator that knows no such path
+    except OSError:
+        return False
 
 
 def _sam(arguments: list[str], environment: Mapping[str, str]) -> None:

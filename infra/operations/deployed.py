@@ -1,8 +1,8 @@
-"""A deployed stack, found by its name through the environment's credentials, region and endpoint."""
+"""A deployed stack, found by its name: on AWS, or on the emulator that an endpoint leads to."""
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from typing import Any
 
@@ -11,9 +11,6 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 DEFAULT_NAME = "voucher-segmenter"
-
-ENDPOINT = "AWS_ENDPOINT_URL"
-"""The variable that leads boto3 to an emulator instead of AWS."""
 
 # As long as a refresh may take. Sent once: what seems lost may still run, and asking again would run it twice.
 _INVOCATION = Config(read_timeout=910, connect_timeout=10, retries={"total_max_attempts": 1})
@@ -26,6 +23,12 @@ class OperationError(Exception):
     """An operation did not do what was asked; the message is one line that says why and what to do."""
 
 
+def client_of_environment(service: str, config: Config | None = None) -> Any:
+    """Return a boto3 client of the place that the environment points to."""
+    make_client: Any = boto3.client  # its stubs want to know the service beforehand
+    return make_client(service, config=config)
+
+
 class Deployed:
     """A stack that was deployed from `template.yaml`.
 
@@ -33,20 +36,23 @@ class Deployed:
     ----------
     name : str
         The stack's name.
+    client : callable
+        Makes a boto3 client of a service, with a botocore configuration or without.
+    endpoint : str or None
+        Where the emulator is, None for AWS; by default as the environment says.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(
+        self, name: str, client: Callable[..., Any] = client_of_environment, endpoint: str | None = None
+    ) -> None:
         self.name = name
+        self.client = client
+        self.endpoint = endpoint or os.environ.get("AWS_ENDPOINT_URL")
 
     @property
     def place(self) -> str:
         """Where it is, for people."""
-        return f"{self.name} on {os.environ.get(ENDPOINT, 'AWS')}"
-
-    def client(self, service: str, config: Config | None = None) -> Any:
-        """Return a boto3 client of the place that the environment points to."""
-        make_client: Any = boto3.client  # its stubs want to know the service beforehand
-        return make_client(service, config=config)
+        return f"{self.name} on {self.endpoint or 'AWS'}"
 
     @cached_property
     def description(self) -> dict[str, Any]:
@@ -95,8 +101,8 @@ class Deployed:
     @property
     def api_url(self) -> str:
         """Where the API answers: an emulator has it under its own address."""
-        if ENDPOINT in os.environ:
-            return f"{os.environ[ENDPOINT]}/_aws/execute-api/{self.outputs['ApiId']}/v1"
+        if self.endpoint:
+            return f"{self.endpoint}/_aws/execute-api/{self.outputs['ApiId']}/v1"
         return self.outputs["ApiUrl"]
 
     def invoke_refresh(self, event: dict[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,18 @@
+"""Arguments that more than one command line takes."""
+
+import argparse
+from datetime import date
+
+
+def day(text: str) -> date:
+    """Read a day such as 2018-08-05.
+
+    Raises
+    ------
+    argparse.ArgumentTypeError
+        When it is none; argparse says so.
+    """
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is no day like 2018-08-05") from error
