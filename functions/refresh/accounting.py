@@ -222,7 +222,10 @@ def _count_share(batches: Iterator[Batch], usage: Usage, deadline: Deadline) -> 
     for first_row, records in batches:
         if usage.rows_read:
             deadline.check()
-        usage.add(records, first_row)
+        try:
+            usage.add(records, first_row)
+        except pa.ArrowException as error:
+            raise ObjectError(f"cannot be counted: {error}") from error
 
 
 def in_short(error: Exception) -> str:
