@@ -51,7 +51,7 @@ class Outcome(NamedTuple):
     rows_rejected: Mapping[str, int] = {}
 
 
-class _Seen(NamedTuple):
+class Seen(NamedTuple):
     """What the ledger and then the bucket said of a key."""
 
     key: str
@@ -109,21 +109,21 @@ class Accounting:
             while under_way:
                 yield under_way.popleft().result()
 
-    def _look(self, prefix: str) -> Iterator[_Seen]:
+    def _look(self, prefix: str) -> Iterator[Seen]:
         """Look at every key that the bucket holds, then at those that only the ledger knows."""
         # The order matters: the ledger's entries first, then the bucket. See `ledger`.
         entries = self._ledger.entries(prefix)
         for key, version in self._bucket.versions(prefix):
-            yield _Seen(key, entries.pop(key, NO_ENTRY), version)
+            yield Seen(key, entries.pop(key, NO_ENTRY), version)
         for key, entry in entries.items():
             if not entry.matches(None):
-                yield _Seen(key, entry, None)
+                yield Seen(key, entry, None)
 
     def account_for(self, key: str, trigger: Trigger, deadline: Deadline) -> Outcome | None:
         """Make the ledger match one object, or note in it why that cannot be; None for a key outside the dataset."""
         return self._account_for(key, trigger, deadline, None) if self._bucket.has_in_dataset(key) else None
 
-    def _account_for(self, key: str, trigger: Trigger, deadline: Deadline, seen: _Seen | None) -> Outcome:
+    def _account_for(self, key: str, trigger: Trigger, deadline: Deadline, seen: Seen | None) -> Outcome:
         """Start from what was seen of the object, if it was; look again when it has changed meanwhile."""
         for _ in range(_ATTEMPTS):
             if deadline.is_over:
@@ -155,20 +155,26 @@ class Accounting:
         """Make the ledger match one version of an object; None when another refresh changed the entry meanwhile."""
         if entry.matches(version):
             return Outcome("skipped")
-        if version is None:
-            if not self._ledger.write_removed(key, entry, sequencer=trigger.sequencer, now=self._clock()):
-                return None
-            deadline.achieve()
-            return Outcome("removed")
-        usage = self._count(key, version, deadline)
+        usage = self.count(key, version, deadline) if version else Usage()
         if usage is None:
             return Outcome("left")
+        outcome = self.write(key, entry, version, usage, trigger.sequencer)
+        if outcome:
+            deadline.achieve()
+        return outcome
+
+    def write(
+        self, key: str, entry: LedgerEntry, version: ObjectVersion | None, usage: Usage, sequencer: str | None = None
+    ) -> Outcome | None:
+        """Note an object as counted, or as gone without a version; None when another changed the entry meanwhile."""
+        if version is None:
+            is_written = self._ledger.write_removed(key, entry, sequencer=sequencer, now=self._clock())
+            return Outcome("removed") if is_written else None
         # First these: once it is in the ledger, nobody looks at this version again.
         error = self._put_rejected(key, version, usage)
-        written = self._ledger.write_counted(key, entry, version, usage, sequencer=trigger.sequencer, now=self._clock())
-        if not written:
+        is_written = self._ledger.write_counted(key, entry, version, usage, sequencer=sequencer, now=self._clock())
+        if not is_written:
             return None
-        deadline.achieve()
         return Outcome("counted", error, usage.rows_read, usage.rows_counted, usage.rows_rejected)
 
     def _put_rejected(self, key: str, version: ObjectVersion, usage: Usage) -> str:
@@ -189,7 +195,7 @@ class Accounting:
         written = self._ledger.write_failure(key, entry, reason, bad, sequencer=trigger.sequencer, now=self._clock())
         return Outcome("failed", f"{key}: {reason}") if written else None
 
-    def _count(self, key: str, version: ObjectVersion, deadline: Deadline) -> Usage | None:
+    def count(self, key: str, version: ObjectVersion, deadline: Deadline) -> Usage | None:
         """Count one version of an object, a large one on all processors; None when the time was over before its end.
 
         Raises
