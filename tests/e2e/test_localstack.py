@@ -5,14 +5,15 @@ import json
 import re
 import uuid
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
 from infra.local.processes import wait_for
 from tests.e2e.conftest import EMULATOR, RunningStack
-from tests.support import RUNTIME, parquet, record
+from tests.e2e.test_stack import COUNTRIES, today
+from tests.support import RUNTIME, daily, parquet, record, recount
 
 pytestmark = pytest.mark.skipif(EMULATOR != "localstack", reason="`make e2e-localstack` runs it")
 
@@ -107,3 +108,49 @@ def test_the_result_of_a_refresh_is_on_the_event_bus_with_the_winners_that_chang
     events.delete_rule(Name="results")
     stack.delete(key)
     stack.wait_until_published({})
+
+
+@pytest.fixture
+def hasty(stack: RunningStack) -> Iterator[None]:
+    """Give the refresh function a few seconds only, and let no event of the bucket reach it."""
+    functions, events = stack.client("lambda"), stack.client("events")
+    rules = [stack.resource(f"RefreshFunction{name}").rpartition("|")[2] for name in ("ObjectCreated", "ObjectDeleted")]
+
+    def set_timeout(seconds: int) -> None:
+        functions.update_function_configuration(FunctionName=stack.variables["REFRESH_FUNCTION"], Timeout=seconds)
+        functions.get_waiter("function_updated_v2").wait(FunctionName=stack.variables["REFRESH_FUNCTION"])
+
+    for rule in rules:
+        events.disable_rule(Name=rule)
+    set_timeout(4)
+    yield
+    set_timeout(900)
+    for rule in rules:
+        events.enable_rule(Name=rule)
+
+
+def test_runs_that_leave_objects_follow_each_other_until_all_are_counted(stack: RunningStack, hasty: None) -> None:
+    # Given more objects than a run has time for, of which no event told
+    [[last]] = stack.rows("SELECT max(refresh_id) FROM voucher_customer.refreshes")
+    many = [stack.put(f"many/{number}.parquet", parquet([record()])) for number in range(200)]
+
+    # When the daily rule starts one
+    stack.client("lambda").invoke(
+        FunctionName=stack.variables["REFRESH_FUNCTION"],
+        InvocationType="Event",
+        Payload=json.dumps(daily(str(today()))).encode(),
+    )
+
+    # Then each is followed by the next, until none is left
+    stack.wait_until_published(recount([record()] * len(many), today(), COUNTRIES))
+    runs = stack.rows(
+        "SELECT trigger, objects_left, objects_counted FROM voucher_customer.refreshes"
+        f" WHERE refresh_id > {last} ORDER BY refresh_id"
+    )
+    assert len(runs) > 1
+    assert [trigger for trigger, *_ in runs] == ["daily", *["unfinished"] * (len(runs) - 1)]
+    assert [bool(left) for _, left, _ in runs] == [True] * (len(runs) - 1) + [False]
+    assert sum(counted for *_, counted in runs) == len(many)
+    for key in many:
+        stack.delete(key)
+    stack.invoke_refresh({})
