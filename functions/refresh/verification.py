@@ -10,7 +10,7 @@ import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
 
 from functions.common.days import utc_day
-from functions.refresh.accounting import Accounting, Outcome, Seen, in_short
+from functions.refresh.accounting import OBJECTS_AT_ONCE, Accounting, Outcome, Seen, has_room, in_short
 from functions.refresh.bucket import Bucket, ObjectChangedError, ObjectVersion
 from functions.refresh.cleaning import ObjectError
 from functions.refresh.deadline import Deadline
@@ -22,7 +22,6 @@ from functions.refresh.usage import Usage
 
 # An answer of Lambda holds 6 MB. Whoever has more differences has one cause of them.
 _MAX_DIFFERENCES_TOLD = 1_000
-_OBJECTS_AT_ONCE = 4
 _NO_TIME = "the time was over before its end; give the function more memory"
 
 Kind = Literal[
@@ -194,18 +193,19 @@ class Verification:
         self, request: VerificationRequest, deadline: Deadline, found: Verified
     ) -> Iterator[tuple[str, _Finding | None]]:
         """Look at objects, some at a time, in the order of their keys; None for those that there is no time for."""
-        with ThreadPoolExecutor(_OBJECTS_AT_ONCE) as workers:
-            under_way: deque[tuple[str, Future[_Finding | None]]] = deque()
+        with ThreadPoolExecutor(OBJECTS_AT_ONCE) as workers:
+            under_way: deque[tuple[str, int, Future[_Finding | None]]] = deque()
             for seen in self._look(request.prefix):
                 if seen.key <= request.after:
                     found.objects += 1
                     found.objects_verified += 1
                     continue
-                under_way.append((seen.key, workers.submit(self._verify, seen, deadline)))
-                if len(under_way) > 2 * _OBJECTS_AT_ONCE:
-                    key, finding = under_way.popleft()
+                size = seen.version.size if seen.version else 0
+                while under_way and not has_room([size for _, size, _ in under_way], size):
+                    key, _, finding = under_way.popleft()
                     yield key, finding.result()
-            for key, finding in under_way:
+                under_way.append((seen.key, size, workers.submit(self._verify, seen, deadline)))
+            for key, _, finding in under_way:
                 yield key, finding.result()
 
     def _look(self, prefix: str) -> Iterator[Seen]:

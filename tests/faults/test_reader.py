@@ -40,6 +40,12 @@ def test_a_column_misdescribed_by_a_damaged_footer_does_not_end_the_process(
     assert (report.message, report.summary) == ("", {})
 
 
+def test_a_column_that_ends_before_the_others_refuses_the_object(s3: "S3Client", environ: dict[str, str]) -> None:
+    """Given a damaged object with fewer values in a column, when its columns are read side by side, then refused."""
+    report = Run(range(19, 20), environ, read_damaged_as_large).wait()
+    assert (report.message, report.summary) == ("", {})
+
+
 @pytest.mark.parametrize("name", ["country_code", "last_order_ts", "total_orders", "voucher_amount"])
 @pytest.mark.parametrize("index", [-1, 1, 2, 2**31 - 1])
 def test_a_value_outside_its_dictionary_refuses_the_object(name: str, index: int) -> None:
