@@ -219,10 +219,10 @@ class Verification:
         for key, version in self._bucket.versions(prefix):
             while rest and rest[0] <= key:
                 if (gone := rest.popleft()) != key:
-                    yield Seen(gone, entries[gone], None)
+                    yield Seen(gone, entries.get(gone, NO_ENTRY), None)
             yield Seen(key, entries.get(key, NO_ENTRY), version)
         for key in rest:
-            yield Seen(key, entries[key], None)
+            yield Seen(key, entries.get(key, NO_ENTRY), None)
 
     def _verify(self, seen: Seen, deadline: Deadline) -> _Finding | None:
         """Recount an object; None when the time was over before its end."""
