@@ -26,7 +26,7 @@ _LARGE_BYTES = 24 * 2**20
 _PROCESSORS = os.cpu_count() or 1
 # At one time so many objects, as far as they are not larger than that together: small ones wait for S3, large ones for
 # each other.
-_OBJECTS_AT_ONCE = 8
+OBJECTS_AT_ONCE = 8
 _BYTES_AT_ONCE = 40 * 2**20
 
 
@@ -56,7 +56,7 @@ class Outcome(NamedTuple):
     objects: int = 1
 
 
-class _Seen(NamedTuple):
+class Seen(NamedTuple):
     """What the ledger and then the bucket said of a key."""
 
     key: str
@@ -64,9 +64,9 @@ class _Seen(NamedTuple):
     version: ObjectVersion | None
 
 
-def _has_room(sizes: Collection[int], size: int) -> bool:
+def has_room(sizes: Collection[int], size: int) -> bool:
     """Tell whether an object may be counted beside those that are under way."""
-    return len(sizes) < _OBJECTS_AT_ONCE and sum(sizes) + size <= _BYTES_AT_ONCE
+    return len(sizes) < OBJECTS_AT_ONCE and sum(sizes) + size <= _BYTES_AT_ONCE
 
 
 def _finished(under_way: dict[Future[Outcome], int]) -> Iterator[Outcome]:
@@ -109,7 +109,7 @@ class Accounting:
         Outcome
             One for each object, as it is done, and one for all that are skipped.
         """
-        with ThreadPoolExecutor(_OBJECTS_AT_ONCE) as workers:
+        with ThreadPoolExecutor(OBJECTS_AT_ONCE) as workers:
             under_way: dict[Future[Outcome], int] = {}
             for seen in self._look(trigger.prefix):
                 if isinstance(seen, Outcome):
@@ -120,13 +120,13 @@ class Accounting:
                     yield Outcome("bad")
                     continue
                 size = seen.version.size if seen.version else 0
-                while under_way and not _has_room(under_way.values(), size):
+                while under_way and not has_room(under_way.values(), size):
                     yield from _finished(under_way)
                 under_way[workers.submit(self._account_for, seen.key, trigger, deadline, seen)] = size
             while under_way:
                 yield from _finished(under_way)
 
-    def _look(self, prefix: str) -> Iterator[_Seen | Outcome]:
+    def _look(self, prefix: str) -> Iterator[Seen | Outcome]:
         """Look at every key that the bucket holds, then at those that only the ledger knows; tell what differs."""
         # The order matters: the ledger's entries first, then the bucket. See `ledger`.
         entries = self._ledger.entries(prefix)
@@ -136,17 +136,17 @@ class Accounting:
             if entry.matches(version):
                 skipped += 1
             else:
-                yield _Seen(key, entry, version)
+                yield Seen(key, entry, version)
         for key, entry in entries.items():
             if not entry.matches(None):
-                yield _Seen(key, entry, None)
+                yield Seen(key, entry, None)
         yield Outcome("skipped", objects=skipped)
 
     def account_for(self, key: str, trigger: Trigger, deadline: Deadline) -> Outcome | None:
         """Make the ledger match one object, or note in it why that cannot be; None for a key outside the dataset."""
         return self._account_for(key, trigger, deadline, None) if self._bucket.has_in_dataset(key) else None
 
-    def _account_for(self, key: str, trigger: Trigger, deadline: Deadline, seen: _Seen | None) -> Outcome:
+    def _account_for(self, key: str, trigger: Trigger, deadline: Deadline, seen: Seen | None) -> Outcome:
         """Start from what was seen of the object, if it was; look again when it has changed meanwhile."""
         for _ in range(_ATTEMPTS):
             if deadline.is_over:
@@ -178,20 +178,26 @@ class Accounting:
         """Make the ledger match one version of an object; None when another refresh changed the entry meanwhile."""
         if entry.matches(version):
             return Outcome("skipped")
-        if version is None:
-            if not self._ledger.write_removed(key, entry, sequencer=trigger.sequencer, now=self._clock()):
-                return None
-            deadline.achieve()
-            return Outcome("removed")
-        usage = self._count(key, version, deadline)
+        usage = self.count(key, version, deadline) if version else Usage()
         if usage is None:
             return Outcome("left")
+        outcome = self.write(key, entry, version, usage, trigger.sequencer)
+        if outcome:
+            deadline.achieve()
+        return outcome
+
+    def write(
+        self, key: str, entry: LedgerEntry, version: ObjectVersion | None, usage: Usage, sequencer: str | None = None
+    ) -> Outcome | None:
+        """Note an object as counted, or as gone without a version; None when another changed the entry meanwhile."""
+        if version is None:
+            is_written = self._ledger.write_removed(key, entry, sequencer=sequencer, now=self._clock())
+            return Outcome("removed") if is_written else None
         # First these: once it is in the ledger, nobody looks at this version again.
         error = self._put_rejected(key, version, usage)
-        written = self._ledger.write_counted(key, entry, version, usage, sequencer=trigger.sequencer, now=self._clock())
-        if not written:
+        is_written = self._ledger.write_counted(key, entry, version, usage, sequencer=sequencer, now=self._clock())
+        if not is_written:
             return None
-        deadline.achieve()
         return Outcome("counted", error, usage.rows_read, usage.rows_counted, usage.rows_rejected)
 
     def _put_rejected(self, key: str, version: ObjectVersion, usage: Usage) -> str:
@@ -212,7 +218,7 @@ class Accounting:
         written = self._ledger.write_failure(key, entry, reason, bad, sequencer=trigger.sequencer, now=self._clock())
         return Outcome("failed", f"{key}: {reason}") if written else None
 
-    def _count(self, key: str, version: ObjectVersion, deadline: Deadline) -> Usage | None:
+    def count(self, key: str, version: ObjectVersion, deadline: Deadline) -> Usage | None:
         """Count one version of an object, a large one on all processors; None when the time was over before its end.
 
         Raises
@@ -245,7 +251,10 @@ def _count_share(batches: Iterator[Batch], usage: Usage, deadline: Deadline) -> 
     for first_row, records in batches:
         if usage.rows_read:
             deadline.check()
-        usage.add(records, first_row)
+        try:
+            usage.add(records, first_row)
+        except pa.ArrowException as error:
+            raise ObjectError(f"cannot be counted: {error}") from error
 
 
 def in_short(error: Exception) -> str:

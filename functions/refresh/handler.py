@@ -16,13 +16,14 @@ from functions.common.settings import load_settings
 from functions.refresh.accounting import Accounting
 from functions.refresh.bucket import Bucket
 from functions.refresh.deadline import Deadline
-from functions.refresh.events import asks_to_migrate, read_event
+from functions.refresh.events import VerificationRequest, asks_to_migrate, read_event, read_verification
 from functions.refresh.ledger import Ledger
 from functions.refresh.publication import Publications, Summary
 from functions.refresh.refresh import Refresh, RefreshError
 from functions.refresh.report import measure, metrics
 from functions.refresh.schema import migrate
 from functions.refresh.settings import RefreshSettings
+from functions.refresh.verification import Verification
 
 # An advisory lock is waited for this long, and no statement takes longer.
 _DATABASE_TIMEOUT_SECONDS = 60
@@ -62,25 +63,34 @@ def make_refresh(settings: RefreshSettings, database: Database, clock: Callable[
     )
 
 
+def make_verification(settings: RefreshSettings, database: Database, clock: Callable[[], datetime]) -> Verification:
+    """Wire the parts together for a verification."""
+    refresh = make_refresh(settings, database, clock)
+    bucket = Bucket(settings.bucket, settings.prefix, settings.rejected_prefix)
+    ledger = Ledger(database)
+    return Verification(Accounting(bucket, ledger, clock), bucket, ledger, Publications(database), refresh)
+
+
 def _now() -> datetime:
     return datetime.now(UTC)
 
 
 @logger.inject_lambda_context(clear_state=True)
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Refresh once, or bring the schema up to date, and return what was done.
+    """Refresh once, bring the schema up to date, or verify, and return what was done or found.
 
     Parameters
     ----------
     event : dict
-        See `functions.refresh.events.read_event` and `asks_to_migrate`.
+        See `functions.refresh.events.read_event`, `asks_to_migrate` and `read_verification`.
     context : LambdaContext
         The invocation.
 
     Returns
     -------
     dict
-        `functions.refresh.publication.Summary` or `functions.refresh.schema.Migrations` in JSON types.
+        `functions.refresh.publication.Summary`, `functions.refresh.schema.Migrations` or
+        `functions.refresh.verification.Verified` in JSON types.
 
     Raises
     ------
@@ -90,7 +100,21 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """
     # EventBridge's id is the same at every repetition of an event, and leads back to it.
     logger.set_correlation_id(event.get("id", context.aws_request_id))
-    return _migrate() if asks_to_migrate(event) else _refresh(event, context)
+    if asks_to_migrate(event):
+        return _migrate()
+    verification = read_verification(event, prefix=settings().prefix, now=_now())
+    return _verify(verification, context) if verification else _refresh(event, context)
+
+
+def _verify(request: VerificationRequest, context: LambdaContext) -> dict[str, Any]:
+    verification = make_verification(settings(), database(), _now)
+    answer: dict[str, Any] = msgspec.to_builtins(verification.run(request, _deadline(context)))
+    logger.info("verified", extra={key: value for key, value in answer.items() if key != "differences"})
+    return answer
+
+
+def _deadline(context: LambdaContext) -> Deadline:
+    return Deadline(lambda: context.get_remaining_time_in_millis() / 1000)
 
 
 def _migrate() -> dict[str, Any]:
@@ -101,7 +125,7 @@ def _migrate() -> dict[str, Any]:
 
 @metrics.log_metrics
 def _refresh(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    deadline = Deadline(lambda: context.get_remaining_time_in_millis() / 1000)
+    deadline = _deadline(context)
     metrics.add_metric("Refreshes", MetricUnit.Count, 1)
     succeeded = 0
     try:

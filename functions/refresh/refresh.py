@@ -71,9 +71,26 @@ class Refresh:
             After everything else is done, when something went wrong with an object. Not when objects are left: only
             the result of a run that succeeds starts the next one, and the summary tells of the errors too.
         """
+        return self.conclude(trigger, self._outcomes(trigger, deadline or Deadline()))
+
+    def conclude(self, trigger: Trigger, outcomes: Iterable[Outcome]) -> Summary:
+        """Publish once what became of objects is known.
+
+        Parameters
+        ----------
+        trigger : Trigger
+            The day.
+        outcomes : iterable of Outcome
+            What became of each object, as it comes.
+
+        Raises
+        ------
+        RefreshError
+            As `run`.
+        """
         summary = self._publications.start(trigger, self._countries, self._clock())
         try:
-            for outcome in self._outcomes(trigger, deadline or Deadline()):
+            for outcome in outcomes:
                 _add(outcome, summary)
             self._publications.publish(summary, self._clock())
         except Exception as error:

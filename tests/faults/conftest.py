@@ -1,6 +1,9 @@
 """Fixtures of the faults: a PostgreSQL that may be stopped, S3 over HTTP, and a bucket of which all is known."""
 
+import resource
 from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.request import Request, urlopen
 
@@ -22,13 +25,31 @@ if TYPE_CHECKING:
 class Server(NamedTuple):
     """A PostgreSQL of these tests' own."""
 
-    control: Postgres
+    folder: Path
     address: DatabaseAddress
+
+    @property
+    def control(self) -> Postgres:
+        """What stops and starts it."""
+        return Postgres(self.folder)
 
     def restart(self, how: str) -> None:
         """Stop and start it again."""
         self.control.control("stop", "-m", how)
         self.control.start(self.address.port)
+
+    @contextmanager
+    def limited(self, file_bytes: int) -> Iterator[None]:
+        """Restart it such that it can make no file longer than this, as if the disk were full."""
+        usual = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (file_bytes, usual[1]))  # which it inherits
+        try:
+            self.restart("fast")
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, usual)
+        yield
+        # It may be unable to write what it has in memory, and finds all in its log.
+        self.restart("immediate")
 
     def connect(self) -> Connection:
         """Open a connection, for which the database may take its time."""
@@ -45,7 +66,7 @@ class Server(NamedTuple):
 def server() -> Iterator[Server]:
     """Run a PostgreSQL that may be stopped."""
     folder, address = start_postgres()
-    yield Server(Postgres(folder), address)
+    yield Server(folder, address)
     Postgres(folder).stop()
 
 
