@@ -51,7 +51,7 @@ up: setup  ## start the same stack, empty, and leave it running: EMULATOR=locals
 	@$(RUN_LOCAL) up --emulator "$(EMULATOR)" $(if $(COUNTRIES),--countries "$(COUNTRIES)")
 
 up-localstack: setup  ## start it on LocalStack and PostgreSQL in containers, or without them where no container engine runs
-	@docker info >/dev/null 2>&1 || $(MAKE) --no-print-directory .local/tools/localstack/.ready
+	@$(BIN)/python -c 'import sys; from infra.local.containers import has_engine; sys.exit(not has_engine())' || $(MAKE) --no-print-directory .local/tools/localstack/.ready
 	@$(RUN_LOCAL) up --emulator containers $(if $(COUNTRIES),--countries "$(COUNTRIES)")
 
 down:  ## stop what `make up` or `make up-localstack` started

@@ -5,18 +5,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
-from urllib.request import Request, urlopen
 
 import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 from pg8000.native import Connection
 
 from infra.local.postgres import DatabaseAddress, Postgres, start_postgres
 from infra.local.processes import wait_for
 from infra.local.reader import drop_reader
 from tests.faults.world import COUNTRIES, Run, World
-from tests.support import BUCKET, PREFIX
+from tests.support import BUCKET, PREFIX, forget_aws, serving_aws
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -73,11 +71,8 @@ def server() -> Iterator[Server]:
 @pytest.fixture(scope="package")
 def moto() -> Iterator[str]:
     """Serve S3 on 127.0.0.1."""
-    server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
+    with serving_aws() as endpoint:
+        yield endpoint
 
 
 @pytest.fixture(scope="package", autouse=True)
@@ -113,7 +108,7 @@ def s3(environ: dict[str, str], moto: str) -> "Iterator[S3Client]":
     client.create_bucket(Bucket=BUCKET)
     yield client
     client.close()
-    urlopen(Request(f"{moto}/moto-api/reset", method="POST")).close()  # what it holds outlives the test
+    forget_aws(moto)
 
 
 @pytest.fixture
