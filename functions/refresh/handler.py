@@ -18,9 +18,9 @@ from functions.refresh.bucket import Bucket
 from functions.refresh.deadline import Deadline
 from functions.refresh.events import asks_to_migrate, read_event
 from functions.refresh.ledger import Ledger
+from functions.refresh.metrics import measure, metrics
 from functions.refresh.publication import Publications, Summary
 from functions.refresh.refresh import Refresh, RefreshError
-from functions.refresh.report import measure, metrics
 from functions.refresh.schema import migrate
 from functions.refresh.settings import RefreshSettings
 
@@ -110,14 +110,14 @@ def _refresh(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         summary = refresh().run(trigger, deadline)
         succeeded = int(not summary.errors)
     except RefreshError as error:
-        _report(error.summary)
+        _tell(error.summary)
         raise
     finally:
         metrics.add_metric("RefreshesSucceeded", MetricUnit.Count, succeeded)
-    return _report(summary)
+    return _tell(summary)
 
 
-def _report(summary: Summary) -> dict[str, Any]:
+def _tell(summary: Summary) -> dict[str, Any]:
     """Measure and log what a refresh did."""
     measure(summary)
     answer: dict[str, Any] = msgspec.to_builtins(summary)

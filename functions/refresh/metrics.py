@@ -1,4 +1,4 @@
-"""What a refresh reports to CloudWatch: figures of the run, and figures of what it published."""
+"""What a refresh tells CloudWatch: figures of the run, and figures of what it published."""
 
 from collections import Counter
 
