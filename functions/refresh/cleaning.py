@@ -44,6 +44,19 @@ class Rejected(NamedTuple):
     reason: str
 
 
+class Filled(NamedTuple):
+    """What stands in for a value that is not there."""
+
+    value: int
+
+
+Meaning = int | str | Filled | Rejected
+"""What a raw value means: a value, one filled in, or a reason to reject its row."""
+
+NOTHING = Filled(0)
+"""What a null, a NaN or a blank means as a number: it counts as 0, and is told from one that was there."""
+
+
 class _RejectedError(Exception):
     """A value makes its row useless; the message is the fault."""
 
@@ -81,7 +94,8 @@ def as_small_numbers(column: pa.Array) -> Small | None:
     Returns
     -------
     numpy.ndarray or None
-        Numbers below `SMALL`; None where one is not, or the column does not hold numbers or moments.
+        Numbers below `SMALL`, and `SMALL` itself for a null; None where one is not, or the column does not hold
+        numbers or moments.
     """
     kind = column.type
     if pa.types.is_temporal(kind) and not column.null_count:
@@ -92,8 +106,11 @@ def as_small_numbers(column: pa.Array) -> Small | None:
         return None
     with np.errstate(invalid="ignore"):  # what does not fit is found by the comparison
         small = numbers.astype(np.int32)
-    is_small = (small == numbers).all() and small.min(initial=0) >= 0 and small.max(initial=0) < SMALL
-    return small if is_small else None
+    if not ((small == numbers).all() and small.min(initial=0) >= 0 and small.max(initial=0) < SMALL):
+        return None
+    if column.null_count:
+        small[column.is_null().to_numpy(zero_copy_only=False)] = SMALL
+    return small
 
 
 def as_distinct(column: pa.Array, name: str) -> pa.DictionaryArray:
@@ -129,7 +146,7 @@ def _check_indices(column: pa.DictionaryArray) -> None:
         raise ObjectError("is no readable parquet: a value lies outside its dictionary")
 
 
-def clean(distinct: pa.Array, name: str) -> list[int | str | Rejected]:
+def clean(distinct: pa.Array, name: str) -> list[Meaning]:
     """Apply the rules of a column to distinct raw values.
 
     Parameters
@@ -142,11 +159,11 @@ def clean(distinct: pa.Array, name: str) -> list[int | str | Rejected]:
     Returns
     -------
     list
-        What each means, a country, a day number or a whole number; or why its row is rejected. One entry more than
-        there are values: the last is what a null means.
+        What each means, a country, a day number or a whole number, be it filled in; or why its row is rejected. One
+        entry more than there are values: the last is what a null means.
     """
     rule = _RULES[name]
-    cleaned: list[int | str | Rejected] = []
+    cleaned: list[Meaning] = []
     for value in [*_python_values(distinct), None]:
         try:
             cleaned.append(rule(value))
@@ -207,15 +224,15 @@ def _last_order_day(value: str | int | None) -> int:
         raise _RejectedError("unreadable") from error
 
 
-def _whole_number(value: str | int | float | Decimal | None) -> int:
+def _whole_number(value: str | int | float | Decimal | None) -> int | Filled:
     if value is None or (isinstance(value, str) and not value.strip()):
-        return 0
+        return NOTHING
     try:
         number = Decimal(value)
     except InvalidOperation as error:
         raise _RejectedError("unreadable") from error
     if number.is_nan():
-        return 0
+        return NOTHING
     if number.is_infinite():
         raise _RejectedError("infinite")
     if number < 0:
@@ -230,7 +247,7 @@ def _whole_number(value: str | int | float | Decimal | None) -> int:
 
 _NUMBERS = ("total_orders", "voucher_amount")
 
-_RULES: dict[str, Callable[[Any], int | str]] = {
+_RULES: dict[str, Callable[[Any], int | str | Filled]] = {
     "country_code": _country,
     "last_order_ts": _last_order_day,
     "total_orders": _whole_number,
