@@ -105,7 +105,7 @@ def as_small_numbers(column: pa.Array) -> Small | None:
     else:
         return None
     with np.errstate(invalid="ignore"):  # what does not fit is found by the comparison
-        small = numbers.astype(np.int32)
+        small: Small = numbers.astype(np.int32)
     if not ((small == numbers).all() and small.min(initial=0) >= 0 and small.max(initial=0) < SMALL):
         return None
     if column.null_count:

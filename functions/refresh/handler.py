@@ -21,6 +21,7 @@ from functions.refresh.ledger import Ledger
 from functions.refresh.metrics import measure, metrics
 from functions.refresh.publication import Publications, Summary
 from functions.refresh.refresh import Refresh, RefreshError
+from functions.refresh.report.reports import Reports
 from functions.refresh.schema import migrate
 from functions.refresh.settings import RefreshSettings
 
@@ -57,6 +58,7 @@ def make_refresh(settings: RefreshSettings, database: Database, clock: Callable[
     return Refresh(
         Accounting(Bucket(settings.bucket, settings.prefix, settings.rejected_prefix), Ledger(database), clock),
         Publications(database),
+        Reports(database, settings.bucket, settings.reports_prefix),
         countries=settings.published_countries,
         clock=clock,
     )
@@ -124,4 +126,6 @@ def _tell(summary: Summary) -> dict[str, Any]:
     if more := answer["errors"][_MAX_ERRORS_TOLD:]:
         answer["errors"] = [*answer["errors"][:_MAX_ERRORS_TOLD], f"and {len(more)} more, which refreshes holds"]
     logger.info("refreshed", extra={"summary": answer})
+    if summary.report_error:
+        logger.error("the report could not be written", extra={"error": summary.report_error})
     return answer

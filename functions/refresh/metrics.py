@@ -26,9 +26,11 @@ def measure(summary: Summary) -> None:
         ("RowsRead", summary.rows_read),
         ("RowsCounted", summary.rows_counted),
         ("RowsRejected", sum(summary.rows_rejected.values())),
+        ("ReportsFailed", int(bool(summary.report_error))),
     ):
         metrics.add_metric(name, MetricUnit.Count, value)
     metrics.add_metric("RefreshDuration", MetricUnit.Milliseconds, summary.took_ms)
+    metrics.add_metric("ReportDuration", MetricUnit.Milliseconds, summary.report_ms)
     for reason, rows in summary.rows_rejected.items():
         _count("RowsRejectedByReason", rows, reason=reason)
     if summary.rows_published is not None:

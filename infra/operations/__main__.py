@@ -1,4 +1,4 @@
-"""Operate a deployed stack: `python -m infra.operations deploy|migrate|refresh|backfill|redrive|logs|teardown`.
+"""Operate a deployed stack: `python -m infra.operations deploy|migrate|refresh|backfill|report|redrive|logs|teardown`.
 
 It is the stack that the environment points to: on AWS by AWS_PROFILE and AWS_REGION, on this machine after
 `source .local/env`.
@@ -37,6 +37,9 @@ def _parser() -> argparse.ArgumentParser:
     backfilling.add_argument("prefix", help="such as vouchers/2019/")
     for subparser in (refreshing, backfilling):
         subparser.add_argument("--as-of", type=day, help="publish as of this day")
+    reporting = subparsers.add_parser("report", help="fetch the page that shows what is published")
+    reporting.add_argument("--as-of", type=day, help="the page of this day")
+    reporting.add_argument("--open", action="store_true", help="open it in a browser")
     subparsers.add_parser("redrive", help="run again what waits in the failure queue")
     reading = subparsers.add_parser("logs", help="print the latest log lines of both functions")
     reading.add_argument("--minutes", type=int, default=10)
@@ -59,6 +62,8 @@ def main() -> None:
                 commands.refresh(stack, arguments.as_of, None)
             case "backfill":
                 commands.refresh(stack, arguments.as_of, arguments.prefix)
+            case "report":
+                commands.report(stack, arguments.as_of, in_browser=arguments.open)
             case "redrive":
                 commands.redrive(stack)
             case "logs":

@@ -8,8 +8,9 @@ COMMENT ON COLUMN voucher_customer.ledger.values_filled IS
 CREATE TABLE voucher_customer.winners (
     as_of      date PRIMARY KEY,
     refresh_id bigint NOT NULL REFERENCES voucher_customer.refreshes,
-    winners    jsonb NOT NULL,
-    changes    jsonb NOT NULL
+    -- Not jsonb: they are only ever read whole.
+    winners    json NOT NULL,
+    changes    json NOT NULL
 );
 COMMENT ON TABLE voucher_customer.winners IS
     'The most used amounts of each segment as they were last published as of a day, and which of them that publication changed.';

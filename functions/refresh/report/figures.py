@@ -1,0 +1,428 @@
+"""Figures: what the report tells, worked out of the facts, and bounded however many values there are."""
+
+from collections.abc import Iterable, Sequence
+from datetime import date, datetime
+from itertools import groupby
+from operator import attrgetter
+
+import msgspec
+import numpy as np
+
+from functions.common.segments import FREQUENT, MEASURE_OF_FAMILY, RECENCY, Segment, covering_segment, segment_number
+from functions.refresh.report.facts import (
+    CountryUsage,
+    Facts,
+    FailedObject,
+    Integers,
+    LedgerTotals,
+    OtherCountry,
+    PublishedRow,
+    RejectedRows,
+    Run,
+)
+
+MAX_COUNTRIES = 100
+MAX_AMOUNTS = 12
+"""Of a country, so many amounts have a column of their own; the others are counted together."""
+
+MAX_COLOURS = 6
+"""And so many a colour in its charts."""
+
+MAX_TIED = 12
+MAX_BINS = 40
+HORIZONS = (0, 7, 30, 90)
+"""Days from the as-of day on, for which recency is told."""
+
+# Weeks, quarters and years, then ten times as much each time.
+_STEPS_OF_DAYS = (1, 7, 28, 91, 364, 3640, 36_400, 364_000)
+_EXTREMES = 0.005
+
+
+class MostUsed(msgspec.Struct, frozen=True):
+    """The most used amounts of a segment.
+
+    Attributes
+    ----------
+    amounts : list of str
+        Those with the highest count, lowest first, `MAX_TIED` at most. Text, because a browser's numbers are not exact
+        beyond 2^53.
+    tied : int
+        How many have that count.
+    count : int
+        How often each was used.
+    vouchers : int
+        All vouchers in the segment.
+    """
+
+    amounts: list[str]
+    tied: int
+    count: int
+    vouchers: int
+
+
+class SegmentFigures(msgspec.Struct, frozen=True):
+    """A segment of the published table.
+
+    Attributes
+    ----------
+    counts : list of int
+        By amount, as `CountryFigures.amounts`, then of all others together.
+    runner_up : (str, int) or None
+        The lowest of the amounts with the second highest count, and that.
+    """
+
+    segment_name: str
+    segment_type: str
+    min_range: int
+    max_range: int
+    counts: list[int]
+    most_used: MostUsed
+    runner_up: tuple[str, int] | None
+
+
+class Distribution(msgspec.Struct, frozen=True):
+    """How the rows of a country spread over the values of a measure.
+
+    Attributes
+    ----------
+    start, step : int
+        The lowest value of the first bin, and how many values each bin has.
+    open_start, open_end : bool
+        Whether the first and the last bin hold what lies beyond too.
+    counts : list of list of int
+        By bin, then by amount as `CountryFigures.colours`, then of all others together.
+    """
+
+    start: int
+    step: int
+    open_start: bool
+    open_end: bool
+    counts: list[list[int]]
+
+
+class Outlook(msgspec.Struct, frozen=True):
+    """The recency segments some days after the as-of day, if nobody orders until then.
+
+    Attributes
+    ----------
+    segments : list of MostUsed or None
+        By rule, as `Figures.recency`; None where no voucher would be.
+    in_no_segment : int
+        Rows that no segment would cover.
+    """
+
+    days: int
+    segments: list[MostUsed | None]
+    in_no_segment: int
+
+
+class Totals(msgspec.Struct, frozen=True):
+    """Numbers of a family that let one check what is published of a country.
+
+    Attributes
+    ----------
+    rows, in_segments : int
+        Rows counted, and those of them that the published table counts.
+    values, amounts, pairs : int
+        How many values, amounts and pairs of both occur: a row that is there twice changes none of them.
+    """
+
+    segment_name: str
+    rows: int
+    in_segments: int
+    values: int
+    amounts: int
+    pairs: int
+
+
+class TrendPoint(msgspec.Struct, frozen=True, array_like=True):
+    """A segment's most used amounts as of a day.
+
+    Attributes
+    ----------
+    day : int
+        Which of `Figures.days`.
+    permille : int
+        The share that each of them had of the segment's vouchers.
+    """
+
+    day: int
+    amounts: list[str]
+    permille: int
+
+
+class Trend(msgspec.Struct, frozen=True):
+    """The most used amounts of a segment over the as-of days, in their order."""
+
+    segment_name: str
+    segment_type: str
+    points: list[TrendPoint]
+
+
+class Change(msgspec.Struct, frozen=True):
+    """A segment whose most used amounts are others than in the publication before; `MAX_TIED` of each at most."""
+
+    country_code: str
+    segment_name: str
+    segment_type: str
+    before: list[str]
+    after: list[str]
+
+
+class CountryFigures(msgspec.Struct, frozen=True):
+    """A published country.
+
+    Attributes
+    ----------
+    amounts, other_amounts : list of str, int
+        The amounts with a column of their own, lowest first, and how many have none.
+    colours : list of str
+        Those with a colour, the most used first.
+    """
+
+    country_code: str
+    amounts: list[str]
+    other_amounts: int
+    colours: list[str]
+    segments: list[SegmentFigures]
+    totals: list[Totals]
+    distributions: dict[str, Distribution]
+    outlook: list[Outlook]
+    trends: list[Trend]
+
+
+class Figures(msgspec.Struct, frozen=True):
+    """All that the report tells.
+
+    Attributes
+    ----------
+    countries_left_out : int
+        Published countries beyond the first `MAX_COUNTRIES`.
+    recency : list of str
+        The labels of the recency rules, in their order.
+    days : list of date
+        The as-of days of the trends.
+    """
+
+    refresh_id: int
+    as_of: date
+    published_at: datetime
+    countries: list[CountryFigures]
+    countries_left_out: int
+    others: list[OtherCountry]
+    recency: list[str]
+    days: list[date]
+    changes: list[Change]
+    ledger: LedgerTotals
+    rejected: list[RejectedRows]
+    failed: list[FailedObject]
+    runs: list[Run]
+
+
+def work_out(facts: Facts) -> Figures:
+    """Work out what the report tells."""
+    by_country = {country: list(rows) for country, rows in groupby(facts.table, key=attrgetter("country_code"))}
+    recency = [rule for rule in facts.rules if rule.segment_name == RECENCY]
+    places = _Places(recency, facts)
+    trends = _trends(facts)
+    return Figures(
+        facts.refresh_id,
+        facts.as_of,
+        facts.published_at,
+        [
+            _country(country, by_country.get(country, []), facts, places, trends.get(country, []))
+            for country in facts.countries[:MAX_COUNTRIES]
+        ],
+        max(len(facts.countries) - MAX_COUNTRIES, 0),
+        facts.others,
+        [rule.segment_type for rule in recency],
+        [day.as_of for day in reversed(facts.winners)],
+        [
+            Change(
+                change.country_code,
+                change.segment_name,
+                change.segment_type,
+                _texts(change.before),
+                _texts(change.after),
+            )
+            for change in facts.changes
+        ],
+        facts.ledger,
+        facts.rejected,
+        facts.failed,
+        facts.runs,
+    )
+
+
+class _Places:
+    """The recency segment of every day of a last order, at each of the horizons."""
+
+    def __init__(self, recency: list[Segment], facts: Facts) -> None:
+        days = [usage.value for (_, measure), usage in facts.usage.items() if measure == MEASURE_OF_FAMILY[RECENCY]]
+        self._days = np.unique(np.concatenate([*days, np.array([], np.int64)]))
+        numbers = {rule: number for number, rule in enumerate(recency)}
+        numbers_now = [segment_number(RECENCY, day, facts.as_of) for day in self._days.tolist()]
+        self.nowhere = len(recency)
+        self._places = {
+            horizon: np.array(
+                [
+                    numbers[rule] if (rule := covering_segment(recency, number + horizon)) else self.nowhere
+                    for number in numbers_now
+                ],
+                np.int64,
+            )
+            for horizon in HORIZONS
+        }
+
+    def of(self, days: Integers, horizon: int) -> Integers:
+        return self._places[horizon][np.searchsorted(self._days, days)]
+
+
+_NO_USAGE = CountryUsage(*(np.array([], np.int64) for _ in CountryUsage._fields))
+
+
+def _country(
+    country: str, table: list[PublishedRow], facts: Facts, places: _Places, trends: list[Trend]
+) -> CountryFigures:
+    usages = {measure: facts.usage.get((country, measure), _NO_USAGE) for measure in MEASURE_OF_FAMILY.values()}
+    segments = [list(rows) for _, rows in groupby(table, key=attrgetter("segment_name", "min_range"))]
+    columns, others = _columns(segments)
+    colours = _most_frequent(usages[MEASURE_OF_FAMILY[FREQUENT]], MAX_COLOURS)
+    return CountryFigures(
+        country,
+        [str(amount) for amount in columns],
+        others,
+        [str(amount) for amount in colours],
+        [_segment(rows, columns) for rows in segments],
+        [
+            _totals(family, usages[measure], sum(row.count for row in table if row.segment_name == family))
+            for family, measure in MEASURE_OF_FAMILY.items()
+        ],
+        {
+            measure: _distribution(usage, colours, is_day=measure == MEASURE_OF_FAMILY[RECENCY])
+            for measure, usage in usages.items()
+            if len(usage.rows)
+        },
+        _outlook(usages[MEASURE_OF_FAMILY[RECENCY]], places),
+        trends,
+    )
+
+
+def _columns(segments: list[list[PublishedRow]]) -> tuple[list[int], int]:
+    """Choose the amounts with a column of their own: every segment's most used, then those used most of all."""
+    used: dict[int, int] = {}
+    winners: dict[int, None] = {}
+    for rows in segments:
+        highest = max(row.count for row in rows)
+        for row in rows:
+            used[row.voucher_amount] = used.get(row.voucher_amount, 0) + row.count
+            if row.count == highest:
+                winners[row.voucher_amount] = None
+    ranked = sorted(used, key=lambda amount: (amount not in winners, -used[amount], amount))
+    return sorted(ranked[:MAX_AMOUNTS]), max(len(ranked) - MAX_AMOUNTS, 0)
+
+
+def _segment(rows: list[PublishedRow], columns: Sequence[int]) -> SegmentFigures:
+    counts = {row.voucher_amount: row.count for row in rows}
+    own = [counts.get(amount, 0) for amount in columns]
+    most_used = _most_used(counts.items())
+    behind = [(count, -amount) for amount, count in counts.items() if count < most_used.count]
+    second, negative = max(behind, default=(0, 0))
+    first = rows[0]
+    return SegmentFigures(
+        first.segment_name,
+        first.segment_type,
+        first.min_range,
+        first.max_range,
+        [*own, most_used.vouchers - sum(own)],
+        most_used,
+        (str(-negative), second) if behind else None,
+    )
+
+
+def _most_used(counts: Iterable[tuple[int, int]]) -> MostUsed:
+    known = dict(counts)
+    highest = max(known.values())
+    amounts = sorted(amount for amount, count in known.items() if count == highest)
+    return MostUsed(_texts(amounts), len(amounts), highest, sum(known.values()))
+
+
+def _texts(amounts: Sequence[int]) -> list[str]:
+    return [str(amount) for amount in amounts[:MAX_TIED]]
+
+
+def _totals(family: str, usage: CountryUsage, in_segments: int) -> Totals:
+    values, amounts = (len(np.unique(column)) for column in (usage.value, usage.voucher_amount))
+    return Totals(family, int(usage.rows.sum()), in_segments, values, amounts, len(usage.rows))
+
+
+def _most_frequent(usage: CountryUsage, at_most: int) -> list[int]:
+    amounts, places = np.unique(usage.voucher_amount, return_inverse=True)
+    rows = np.bincount(places, usage.rows)
+    chosen: list[int] = amounts[np.argsort(-rows, kind="stable")[:at_most]].tolist()
+    return chosen
+
+
+def _distribution(usage: CountryUsage, colours: list[int], *, is_day: bool) -> Distribution:
+    """Spread a country's rows over bins of equal width; a few extreme values do not stretch them."""
+    order = np.argsort(usage.value, kind="stable")
+    values, below = usage.value[order], np.cumsum(usage.rows[order])
+    first, last = (int(values[np.searchsorted(below, part * below[-1])]) for part in (_EXTREMES, 1 - _EXTREMES))
+    start = first if is_day else 0
+    step = _step(last - start, is_day=is_day)
+    bins = (last - start) // step + 1
+    at = np.clip((usage.value - start) // step, 0, bins - 1)
+    of_colours = np.full(len(at), len(colours))
+    for number, amount in enumerate(colours):
+        of_colours[usage.voucher_amount == amount] = number
+    width = len(colours) + 1
+    counts = np.bincount(at * width + of_colours, usage.rows, minlength=bins * width).astype(np.int64)
+    return Distribution(
+        start,
+        step,
+        bool(values[0] < start),
+        bool(values[-1] >= start + bins * step),
+        counts.reshape(bins, width).tolist(),
+    )
+
+
+def _step(span: int, *, is_day: bool) -> int:
+    """Choose the narrowest round width of which `MAX_BINS` cover a span."""
+    steps = _STEPS_OF_DAYS if is_day else (part * 10**power for power in range(19) for part in (1, 2, 5))
+    return next(step for step in steps if span // step < MAX_BINS)
+
+
+def _outlook(usage: CountryUsage, places: _Places) -> list[Outlook]:
+    amounts, of_amounts = np.unique(usage.voucher_amount, return_inverse=True)
+    width = len(amounts)
+    outlook = []
+    for horizon in HORIZONS:
+        at = places.of(usage.value, horizon)
+        counts = np.bincount(at * width + of_amounts, usage.rows, minlength=(places.nowhere + 1) * width)
+        *by_segment, nowhere = counts.astype(np.int64).reshape(places.nowhere + 1, width)
+        segments = [
+            _most_used(zip(amounts[row > 0].tolist(), row[row > 0].tolist(), strict=True)) if row.any() else None
+            for row in by_segment
+        ]
+        outlook.append(Outlook(horizon, segments, int(nowhere.sum())))
+    return outlook
+
+
+def _trends(facts: Facts) -> dict[str, list[Trend]]:
+    """Turn the winners of each day into the days of each segment, in the order of the rules."""
+    trends: dict[str, dict[tuple[str, str], Trend]] = {}
+    for number, day in enumerate(reversed(facts.winners)):
+        for winner in day.winners:
+            trend = trends.setdefault(winner.country_code, {}).setdefault(
+                (winner.segment_name, winner.segment_type), Trend(winner.segment_name, winner.segment_type, [])
+            )
+            permille = round(1000 * winner.count / winner.vouchers)
+            trend.points.append(TrendPoint(number, _texts(winner.voucher_amount), permille))
+    order = {(rule.segment_name, rule.segment_type): number for number, rule in enumerate(facts.rules)}
+    return {
+        country: sorted(
+            found.values(),
+            key=lambda trend: order.get((trend.segment_name, trend.segment_type), len(order)),
+        )
+        for country, found in trends.items()
+    }
