@@ -59,8 +59,8 @@ _WRITE_COUNTED = """
         (etag, size, sequencer, rows_read, rows_counted, rows_rejected, values_filled, usage_country_code,
          usage_measure, usage_value, usage_voucher_amount, usage_count, error, failed_etag, changed_at)
         = (excluded.etag, excluded.size, excluded.sequencer, excluded.rows_read, excluded.rows_counted,
-           excluded.rows_rejected, excluded.values_filled, excluded.usage_country_code, excluded.usage_measure, excluded.usage_value,
-           excluded.usage_voucher_amount, excluded.usage_count, NULL, NULL, excluded.changed_at)
+           excluded.rows_rejected, excluded.values_filled, excluded.usage_country_code, excluded.usage_measure,
+           excluded.usage_value, excluded.usage_voucher_amount, excluded.usage_count, NULL, NULL, excluded.changed_at)
 """
 
 _WRITE_FAILURE = """

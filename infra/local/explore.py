@@ -124,7 +124,7 @@ def explore(files: Sequence[Path], *, as_of: date | None, countries: str, step: 
         When PostgreSQL does not start.
     """
     keys = keys_of(files)
-    with _embedded(step) as database_url:
+    with embedded(step) as database_url:
         client = boto3.client("s3")
         client.create_bucket(Bucket=_BUCKET)
         for key, path in keys.items():
@@ -147,8 +147,8 @@ def explore(files: Sequence[Path], *, as_of: date | None, countries: str, step: 
 
 
 @contextmanager
-def _embedded(step: Step) -> Iterator[str]:
-    """Run PostgreSQL and S3, whatever AWS the environment points to, and give the database's address."""
+def embedded(step: Step) -> Iterator[str]:
+    """Run PostgreSQL, and S3 for this process, whatever AWS the environment points to; give the database's address."""
     kept = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith("AWS_")}
     folder: Path | None = None
     try:
@@ -205,8 +205,7 @@ def _verdict(schema: pa.Schema, name: str) -> str:
 def _print_profile(bucket: Bucket, key: str) -> Counter[str]:
     """Print what the values of an object mean; return the rows of each country."""
     profile = Profile()
-    version = bucket.version(key)
-    assert version is not None  # it was put there a moment ago
+    version = dict(bucket.versions())[key]
     try:
         for share in bucket.shares(key, version, 1):
             for first_row, records in share:

@@ -35,6 +35,10 @@ HORIZONS = (0, 7, 30, 90)
 
 # Weeks, quarters and years, then ten times as much each time.
 _STEPS_OF_DAYS = (1, 7, 28, 91, 364, 3640, 36_400, 364_000)
+# Segments are narrow where orders are few: single orders first, then bins that widen.
+_EDGES_OF_ORDERS = np.array(
+    [*range(10), *(part * 10**power for power in range(1, 19) for part in (1, 1.5, 2, 3, 4, 5, 7))], np.int64
+)
 _EXTREMES = 0.005
 
 
@@ -85,16 +89,15 @@ class Distribution(msgspec.Struct, frozen=True):
 
     Attributes
     ----------
-    start, step : int
-        The lowest value of the first bin, and how many values each bin has.
+    edges : list of int
+        The lowest value of each bin, then the one after the last.
     open_start, open_end : bool
         Whether the first and the last bin hold what lies beyond too.
     counts : list of list of int
         By bin, then by amount as `CountryFigures.colours`, then of all others together.
     """
 
-    start: int
-    step: int
+    edges: list[int]
     open_start: bool
     open_end: bool
     counts: list[list[int]]
@@ -106,7 +109,7 @@ class Outlook(msgspec.Struct, frozen=True):
     Attributes
     ----------
     segments : list of MostUsed or None
-        By rule, as `Figures.recency`; None where no voucher would be.
+        By recency rule, in the order of `Figures.rules`; None where no voucher would be.
     in_no_segment : int
         Rows that no segment would cover.
     """
@@ -198,8 +201,8 @@ class Figures(msgspec.Struct, frozen=True):
     ----------
     countries_left_out : int
         Published countries beyond the first `MAX_COUNTRIES`.
-    recency : list of str
-        The labels of the recency rules, in their order.
+    rules : list of Segment
+        As the table was published by.
     days : list of date
         The as-of days of the trends.
     """
@@ -210,7 +213,7 @@ class Figures(msgspec.Struct, frozen=True):
     countries: list[CountryFigures]
     countries_left_out: int
     others: list[OtherCountry]
-    recency: list[str]
+    rules: list[Segment]
     days: list[date]
     changes: list[Change]
     ledger: LedgerTotals
@@ -235,7 +238,7 @@ def work_out(facts: Facts) -> Figures:
         ],
         max(len(facts.countries) - MAX_COUNTRIES, 0),
         facts.others,
-        [rule.segment_type for rule in recency],
+        facts.rules,
         [day.as_of for day in reversed(facts.winners)],
         [
             Change(
@@ -364,32 +367,36 @@ def _most_frequent(usage: CountryUsage, at_most: int) -> list[int]:
 
 
 def _distribution(usage: CountryUsage, colours: list[int], *, is_day: bool) -> Distribution:
-    """Spread a country's rows over bins of equal width; a few extreme values do not stretch them."""
+    """Spread a country's rows over bins; a few extreme values do not stretch them."""
     order = np.argsort(usage.value, kind="stable")
     values, below = usage.value[order], np.cumsum(usage.rows[order])
     first, last = (int(values[np.searchsorted(below, part * below[-1])]) for part in (_EXTREMES, 1 - _EXTREMES))
-    start = first if is_day else 0
-    step = _step(last - start, is_day=is_day)
-    bins = (last - start) // step + 1
-    at = np.clip((usage.value - start) // step, 0, bins - 1)
+    edges = _edges_of_days(first, last) if is_day else _edges_of_orders(last)
+    bins = len(edges) - 1
+    at = np.clip(np.searchsorted(edges, usage.value, side="right") - 1, 0, bins - 1)
     of_colours = np.full(len(at), len(colours))
     for number, amount in enumerate(colours):
         of_colours[usage.voucher_amount == amount] = number
     width = len(colours) + 1
     counts = np.bincount(at * width + of_colours, usage.rows, minlength=bins * width).astype(np.int64)
     return Distribution(
-        start,
-        step,
-        bool(values[0] < start),
-        bool(values[-1] >= start + bins * step),
+        edges.tolist(),
+        bool(values[0] < edges[0]),
+        bool(values[-1] >= edges[-1]),
         counts.reshape(bins, width).tolist(),
     )
 
 
-def _step(span: int, *, is_day: bool) -> int:
-    """Choose the narrowest round width of which `MAX_BINS` cover a span."""
-    steps = _STEPS_OF_DAYS if is_day else (part * 10**power for power in range(19) for part in (1, 2, 5))
-    return next(step for step in steps if span // step < MAX_BINS)
+def _edges_of_days(first: int, last: int) -> Integers:
+    """Return bins of equal width, the narrowest of which `MAX_BINS` reach from the first day to the last."""
+    step = next(step for step in _STEPS_OF_DAYS if (last - first) // step < MAX_BINS)
+    return np.arange(first, last + step + 1, step)
+
+
+def _edges_of_orders(last: int) -> Integers:
+    """Return bins that widen, from no order on until the last number is in one, `MAX_BINS` at most."""
+    needed = int(np.searchsorted(_EDGES_OF_ORDERS, last, side="right"))
+    return _EDGES_OF_ORDERS[: min(needed, MAX_BINS) + 1]
 
 
 def _outlook(usage: CountryUsage, places: _Places) -> list[Outlook]:

@@ -8,6 +8,8 @@
   const percent = new Intl.NumberFormat(undefined, { style: "percent", minimumFractionDigits: 1, maximumFractionDigits: 1 });
   const points = new Intl.NumberFormat(undefined, { minimumFractionDigits: 1, maximumFractionDigits: 1 });
   const seconds = new Intl.NumberFormat(undefined, { style: "unit", unit: "second", maximumFractionDigits: 1 });
+  const milliseconds = new Intl.NumberFormat(undefined, { style: "unit", unit: "millisecond" });
+  const tookText = (took) => (took < 1000 ? milliseconds.format(took) : seconds.format(took / 1000));
   const megabytes = new Intl.NumberFormat(undefined, { style: "unit", unit: "megabyte", maximumFractionDigits: 1 });
   const day = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeZone: "UTC" });
   const shortDay = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", year: "2-digit", timeZone: "UTC" });
@@ -26,6 +28,11 @@
   const OPEN_END = 99_999_999;
   const rangeText = (low, high, unit) => `${whole.format(low)}${high >= OPEN_END ? "+" : `–${whole.format(high)}`} ${unit}`;
   const segmentText = (segment) => rangeText(segment.min_range, segment.max_range, FAMILIES[segment.segment_name].unit);
+  // By its label, for what is older than the rules of today.
+  const labelText = (family, label) => {
+    const rule = figures.rules.find(([name, type]) => name === family && type === label);
+    return rule ? rangeText(rule[2], rule[3], FAMILIES[family].unit) : `${label} ${FAMILIES[family].unit}`;
+  };
 
   function element(name, attributes, ...children) {
     const made = document.createElement(name);
@@ -45,9 +52,9 @@
   const paragraph = (text, kind = "") => element("p", { class: kind }, text);
   const card = (title, ...children) => element("section", { class: "card" }, element("h3", {}, title), ...children);
 
-  // A table that is wider than a phone scrolls by itself, with the keyboard too.
-  function table(title, headings, rows, kind = "") {
-    const head = element("tr", {}, ...headings.map((heading) => element("th", { scope: "col" }, heading)));
+  // A table that is wider than a phone scrolls by itself, with the keyboard too. Columns of text stand to the left.
+  function table(title, headings, rows, kind = "", texts = []) {
+    const head = element("tr", {}, ...headings.map((heading) => element("th", { scope: "col", class: texts.includes(heading) ? "text" : "" }, heading)));
     return element("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": title },
       element("table", { class: kind }, element("caption", { class: "hidden" }, title), element("thead", {}, head), element("tbody", {}, ...rows)));
   }
@@ -67,6 +74,7 @@
     const vouchers = sum(figures.countries.map((country) => country.totals[0].rows));
     const tile = (name, value, more) => element("div", { class: "tile" }, element("dt", {}, name), element("dd", {}, value), element("dd", {}, more));
     const counted = figures.countries.length + figures.countries_left_out;
+    document.title = `Voucher report, ${dayOf(figures.as_of)}`;
     document.getElementById("top").append(
       element("h1", {}, "Voucher report"),
       element("p", { class: "soft" }, `As of ${dayOf(figures.as_of)}. Published ${moment.format(new Date(figures.published_at))} by refresh ${whole.format(figures.refresh_id)}.`),
@@ -103,9 +111,10 @@
   function changes() {
     const title = "What the last publication changed";
     if (!figures.changes.length) return card(title, paragraph("Every segment kept its most used amount.", "soft"));
+    if (figures.changes.every((change) => !change.before.length)) return card(title, paragraph("Nothing was published in these segments before.", "soft"));
     const amounts = (texts) => (texts.length ? amountsText(texts, texts.length) : "none");
     const shown = figures.changes.slice(0, 60).map((change) => element("li", {},
-      element("b", {}, change.country_code), ` ${change.segment_type} ${FAMILIES[change.segment_name].unit}: ${amounts(change.before)} → `, element("b", {}, amounts(change.after))));
+      element("b", {}, change.country_code), ` ${labelText(change.segment_name, change.segment_type)}: ${amounts(change.before)} → `, element("b", {}, amounts(change.after))));
     const more = figures.changes.length - shown.length;
     return card(title, element("ul", { class: "changes" }, ...shown), more > 0 ? paragraph(`And ${whole.format(more)} more.`, "soft") : null);
   }
@@ -127,10 +136,12 @@
         cell.style.setProperty("--share", highest ? count / vouchers / highest : 0);
         return cell;
       });
-      const label = element("th", { scope: "row", class: "nowrap" }, segmentText(segment), element("br"), element("span", { class: "soft small" }, `label ${segment.segment_type}`));
-      return element("tr", {}, label, ...cells, element("td", {}, whole.format(vouchers)), element("td", {}, element("b", {}, amountsText(segment.most_used.amounts, segment.most_used.tied))), lead(segment));
+      const label = element("th", { scope: "row", class: "nowrap" }, segmentText(segment));
+      const plain = segment.max_range >= OPEN_END ? `${segment.min_range}+` : `${segment.min_range}-${segment.max_range}`;
+      if (plain !== segment.segment_type) label.append(element("br"), element("span", { class: "soft small" }, `labelled ${segment.segment_type}`));
+      return element("tr", {}, label, element("td", {}, element("b", {}, amountsText(segment.most_used.amounts, segment.most_used.tied))), lead(segment), ...cells, element("td", {}, whole.format(vouchers)));
     });
-    const headings = ["Segment", ...country.amounts.map(amountText), ...(others ? [`${whole.format(country.other_amounts)} other amounts`] : []), "All", "Most used", "Lead"];
+    const headings = ["Segment", "Most used", "Lead", ...country.amounts.map(amountText), ...(others ? [`${whole.format(country.other_amounts)} other amounts`] : []), "All"];
     return card(FAMILIES[family].title, table(`${FAMILIES[family].title}: how often each amount was used, ${country.country_code}`, headings, rows, "heat"));
   }
 
@@ -152,21 +163,25 @@
     const parts = [];
     const rows = [];
     for (const trend of country.trends) {
-      const label = `${trend.segment_type} ${FAMILIES[trend.segment_name].unit}`;
-      const strip = drawn("svg", { class: "strip", "aria-hidden": "true" });
-      let labelled = "";
+      const label = labelText(trend.segment_name, trend.segment_type);
+      const strip = drawn("svg", { class: "strip", "aria-hidden": "true" }, drawn("rect", { class: "ground", width: "100%", height: "100%" }));
+      let before = "";
       for (const [number, amounts, permille] of trend.points) {
         const text = amountsText(amounts, amounts.length);
-        strip.append(drawn("rect", { x: `${number * width}%`, width: `${width + 0.05}%`, height: "100%", class: `f${colourOf(country, amounts[0])}` },
-          drawn("title", {}, `${dayOf(figures.days[number])}: ${text}, ${shareText(permille, 1000)}`)));
-        const isNew = text !== labelled;
-        if (isNew) strip.append(drawn("text", { x: `${number * width + 0.6}%`, y: "68%" }, text));
-        if (isNew) rows.push(row([label, dayOf(figures.days[number]), text, shareText(permille, 1000)], ["nowrap", "nowrap"]));
-        labelled = text;
+        const share = shareText(permille, 1000);
+        strip.append(drawn("rect", { x: `${number * width}%`, width: `${width}%`, y: `${100 - permille / 10}%`, height: `${permille / 10}%`, class: `f${colourOf(country, amounts[0])}` },
+          drawn("title", {}, `${dayOf(figures.days[number])}: ${text}, ${share}`)));
+        if (text !== before) {
+          strip.append(drawn("text", { x: `${number * width + 0.6}%`, y: "1.1em" }, text));
+          rows.push(row([label, dayOf(figures.days[number]), text, share], ["nowrap", "nowrap"]));
+        }
+        before = text;
       }
-      parts.push(element("span", { class: "nowrap small" }, label), strip);
+      const [last, , permille] = trend.points.at(-1);
+      const now = last === figures.days.length - 1 ? shareText(permille, 1000) : "–";
+      parts.push(element("span", { class: "nowrap small" }, label), strip, element("span", { class: "nowrap small number" }, now));
     }
-    const span = `${dayOf(figures.days[0])} to ${dayOf(figures.days.at(-1))}, ${whole.format(figures.days.length)} as-of days`;
+    const span = `${dayOf(figures.days[0])} to ${dayOf(figures.days.at(-1))}, ${whole.format(figures.days.length)} as-of days. The height is the most used amount's share of the segment, with the last one beside it.`;
     return card(title, paragraph(span, "soft small"), element("div", { class: "trend" }, ...parts),
       numbersBehind(table(`When the most used amount changed, ${country.country_code}`, ["Segment", "From", "Most used", "Its share"], rows)));
   }
@@ -174,11 +189,9 @@
   // ---- a country's data ----
 
   function binText(measure, found, number, format) {
-    const low = found.start + number * found.step;
-    const high = low + found.step - 1;
-    const last = number === found.counts.length - 1;
+    const [low, high] = [found.edges[number], found.edges[number + 1] - 1];
     const text = (value) => (measure === "last_order_day" ? dayOfNumber(value, format) : whole.format(value));
-    if (last && found.open_end) return `${text(low)} ${measure === "last_order_day" ? "and later" : "and more"}`;
+    if (number === found.counts.length - 1 && found.open_end) return `${text(low)} ${measure === "last_order_day" ? "and later" : "and more"}`;
     if (!number && found.open_start) return `until ${text(high)}`;
     return low === high ? text(low) : `${text(low)}–${text(high)}`;
   }
@@ -207,10 +220,12 @@
         below += count;
       });
     });
-    const every = Math.ceil(heights.length / 5);
+    const every = Math.ceil(heights.length / 6);
     for (let number = 0; number < heights.length; number += every) {
-      const value = found.start + number * found.step;
-      chart.append(drawn("text", { x: `${left + number * width}%`, y: "95%" }, measure === "last_order_day" ? dayOfNumber(value, shortDay) : compact.format(value)));
+      const value = found.edges[number];
+      // On a phone there is room for every other.
+      const kind = number % (2 * every) ? "wide-only" : "";
+      chart.append(drawn("text", { class: kind, x: `${left + number * width}%`, y: "95%" }, measure === "last_order_day" ? dayOfNumber(value, shortDay) : compact.format(value)));
     }
     return chart;
   }
@@ -229,12 +244,13 @@
     if (!found) return card(title, paragraph("No row is counted.", "soft"));
     const rows = found.counts.map((counts, number) => row([binText(measure, found, number, day), ...counts.map((count) => whole.format(count)), whole.format(sum(counts))], ["nowrap"]));
     const headings = [measure === "last_order_day" ? "Last order" : "Orders", ...country.colours.map(amountText), "Others", "All"];
-    return card(title, bars(country, measure, found, `${title}, ${country.country_code}`), legend(country, found), numbersBehind(table(`${title}, ${country.country_code}`, headings, rows)));
+    const note = measure === "last_order_day" ? null : paragraph("One number of orders a bar first, then wider and wider ranges.", "soft small");
+    return card(title, note, bars(country, measure, found, `${title}, ${country.country_code}`), legend(country, found), numbersBehind(table(`${title}, ${country.country_code}`, headings, rows)));
   }
 
   function outlook(country) {
     const title = "Recency, if nobody orders";
-    const headings = ["Days since the last order", ...country.outlook.map(({ days }) => (days ? `in ${whole.format(days)} days` : "as of the day"))];
+    const headings = ["Days since the last order", ...country.outlook.map(({ days }) => (days ? `in ${whole.format(days)} days` : dayOf(figures.as_of)))];
     const highest = Math.max(1, ...country.outlook.flatMap((found) => found.segments.map((segment) => (segment ? segment.vouchers : 0))));
     const cell = (rows, text) => {
       const made = element("td", { class: "cell" }, element("b", {}, whole.format(rows)), element("span", {}, text));
@@ -242,7 +258,8 @@
       return made;
     };
     const name = (text) => element("th", { scope: "row", class: "nowrap" }, text);
-    const rows = figures.recency.map((label, number) => element("tr", {}, name(label), ...country.outlook.map((found) => {
+    const recency = figures.rules.filter(([family]) => family === "recency_segment");
+    const rows = recency.map(([, , low, high], number) => element("tr", {}, name(rangeText(low, high, "days")), ...country.outlook.map((found) => {
       const segment = found.segments[number];
       return segment ? cell(segment.vouchers, `★ ${amountsText(segment.amounts, segment.tied)}`) : cell(0, "–");
     })));
@@ -253,7 +270,7 @@
   function totals(country) {
     const title = "Totals to check by";
     const rows = country.totals.map((found) => row([FAMILIES[found.segment_name].title, ...[found.rows, found.in_segments, found.rows - found.in_segments, found.values, found.amounts, found.pairs].map((number) => whole.format(number))]));
-    return card(title, table(`${title}, ${country.country_code}`, ["", "Rows counted", "In a segment", "In none", "Distinct values", "Distinct amounts", "Distinct pairs"], rows),
+    return card(title, table(`${title}, ${country.country_code}`, ["Segment family", "Rows counted", "In a segment", "In none", "Distinct values", "Distinct amounts", "Distinct pairs"], rows),
       paragraph("An object counts once, however often its event came. Rows that are there twice count twice, but change none of the distinct numbers.", "soft small"));
   }
 
@@ -281,14 +298,14 @@
     const agrees = (is) => element("span", { class: is ? "good" : "bad" }, is ? "adds up" : "does not add up");
     const unknown = ledger.objects_not_told ? `${whole.format(ledger.objects_not_told)} objects were counted before this was recorded` : "";
     return card("Rows and values",
-      table("Rows read, counted and rejected, and values filled", ["What", "Number", ""], [
+      table("Rows read, counted and rejected, and values filled", ["What", "Number", "Note"], [
         fact("Objects counted", whole.format(ledger.objects), megabytes.format(ledger.size / 1e6)),
         fact("Rows read", whole.format(ledger.rows_read), agrees(ledger.rows_read === ledger.rows_counted + rejectedRows)),
         fact("Rows counted", whole.format(ledger.rows_counted), figures.countries_left_out ? "" : agrees(byCountry === ledger.rows_counted)),
         fact("Rows rejected", whole.format(rejectedRows), shareText(rejectedRows, ledger.rows_read)),
         fact("Blank orders that count as 0", whole.format(ledger.orders_filled), unknown || shareText(ledger.orders_filled, ledger.rows_counted)),
         fact("Missing amounts that count as 0", whole.format(ledger.amounts_filled), unknown || shareText(ledger.amounts_filled, ledger.rows_counted)),
-      ]),
+      ], "", ["Note"]),
       rejected.length
         ? table("Rows rejected by reason", ["Reason", "Rows", "Of those read"], rejected.map((found) => row([element("code", {}, found.reason), whole.format(found.rows), shareText(found.rows, ledger.rows_read)])))
         : paragraph("No row is rejected.", "soft small"));
@@ -301,17 +318,17 @@
     const listed = (pairs) => pairs.filter(([number]) => number).map(([number, what]) => `${whole.format(number)} ${what}`).join(", ") || "–";
     const rows = figures.runs.flatMap((run) => {
       const rejected = sum(Object.values(run.rows_rejected));
-      const took = run.took_ms === null ? "–" : element("span", {}, seconds.format(run.took_ms / 1000),
+      const took = run.took_ms === null ? "–" : element("span", {}, tookText(run.took_ms),
         drawn("svg", { class: "bar", "aria-hidden": "true" }, drawn("rect", { width: `${(100 * run.took_ms) / longest}%`, height: "100%", rx: "3", class: "f0" })));
       const found = row([
         whole.format(run.refresh_id), moment.format(new Date(run.started_at)), run.trigger.replaceAll("_", " "), dayOf(run.as_of), took,
         listed([[run.objects_counted, "counted"], [run.objects_skipped, "unchanged"], [run.objects_removed, "removed"], [run.objects_failed, "failed"], [run.objects_bad, "known as bad"], [run.objects_left, "left"]]),
         listed([[run.rows_counted, "counted"], [rejected, "rejected"]]),
         element("span", { class: run.outcome === "failed" ? "bad" : run.outcome === "published" ? "good" : "soft" }, run.outcome),
-      ], ["nowrap", "text", "text nowrap", "text nowrap", "nowrap", "text", "text", "text"]);
+      ], ["nowrap", "text nowrap", "text nowrap", "text nowrap", "nowrap", "text", "text", "text"]);
       return run.error ? [found, element("tr", { class: "why" }, element("td", { colspan: "8" }, run.error))] : [found];
     });
-    const made = card("The latest runs", table("The latest runs", ["Run", "Started", "Trigger", "As of", "Took", "Objects", "Rows", "Outcome"], rows, "runs"));
+    const made = card("The latest runs", table("The latest runs", ["Run", "Started", "Trigger", "As of", "Took", "Objects", "Rows", "Outcome"], rows, "runs", ["Started", "Trigger", "As of", "Objects", "Rows", "Outcome"]));
     made.classList.add("runs-card");
     return made;
   }
@@ -321,7 +338,7 @@
     if (!figures.failed.length) return card(title, paragraph("None.", "soft"));
     const rows = figures.failed.map((object) => row([element("code", {}, object.key), moment.format(new Date(object.changed_at)), object.error], ["name", "text", "text"]));
     const more = figures.ledger.objects_failed - figures.failed.length;
-    return card(title, table(title, ["Object", "Since", "Reason"], rows), more > 0 ? paragraph(`And ${whole.format(more)} more.`, "soft small") : null);
+    return card(title, table(title, ["Object", "Since", "Reason"], rows, "", ["Since", "Reason"]), more > 0 ? paragraph(`And ${whole.format(more)} more.`, "soft small") : null);
   }
 
   // ---- the whole ----
@@ -337,6 +354,7 @@
     function showCountry(name) {
       const country = figures.countries.find((found) => found.country_code === name) || figures.countries[0];
       select.value = country.country_code;
+      chosen.textContent = country.country_code;
       campaign.replaceChildren(...Object.keys(FAMILIES).map((family) => heatMap(country, family)).filter(Boolean), trends(country));
       if (!country.segments.length) campaign.prepend(card(country.country_code, paragraph("No voucher of this country lies in a segment.", "soft")));
       data.replaceChildren(
@@ -345,7 +363,8 @@
     }
 
     select.addEventListener("change", () => { location.hash = linkTo(select.value); });
-    const choice = element("label", { class: "choice" }, "Country", select);
+    const chosen = element("span", { class: "print-only" });
+    const choice = element("div", { class: "choice" }, element("label", { for: "country" }, "Country"), select, chosen);
     const first = figures.countries[0];
     const parts = [
       part("campaign", "Campaign", "How often each voucher amount was used in each segment. ★ marks the most used; the lead is over the runner-up, in points of the segment's share.", changes(), overview(), campaign),
