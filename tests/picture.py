@@ -27,7 +27,7 @@ LAST_DAY = date(2020, 6, 15)
 DAYS = 14
 
 # As wide as the README shows it, as high as what a campaign looks at.
-_SIZE: ViewportSize = {"width": 1000, "height": 1130}
+_SIZE: ViewportSize = {"width": 960, "height": 1090}
 
 
 def write_page(path: Path) -> None:

@@ -12,6 +12,7 @@ from botocore.exceptions import ClientError
 from functions.refresh import handler
 from functions.refresh.events import EventError
 from functions.refresh.refresh import RefreshError
+from functions.refresh.report.reports import Reports
 from tests.functional.conftest import Pipeline
 from tests.support import ROOT, Context, created, record
 
@@ -52,6 +53,7 @@ def test_a_refresh_returns_and_logs_a_summary_and_measures_it(
     assert (measured["RowsCounted"], measured["RowsRejected"], measured["ObjectsCounted"]) == ([1.0], [1.0], [1.0])
     assert (measured["Refreshes"], measured["RefreshesSucceeded"]) == ([1.0], [1.0])
     assert (measured["RowsPublished"], measured["WinnersChanged"]) == ([2.0], [2.0])
+    assert (summary["report"], measured["ReportsFailed"]) == ("reports/2020-12-22.html", [0.0])
 
 
 def test_what_is_published_is_measured_by_country_and_segment(
@@ -120,6 +122,26 @@ def test_of_many_errors_the_log_tells_the_first_and_the_database_all(
     assert (len(errors), errors[-1]) == (21, "and 5 more, which refreshes holds")
     [error] = pipeline.column("SELECT error FROM voucher_customer.refreshes")
     assert error.count("is no readable parquet") == 25
+
+
+def test_a_report_that_fails_is_measured_and_logged_and_fails_nothing(
+    invoke: Any,
+    pipeline: Pipeline,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # Given pages that would go where there is no bucket
+    monkeypatch.setattr(Reports, "_put", lambda reports, *_: reports._client.head_bucket(Bucket="no-such-bucket"))
+    # When a refresh publishes
+    summary = invoke(created(pipeline.put("v.parquet", [record()])))
+    # Then it succeeds, and its report does not
+    assert (summary["rows_published"], summary["errors"], summary["report"]) == (2, [], "")
+    assert "404" in summary["report_error"]
+    [line] = [line for line in metric_lines(capsys) if "Refreshes" in line]
+    assert (line["RefreshesSucceeded"], line["ReportsFailed"]) == ([1.0], [1.0])
+    [logged] = [entry for entry in caplog.records if entry.levelname == "ERROR"]
+    assert logged.__dict__["error"] == summary["report_error"]
 
 
 def test_a_run_that_does_not_publish_fails(
