@@ -1,9 +1,8 @@
 """Accounting: making the ledger match the bucket, object by object."""
 
 import os
-from collections import deque
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Collection, Iterator, Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from datetime import datetime
 from typing import Literal, NamedTuple
 
@@ -23,13 +22,16 @@ _ATTEMPTS = 5
 _LONGEST_REASON = 2000
 
 # Larger objects are counted by all processors together. What takes the time of smaller ones is waiting for S3.
-_LARGE_BYTES = 16 * 2**20
+_LARGE_BYTES = 24 * 2**20
 _PROCESSORS = os.cpu_count() or 1
-_OBJECTS_AT_ONCE = 4
+# At one time so many objects, as far as they are not larger than that together: small ones wait for S3, large ones for
+# each other.
+_OBJECTS_AT_ONCE = 8
+_BYTES_AT_ONCE = 40 * 2**20
 
 
 class Outcome(NamedTuple):
-    """What became of an object.
+    """What became of an object, or of some.
 
     Attributes
     ----------
@@ -42,6 +44,8 @@ class Outcome(NamedTuple):
         For one that was counted, its rows.
     rows_rejected : mapping of str to int
         Its rows that were not counted, by reason.
+    objects : int
+        How many objects it is about: those that a whole run skips are told as one.
     """
 
     kind: Literal["counted", "skipped", "removed", "failed", "bad", "left"]
@@ -49,6 +53,7 @@ class Outcome(NamedTuple):
     rows_read: int = 0
     rows_counted: int = 0
     rows_rejected: Mapping[str, int] = {}
+    objects: int = 1
 
 
 class _Seen(NamedTuple):
@@ -57,6 +62,18 @@ class _Seen(NamedTuple):
     key: str
     entry: LedgerEntry
     version: ObjectVersion | None
+
+
+def _has_room(sizes: Collection[int], size: int) -> bool:
+    """Tell whether an object may be counted beside those that are under way."""
+    return len(sizes) < _OBJECTS_AT_ONCE and sum(sizes) + size <= _BYTES_AT_ONCE
+
+
+def _finished(under_way: dict[Future[Outcome], int]) -> Iterator[Outcome]:
+    """Wait until some are finished, and take them out."""
+    for finished in wait(under_way, return_when=FIRST_COMPLETED).done:
+        del under_way[finished]
+        yield finished.result()
 
 
 class Accounting:
@@ -90,34 +107,40 @@ class Accounting:
         Yields
         ------
         Outcome
-            One for each object, as it is done.
+            One for each object, as it is done, and one for all that are skipped.
         """
         with ThreadPoolExecutor(_OBJECTS_AT_ONCE) as workers:
-            under_way: deque[Future[Outcome]] = deque()
+            under_way: dict[Future[Outcome], int] = {}
             for seen in self._look(trigger.prefix):
-                if seen.entry.matches(seen.version):
-                    yield Outcome("skipped")
+                if isinstance(seen, Outcome):
+                    yield seen
                     continue
                 # Its run failed, which is enough: a person may want it tried again, the daily run does not.
                 if trigger.kind not in BY_HAND and seen.entry.knows_as_bad(seen.version):
                     yield Outcome("bad")
                     continue
-                under_way.append(workers.submit(self._account_for, seen.key, trigger, deadline, seen))
-                # Of a first load there may be tens of thousands, which would all wait in memory.
-                if len(under_way) > 2 * _OBJECTS_AT_ONCE:
-                    yield under_way.popleft().result()
+                size = seen.version.size if seen.version else 0
+                while under_way and not _has_room(under_way.values(), size):
+                    yield from _finished(under_way)
+                under_way[workers.submit(self._account_for, seen.key, trigger, deadline, seen)] = size
             while under_way:
-                yield under_way.popleft().result()
+                yield from _finished(under_way)
 
-    def _look(self, prefix: str) -> Iterator[_Seen]:
-        """Look at every key that the bucket holds, then at those that only the ledger knows."""
+    def _look(self, prefix: str) -> Iterator[_Seen | Outcome]:
+        """Look at every key that the bucket holds, then at those that only the ledger knows; tell what differs."""
         # The order matters: the ledger's entries first, then the bucket. See `ledger`.
         entries = self._ledger.entries(prefix)
+        skipped = 0
         for key, version in self._bucket.versions(prefix):
-            yield _Seen(key, entries.pop(key, NO_ENTRY), version)
+            entry = entries.pop(key, NO_ENTRY)
+            if entry.matches(version):
+                skipped += 1
+            else:
+                yield _Seen(key, entry, version)
         for key, entry in entries.items():
             if not entry.matches(None):
                 yield _Seen(key, entry, None)
+        yield Outcome("skipped", objects=skipped)
 
     def account_for(self, key: str, trigger: Trigger, deadline: Deadline) -> Outcome | None:
         """Make the ledger match one object, or note in it why that cannot be; None for a key outside the dataset."""

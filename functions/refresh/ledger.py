@@ -120,13 +120,13 @@ class Ledger:
     def entries(self, prefix: str = "") -> dict[str, LedgerEntry]:
         """Return every entry by key, or those whose keys begin with a prefix."""
         with self._database.transaction() as connection:
-            # One value instead of tens of thousands of rows, which pg8000 takes apart field by field.
-            [[rows]] = connection.run(
-                "SELECT json_agg(json_build_array(key, revision, etag, error, failed_etag))"
+            # A value for each column instead of tens of thousands of rows, which pg8000 takes apart field by field.
+            [[keys, *columns]] = connection.run(
+                "SELECT json_agg(key), json_agg(revision), json_agg(etag), json_agg(error), json_agg(failed_etag)"
                 " FROM voucher_customer.ledger WHERE starts_with(key, :prefix)",
                 prefix=prefix,
             )
-        return {key: LedgerEntry(*entry) for key, *entry in rows or []}
+        return dict(zip(keys, map(LedgerEntry, *columns), strict=True)) if keys else {}
 
     def entry(self, key: str) -> LedgerEntry:
         """Return the entry of a key, `NO_ENTRY` if it has none."""
