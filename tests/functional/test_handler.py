@@ -6,13 +6,13 @@ import sys
 from collections.abc import Iterator
 from typing import Any, cast
 
+import boto3
 import pytest
 from botocore.exceptions import ClientError
 
 from functions.refresh import handler
 from functions.refresh.events import EventError
 from functions.refresh.refresh import RefreshError
-from functions.refresh.report.reports import Reports
 from tests.functional.conftest import Pipeline
 from tests.support import ROOT, Context, created, record
 
@@ -129,15 +129,23 @@ def test_a_report_that_fails_is_measured_and_logged_and_fails_nothing(
     pipeline: Pipeline,
     capsys: pytest.CaptureFixture[str],
     caplog: pytest.LogCaptureFixture,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    # Given pages that would go where there is no bucket
-    monkeypatch.setattr(Reports, "_put", lambda reports, *_: reports._client.head_bucket(Bucket="no-such-bucket"))
+    # Given a bucket that takes no pages
+    event = created(pipeline.put("v.parquet", [record()]))
+    invoke(event)
+
+    def refuse(**_: Any) -> None:
+        raise ClientError({"Error": {"Code": "AccessDenied", "Message": "Access Denied"}}, "PutObject")
+
+    assert boto3.DEFAULT_SESSION is not None
+    boto3.DEFAULT_SESSION.events.register("before-call.s3.PutObject", refuse)
+    handler.refresh.cache_clear()  # with the client that it made before
+    capsys.readouterr()
     # When a refresh publishes
-    summary = invoke(created(pipeline.put("v.parquet", [record()])))
+    summary = invoke(event)
     # Then it succeeds, and its report does not
     assert (summary["rows_published"], summary["errors"], summary["report"]) == (2, [], "")
-    assert "404" in summary["report_error"]
+    assert "AccessDenied" in summary["report_error"]
     [line] = [line for line in metric_lines(capsys) if "Refreshes" in line]
     assert (line["RefreshesSucceeded"], line["ReportsFailed"]) == ([1.0], [1.0])
     [logged] = [entry for entry in caplog.records if entry.levelname == "ERROR"]

@@ -311,7 +311,7 @@ def test_a_page_that_is_outdated_again_and_again_is_left_to_the_others(pipeline:
     refresh = pipeline.make()
     before_putting(lambda: publish(another, date(2018, 8, 5)))
     summary = pipeline.refresh_with(refresh, created(key))
-    assert summary.report_error == "ReportOutdatedError: others published 3 times while it was written"
+    assert summary.report_error == "ReportOutdatedError: others published 5 times while it was written"
 
 
 def test_what_was_counted_before_values_filled_were_is_told(pipeline: Pipeline) -> None:

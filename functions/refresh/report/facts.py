@@ -19,7 +19,7 @@ MAX_RUNS = 30
 MAX_OBJECTS_FAILED = 30
 
 # A statement that takes longer meets totals that are no voucher records': then there is no page.
-_STATEMENT_TIMEOUT = "5s"
+_STATEMENT_TIMEOUT = "2s"
 
 _READ_PUBLICATION = """
     SELECT refresh_id, as_of, published_at, refreshes.countries, coalesce(winners.changes, '[]')

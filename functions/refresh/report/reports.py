@@ -9,8 +9,8 @@ from botocore.config import Config
 
 from functions.common.database import Database
 from functions.refresh.report.facts import published_refresh, read_facts
-from functions.refresh.report.figures import work_out
 from functions.refresh.report.page import render
+from functions.refresh.report.working import work_out
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -21,10 +21,10 @@ REFRESH_ID = "refresh-id"
 """The metadata of a page that says which refresh published what it shows."""
 
 # Others may publish while a page is written. Each of them writes one too, so this need not go on for ever.
-_ATTEMPTS = 3
+_ATTEMPTS = 5
 
 # A page is not worth the time of a run that has published.
-_CLIENT = Config(connect_timeout=2, read_timeout=5, retries={"total_max_attempts": 2})
+_CLIENT = Config(connect_timeout=1, read_timeout=3, retries={"total_max_attempts": 2})
 
 
 class ReportOutdatedError(Exception):
