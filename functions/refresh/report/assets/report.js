@@ -10,6 +10,7 @@
   const seconds = new Intl.NumberFormat(undefined, { style: "unit", unit: "second", maximumFractionDigits: 1 });
   const milliseconds = new Intl.NumberFormat(undefined, { style: "unit", unit: "millisecond" });
   const tookText = (took) => (took < 1000 ? milliseconds.format(took) : seconds.format(took / 1000));
+  const kilobytes = new Intl.NumberFormat(undefined, { style: "unit", unit: "kilobyte", maximumFractionDigits: 0 });
   const megabytes = new Intl.NumberFormat(undefined, { style: "unit", unit: "megabyte", maximumFractionDigits: 1 });
   const day = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeZone: "UTC" });
   const shortDay = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", year: "2-digit", timeZone: "UTC" });
@@ -19,6 +20,8 @@
   const shareText = (part, all) => (all ? percent.format(part / all) : "–");
   const dayOf = (text) => day.format(new Date(`${text}T00:00:00Z`));
   const dayOfNumber = (number, format) => format.format(new Date(number * 86_400_000));
+  // What has no shape of its own, or turns text around, shows as its number: "\u202eurep" shall not look like "peru".
+  const visible = (text) => text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (found) => `\\u{${found.codePointAt(0).toString(16)}}`);
   const sum = (numbers) => numbers.reduce((all, number) => all + number, 0);
 
   const FAMILIES = {
@@ -72,7 +75,7 @@
   function head() {
     const latest = figures.runs[0];
     const vouchers = sum(figures.countries.map((country) => country.totals[0].rows));
-    const tile = (name, value, more) => element("div", { class: "tile" }, element("dt", {}, name), element("dd", {}, value), element("dd", {}, more));
+    const tile = (name, value, more, kind = "") => element("div", { class: "tile" }, element("dt", {}, name), element("dd", { class: kind }, value), element("dd", {}, more));
     const counted = figures.countries.length + figures.countries_left_out;
     document.title = `Voucher report, ${dayOf(figures.as_of)}`;
     document.getElementById("top").append(
@@ -82,7 +85,7 @@
         tile("Vouchers counted", whole.format(vouchers), counted === 1 ? "in 1 published country" : `in ${whole.format(counted)} published countries`),
         tile("Winners changed", whole.format(figures.changes.length), "since the publication before"),
         tile("Rows rejected", whole.format(sum(figures.rejected.map((found) => found.rows))), `of ${whole.format(figures.ledger.rows_read)} read`),
-        tile("Latest run", latest ? latest.outcome : "none", latest ? moment.format(new Date(latest.started_at)) : "")),
+        tile("Latest run", latest ? latest.outcome : "none", latest ? moment.format(new Date(latest.started_at)) : "", latest && latest.outcome === "failed" ? "bad" : "")),
       element("nav", { "aria-label": "Parts of the report" },
         ...[["#campaign", "Campaign"], ["#data", "Data"], ["#runs", "Runs"]].map(([link, text]) => element("a", { href: link }, text))));
   }
@@ -96,7 +99,7 @@
     const columns = [...rules.values()].sort((a, b) => families.indexOf(a.segment_name) - families.indexOf(b.segment_name) || a.min_range - b.min_range);
     const rows = figures.countries.map((country) => {
       const found = new Map(country.segments.map((segment) => [keyOf(segment), segment]));
-      return row([element("a", { href: linkTo(country.country_code) }, country.country_code), ...columns.map((column) => {
+      return row([element("a", { href: linkTo(country.country_code) }, visible(country.country_code)), ...columns.map((column) => {
         const segment = found.get(keyOf(column));
         return segment ? amountsText(segment.most_used.amounts, segment.most_used.tied) : "–";
       })]);
@@ -114,7 +117,7 @@
     if (figures.changes.every((change) => !change.before.length)) return card(title, paragraph("Nothing was published in these segments before.", "soft"));
     const amounts = (texts) => (texts.length ? amountsText(texts, texts.length) : "none");
     const shown = figures.changes.slice(0, 60).map((change) => element("li", {},
-      element("b", {}, change.country_code), ` ${labelText(change.segment_name, change.segment_type)}: ${amounts(change.before)} → `, element("b", {}, amounts(change.after))));
+      element("b", {}, visible(change.country_code)), ` ${labelText(change.segment_name, change.segment_type)}: ${amounts(change.before)} → `, element("b", {}, amounts(change.after))));
     const more = figures.changes.length - shown.length;
     return card(title, element("ul", { class: "changes" }, ...shown), more > 0 ? paragraph(`And ${whole.format(more)} more.`, "soft") : null);
   }
@@ -283,7 +286,7 @@
     const all = [...published, ...others].sort((a, b) => b[1] - a[1]);
     const highest = Math.max(1, ...all.map(([, rows]) => rows));
     const rows = all.map(([name, count, isPublished]) => row([
-      element("span", {}, name, drawn("svg", { class: "bar", "aria-hidden": "true" }, drawn("rect", { width: `${(100 * count) / highest}%`, height: "100%", rx: "3", class: isPublished ? "f0" : "f6" }))),
+      element("span", {}, visible(name), drawn("svg", { class: "bar", "aria-hidden": "true" }, drawn("rect", { width: `${(100 * count) / highest}%`, height: "100%", rx: "3", class: isPublished ? "f0" : "f6" }))),
       whole.format(count), shareText(count, figures.ledger.rows_counted), isPublished ? "yes" : "no"]));
     const more = figures.others.length ? figures.others[0].countries - figures.others.length : 0;
     const left = [more > 0 ? `${whole.format(more)} more countries are counted and not published.` : "", figures.countries_left_out ? `${whole.format(figures.countries_left_out)} more are published.` : ""].join(" ").trim();
@@ -299,7 +302,7 @@
     const unknown = ledger.objects_not_told ? `${whole.format(ledger.objects_not_told)} objects were counted before this was recorded` : "";
     return card("Rows and values",
       table("Rows read, counted and rejected, and values filled", ["What", "Number", "Note"], [
-        fact("Objects counted", whole.format(ledger.objects), megabytes.format(ledger.size / 1e6)),
+        fact("Objects counted", whole.format(ledger.objects), ledger.size < 1e6 ? kilobytes.format(ledger.size / 1e3) : megabytes.format(ledger.size / 1e6)),
         fact("Rows read", whole.format(ledger.rows_read), agrees(ledger.rows_read === ledger.rows_counted + rejectedRows)),
         fact("Rows counted", whole.format(ledger.rows_counted), figures.countries_left_out ? "" : agrees(byCountry === ledger.rows_counted)),
         fact("Rows rejected", whole.format(rejectedRows), shareText(rejectedRows, ledger.rows_read)),
@@ -326,7 +329,7 @@
         listed([[run.rows_counted, "counted"], [rejected, "rejected"]]),
         element("span", { class: run.outcome === "failed" ? "bad" : run.outcome === "published" ? "good" : "soft" }, run.outcome),
       ], ["nowrap", "text nowrap", "text nowrap", "text nowrap", "nowrap", "text", "text", "text"]);
-      return run.error ? [found, element("tr", { class: "why" }, element("td", { colspan: "8" }, run.error))] : [found];
+      return run.error ? [found, element("tr", { class: "why" }, element("td", { colspan: "8" }, run.error.split("\n").map(visible).join("\n")))] : [found];
     });
     const made = card("The latest runs", table("The latest runs", ["Run", "Started", "Trigger", "As of", "Took", "Objects", "Rows", "Outcome"], rows, "runs", ["Started", "Trigger", "As of", "Objects", "Rows", "Outcome"]));
     made.classList.add("runs-card");
@@ -336,7 +339,7 @@
   function failedObjects() {
     const title = "Objects that cannot be counted";
     if (!figures.failed.length) return card(title, paragraph("None.", "soft"));
-    const rows = figures.failed.map((object) => row([element("code", {}, object.key), moment.format(new Date(object.changed_at)), object.error], ["name", "text", "text"]));
+    const rows = figures.failed.map((object) => row([element("code", {}, visible(object.key)), moment.format(new Date(object.changed_at)), visible(object.error)], ["name key", "text", "text"]));
     const more = figures.ledger.objects_failed - figures.failed.length;
     return card(title, table(title, ["Object", "Since", "Reason"], rows, "", ["Since", "Reason"]), more > 0 ? paragraph(`And ${whole.format(more)} more.`, "soft small") : null);
   }
@@ -349,14 +352,14 @@
     head();
     const campaign = element("div");
     const data = element("div");
-    const select = element("select", { id: "country" }, ...figures.countries.map((country) => element("option", { value: country.country_code }, country.country_code)));
+    const select = element("select", { id: "country" }, ...figures.countries.map((country) => element("option", { value: country.country_code }, visible(country.country_code))));
 
     function showCountry(name) {
       const country = figures.countries.find((found) => found.country_code === name) || figures.countries[0];
       select.value = country.country_code;
-      chosen.textContent = country.country_code;
+      chosen.textContent = visible(country.country_code);
       campaign.replaceChildren(...Object.keys(FAMILIES).map((family) => heatMap(country, family)).filter(Boolean), trends(country));
-      if (!country.segments.length) campaign.prepend(card(country.country_code, paragraph("No voucher of this country lies in a segment.", "soft")));
+      if (!country.segments.length) campaign.prepend(card(visible(country.country_code), paragraph("No voucher of this country lies in a segment.", "soft")));
       data.replaceChildren(
         element("div", { class: "two" }, distribution(country, "total_orders", "Orders"), distribution(country, "last_order_day", "Day of the last order")),
         outlook(country), totals(country));
