@@ -97,20 +97,22 @@ def as_small_numbers(column: pa.Array) -> Small | None:
         Numbers below `SMALL`, and `SMALL` itself for a null; None where one is not, or the column does not hold
         numbers or moments.
     """
-    kind = column.type
-    if pa.types.is_temporal(kind) and not column.null_count:
+    kind, nulls = column.type, column.null_count
+    if pa.types.is_temporal(kind) and not nulls:
         numbers = _day_numbers(column).to_numpy()
     elif pa.types.is_floating(kind) or pa.types.is_integer(kind):
-        numbers = (column.fill_null(0) if column.null_count else column).to_numpy()
+        if nulls and kind.bit_width < 32:  # which does not hold `SMALL`
+            column = column.cast(pa.int32() if pa.types.is_integer(kind) else pa.float32())
+        numbers = (column.fill_null(SMALL) if nulls else column).to_numpy()
     else:
         return None
     with np.errstate(invalid="ignore"):  # what does not fit is found by the comparison
         small: Small = numbers.astype(np.int32)
-    if not ((small == numbers).all() and small.min(initial=0) >= 0 and small.max(initial=0) < SMALL):
+    highest = small.max(initial=0)
+    if not ((small == numbers).all() and small.min(initial=0) >= 0 and highest <= SMALL):
         return None
-    if column.null_count:
-        small[column.is_null().to_numpy(zero_copy_only=False)] = SMALL
-    return small
+    # All of these have to be nulls.
+    return None if highest == SMALL and np.count_nonzero(small == SMALL) != nulls else small
 
 
 def as_distinct(column: pa.Array, name: str) -> pa.DictionaryArray:
