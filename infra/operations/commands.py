@@ -39,13 +39,14 @@ def _in_words(summary: dict[str, Any]) -> str:
     rejected = sum(summary["rows_rejected"].values())
     left = f", {summary['objects_left']} left for the next run" if summary["objects_left"] else ""
     errors = f"; failed: {'; '.join(summary['errors'])}" if summary["errors"] else ""
+    report = f"; no report: {summary['report_error']}" if summary["report_error"] else ""
     return (
         f"refresh {summary['refresh_id']} published {summary['rows_published']} rows as of {summary['as_of']} "
         f"for {', '.join(summary['countries'])} in {summary['took_ms'] / 1000:.1f} s; "
         f"objects: {summary['objects_counted']} counted, {summary['objects_skipped']} unchanged, "
         f"{summary['objects_removed']} removed{left}; "
         f"rows: {summary['rows_read']:,} read, {summary['rows_counted']:,} counted, {rejected:,} rejected; "
-        f"winners changed: {len(summary['winners_changed'])}{errors}"
+        f"winners changed: {len(summary['winners_changed'])}{report}{errors}"
     )
 
 
