@@ -157,35 +157,48 @@
       element("span", { class: "soft small" }, `${whole.format(count - behind)} over ${amountText(second)}`));
   }
 
-  const colourOf = (country, text) => { const found = country.colours.indexOf(text); return found < 0 ? 6 : found; };
+  const OTHERS = 6;
+  const colourAt = (country, position) => (position < country.colours.length ? position : OTHERS);
+  const colourName = (country, colour) => (colour < country.colours.length ? amountText(country.colours[colour]) : "others");
+  const colourOf = (country, text) => { const found = country.colours.indexOf(text); return found < 0 ? OTHERS : found; };
 
   function trends(country) {
     const title = "The most used amount over time";
     if (figures.days.length < 2) return card(title, paragraph("A trend begins with the second as-of day that is published.", "soft"));
     const width = 100 / figures.days.length;
+    const highest = Math.max(...country.trends.flatMap((trend) => trend.points.map(([, , permille]) => permille)));
+    const colours = new Set();
     const parts = [];
     const rows = [];
     for (const trend of country.trends) {
       const label = labelText(trend.segment_name, trend.segment_type);
       const strip = drawn("svg", { class: "strip", "aria-hidden": "true" }, drawn("rect", { class: "ground", width: "100%", height: "100%" }));
-      let before = "";
+      const stretches = []; // of days with the same most used amount
       for (const [number, amounts, permille] of trend.points) {
         const text = amountsText(amounts, amounts.length);
         const share = shareText(permille, 1000);
-        strip.append(drawn("rect", { x: `${number * width}%`, width: `${width}%`, y: `${100 - permille / 10}%`, height: `${permille / 10}%`, class: `f${colourOf(country, amounts[0])}` },
+        const colour = colourOf(country, amounts[0]);
+        const height = (60 * permille) / highest;
+        colours.add(colour);
+        strip.append(drawn("rect", { x: `${number * width}%`, width: `${width}%`, y: `${100 - height}%`, height: `${height}%`, class: `f${colour}` },
           drawn("title", {}, `${dayOf(figures.days[number])}: ${text}, ${share}`)));
-        if (text !== before) {
-          strip.append(drawn("text", { x: `${number * width + 0.6}%`, y: "1.1em" }, text));
+        if (!stretches.length || stretches.at(-1).text !== text) {
+          stretches.push({ text, from: number, days: 0 });
           rows.push(row([label, dayOf(figures.days[number]), text, share], ["nowrap", "nowrap"]));
         }
-        before = text;
+        stretches.at(-1).days = number + 1 - stretches.at(-1).from;
+      }
+      for (const { text, from, days } of stretches) {
+        // Where there is room, on a phone too; the colours and the table tell the rest.
+        if (days * width < 12) continue;
+        strip.append(drawn("text", { class: days * width < 33 ? "wide-only" : "", x: `${from * width + 0.6}%`, y: "1.1em" }, text));
       }
       const [last, , permille] = trend.points.at(-1);
       const now = last === figures.days.length - 1 ? shareText(permille, 1000) : "–";
       parts.push(element("span", { class: "nowrap small" }, label), strip, element("span", { class: "nowrap small number" }, now));
     }
-    const span = `${dayOf(figures.days[0])} to ${dayOf(figures.days.at(-1))}, ${whole.format(figures.days.length)} as-of days. The height is the most used amount's share of the segment, with the last one beside it.`;
-    return card(title, paragraph(span, "soft small"), element("div", { class: "trend" }, ...parts),
+    const span = `${dayOf(figures.days[0])} to ${dayOf(figures.days.at(-1))}, ${whole.format(figures.days.length)} as-of days. The height is the most used amount's share of the segment; beside it, the last one.`;
+    return card(title, paragraph(span, "soft small"), element("div", { class: "trend" }, ...parts), legend(country, colours),
       numbersBehind(table(`When the most used amount changed, ${country.country_code}`, ["Segment", "From", "Most used", "Its share"], rows)));
   }
 
@@ -215,10 +228,11 @@
     }
     found.counts.forEach((counts, number) => {
       let below = 0;
-      counts.forEach((count, colour) => {
+      counts.forEach((count, position) => {
         if (!count) return;
-        const of = colour < country.colours.length ? amountText(country.colours[colour]) : "others";
-        chart.append(drawn("rect", { class: `f${colour < country.colours.length ? colour : 6}`, x: `${left + (number + 0.08) * width}%`, width: `${0.84 * width}%`, y: `${y(below + count)}%`, height: `${y(below) - y(below + count)}%` },
+        const colour = colourAt(country, position);
+        const of = colourName(country, colour);
+        chart.append(drawn("rect", { class: `f${colour}`, x: `${left + (number + 0.08) * width}%`, width: `${0.84 * width}%`, y: `${y(below + count)}%`, height: `${y(below) - y(below + count)}%` },
           drawn("title", {}, `${binText(measure, found, number, day)}, ${of}: ${whole.format(count)}`)));
         below += count;
       });
@@ -235,11 +249,9 @@
 
   const compact = new Intl.NumberFormat(undefined, { notation: "compact" });
 
-  function legend(country, found) {
-    const used = (colour) => found.counts.some((counts) => counts[colour]);
-    const names = [...country.colours.map(amountText), "others"];
-    return element("ul", { class: "legend" }, ...names.map((name, colour) => [name, colour]).filter(([, colour]) => used(colour)).map(([name, colour]) =>
-      element("li", {}, drawn("svg", { "aria-hidden": "true" }, drawn("rect", { width: "100%", height: "100%", rx: "3", class: `f${colour < country.colours.length ? colour : 6}` })), name)));
+  function legend(country, colours) {
+    return element("ul", { class: "legend" }, ...[...colours].sort().map((colour) =>
+      element("li", {}, drawn("svg", { "aria-hidden": "true" }, drawn("rect", { width: "100%", height: "100%", rx: "3", class: `f${colour}` })), colourName(country, colour))));
   }
 
   function distribution(country, measure, title) {
@@ -247,8 +259,9 @@
     if (!found) return card(title, paragraph("No row is counted.", "soft"));
     const rows = found.counts.map((counts, number) => row([binText(measure, found, number, day), ...counts.map((count) => whole.format(count)), whole.format(sum(counts))], ["nowrap"]));
     const headings = [measure === "last_order_day" ? "Last order" : "Orders", ...country.colours.map(amountText), "Others", "All"];
+    const colours = new Set(found.counts.flatMap((counts) => counts.flatMap((count, position) => (count ? [colourAt(country, position)] : []))));
     const note = measure === "last_order_day" ? null : paragraph("One number of orders a bar first, then wider and wider ranges.", "soft small");
-    return card(title, note, bars(country, measure, found, `${title}, ${country.country_code}`), legend(country, found), numbersBehind(table(`${title}, ${country.country_code}`, headings, rows)));
+    return card(title, note, bars(country, measure, found, `${title}, ${country.country_code}`), legend(country, colours), numbersBehind(table(`${title}, ${country.country_code}`, headings, rows)));
   }
 
   function outlook(country) {
