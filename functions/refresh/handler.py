@@ -18,9 +18,10 @@ from functions.refresh.bucket import Bucket
 from functions.refresh.deadline import Deadline
 from functions.refresh.events import VerificationRequest, asks_to_migrate, read_event, read_verification
 from functions.refresh.ledger import Ledger
+from functions.refresh.metrics import measure, metrics
 from functions.refresh.publication import Publications, Summary
 from functions.refresh.refresh import Refresh, RefreshError
-from functions.refresh.report import measure, metrics
+from functions.refresh.report.reports import Reports
 from functions.refresh.schema import migrate
 from functions.refresh.settings import RefreshSettings
 from functions.refresh.verification import Verification
@@ -58,6 +59,7 @@ def make_refresh(settings: RefreshSettings, database: Database, clock: Callable[
     return Refresh(
         Accounting(Bucket(settings.bucket, settings.prefix, settings.rejected_prefix), Ledger(database), clock),
         Publications(database),
+        Reports(database, settings.bucket, settings.reports_prefix),
         countries=settings.published_countries,
         clock=clock,
     )
@@ -134,18 +136,20 @@ def _refresh(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         summary = refresh().run(trigger, deadline)
         succeeded = int(not summary.errors)
     except RefreshError as error:
-        _report(error.summary)
+        _tell(error.summary)
         raise
     finally:
         metrics.add_metric("RefreshesSucceeded", MetricUnit.Count, succeeded)
-    return _report(summary)
+    return _tell(summary)
 
 
-def _report(summary: Summary) -> dict[str, Any]:
+def _tell(summary: Summary) -> dict[str, Any]:
     """Measure and log what a refresh did."""
     measure(summary)
     answer: dict[str, Any] = msgspec.to_builtins(summary)
     if more := answer["errors"][_MAX_ERRORS_TOLD:]:
         answer["errors"] = [*answer["errors"][:_MAX_ERRORS_TOLD], f"and {len(more)} more, which refreshes holds"]
     logger.info("refreshed", extra={"summary": answer})
+    if summary.report_error:
+        logger.error("the report could not be written", extra={"error": summary.report_error})
     return answer

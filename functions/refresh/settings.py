@@ -14,6 +14,8 @@ class RefreshSettings(DatabaseSettings, frozen=True, kw_only=True, rename="upper
         Keys of the dataset begin with it.
     rejected_prefix : str
         Keys of rejected rows begin with it, then go on with the key of their object.
+    reports_prefix : str
+        Keys of the report's pages begin with it.
     countries : str
         The countries to publish, separated by commas.
     """
@@ -21,6 +23,7 @@ class RefreshSettings(DatabaseSettings, frozen=True, kw_only=True, rename="upper
     bucket: NonEmpty
     prefix: str = "vouchers/"
     rejected_prefix: str = "rejected/"
+    reports_prefix: str = "reports/"
     countries: NonEmpty = "Peru"
 
     def __post_init__(self) -> None:
@@ -29,6 +32,12 @@ class RefreshSettings(DatabaseSettings, frozen=True, kw_only=True, rename="upper
             raise SettingsError(
                 f"REJECTED_PREFIX {self.rejected_prefix!r} must lie outside the dataset, PREFIX {self.prefix!r}:"
                 " rejected rows would be counted again"
+            )
+
+        if self.reports_prefix.startswith(self.prefix):
+            raise SettingsError(
+                f"REPORTS_PREFIX {self.reports_prefix!r} must lie outside the dataset, PREFIX {self.prefix!r}:"
+                " each page would start the next refresh"
             )
 
     @property

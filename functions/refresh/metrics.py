@@ -1,4 +1,4 @@
-"""What a refresh reports to CloudWatch: figures of the run, and figures of what it published."""
+"""What a refresh tells CloudWatch: figures of the run, and figures of what it published."""
 
 from collections import Counter
 
@@ -26,9 +26,11 @@ def measure(summary: Summary) -> None:
         ("RowsRead", summary.rows_read),
         ("RowsCounted", summary.rows_counted),
         ("RowsRejected", sum(summary.rows_rejected.values())),
+        ("ReportsFailed", int(bool(summary.report_error))),
     ):
         metrics.add_metric(name, MetricUnit.Count, value)
     metrics.add_metric("RefreshDuration", MetricUnit.Milliseconds, summary.took_ms)
+    metrics.add_metric("ReportDuration", MetricUnit.Milliseconds, summary.report_ms)
     for reason, rows in summary.rows_rejected.items():
         _count("RowsRejectedByReason", rows, reason=reason)
     if summary.rows_published is not None:
