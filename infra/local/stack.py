@@ -15,15 +15,14 @@ import boto3
 from botocore.config import Config
 from pg8000.native import Connection
 
-from infra import ROOT
 from infra.local.containers import seen_from_functions, start_containers, stop_containers
 from infra.local.emulator import EMULATORS, REGION
 from infra.local.postgres import PSQL, DatabaseAddress, Postgres, read_address, start_postgres
 from infra.local.processes import LocalError, free_port, run_logged
 from infra.local.reader import create_reader, drop_reader
 from infra.operations.deployed import DEFAULT_NAME, Deployed
+from infra.packaging import sam
 
-_SAM = ROOT / ".local" / "tools" / "sam" / "bin"
 PREFIX = "vouchers/"
 
 CONTAINERS = "containers"
@@ -216,18 +215,15 @@ def _use_containers(stack: Stack) -> None:
 
 
 def _sam(stack: Stack, command: str, *options: str) -> None:
-    environment = {
+    variables = {
         **{name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "MAKE", "MFLAGS"))},
         **stack.environment(),
-        "RUNTIME": _runtime(),
-        "ARCHITECTURE": _architecture(),
-        "SAM_CLI_TELEMETRY": "0",
-        "__SAM_CLI_APP_DIR": str(ROOT / ".local" / "tools" / "sam" / "settings"),
+        "__SAM_CLI_APP_DIR": str(sam.FOLDER / "settings"),
     }
     run_logged(
-        [_SAM / "sam", command, "--config-file", ROOT / "samconfig.toml", "--config-env", "local", *options],
+        sam.sam_command(command, *options, on_emulator=True),
         Path(stack.folder, f"sam-{command}.log"),
-        env=environment,
+        env=sam.sam_environment(variables, runtime=_runtime(), architecture=_architecture()),
     )
 
 
@@ -267,7 +263,7 @@ def _write_environment(stack: Stack) -> None:
     """Write `env` to source, and put the command lines that it speaks to beside it."""
     tools = Path(stack.folder, "bin")
     tools.mkdir(exist_ok=True)
-    for name, program in (("aws", _SAM / "aws"), ("psql", PSQL)):
+    for name, program in (("aws", sam.FOLDER / "bin" / "aws"), ("psql", PSQL)):
         (tools / name).unlink(missing_ok=True)
         (tools / name).symlink_to(program)
     lines = [f"export {name}={shlex.quote(value)}" for name, value in stack.environment().items()]

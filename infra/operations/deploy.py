@@ -9,8 +9,7 @@ from infra import ROOT
 from infra.operations.commands import migrate
 from infra.operations.deployed import Deployed, OperationError
 from infra.packaging.build import DEFAULT_ARCHITECTURE, DEFAULT_RUNTIME
-
-_SAM = ROOT / ".local" / "tools" / "sam"
+from infra.packaging.sam import sam_command, sam_environment
 
 
 def deploy(stack: Deployed, overrides: Mapping[str, str], *, guided: bool) -> None:
@@ -37,20 +36,17 @@ def deploy(stack: Deployed, overrides: Mapping[str, str], *, guided: bool) -> No
             " make down and make up-localstack, or name another by STACK="
         )
     known = {**(stack.parameters if exists else {}), **overrides}
-    # SAM does not hand parameters to the build, which has to be for the same runtime.
-    environment = {
-        **os.environ,
-        "RUNTIME": known.get("Runtime", DEFAULT_RUNTIME),
-        "ARCHITECTURE": known.get("Architecture", DEFAULT_ARCHITECTURE),
-        "SAM_CLI_TELEMETRY": "0",
-    }
-    config = ["--config-file", str(ROOT / "samconfig.toml")]
-    config += ["--config-env", "local" if stack.endpoint else "default"]
-    _sam(["build", *config], environment)
+    environment = sam_environment(
+        os.environ,
+        runtime=known.get("Runtime", DEFAULT_RUNTIME),
+        architecture=known.get("Architecture", DEFAULT_ARCHITECTURE),
+    )
+    on_emulator = stack.endpoint is not None
+    _sam("build", environment, on_emulator=on_emulator)
     options = ["--stack-name", stack.name, *(["--guided"] if guided else [])]
     if overrides:
         options += ["--parameter-overrides", *(f'{name}="{value}"' for name, value in overrides.items())]
-    _sam(["deploy", *config, *options], environment)
+    _sam("deploy", environment, *options, on_emulator=on_emulator)
     deployed = Deployed(stack.name)  # asked anew
     migrate(deployed)
     print(f"{deployed.place}: deployed; the API answers at {deployed.api_url}")
@@ -71,7 +67,8 @@ def _answers(address: str) -> bool:
         return False
 
 
-def _sam(arguments: list[str], environment: Mapping[str, str]) -> None:
-    done = subprocess.run([str(_SAM / "bin" / "sam"), *arguments], cwd=ROOT, env=dict(environment), check=False)
+def _sam(name: str, environment: Mapping[str, str], *options: str, on_emulator: bool) -> None:
+    command = sam_command(name, *options, on_emulator=on_emulator)
+    done = subprocess.run(command, cwd=ROOT, env=environment, check=False)
     if done.returncode != 0:
-        raise OperationError(f"sam {arguments[0]} ended with status {done.returncode}; what it printed says why")
+        raise OperationError(f"sam {name} ended with status {done.returncode}; what it printed says why")

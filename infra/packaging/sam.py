@@ -1,0 +1,21 @@
+"""Calling the SAM command line, with the settings in `samconfig.toml`."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from infra import ROOT
+
+FOLDER = ROOT / ".local" / "tools" / "sam"
+"""Where it is installed."""
+
+
+def sam_command(name: str, *options: str | Path, on_emulator: bool) -> list[str | Path]:
+    """Return the command line that builds or deploys with the project's settings for AWS or for an emulator."""
+    environment = "local" if on_emulator else "default"
+    program, settings = FOLDER / "bin" / "sam", ROOT / "samconfig.toml"
+    return [program, name, "--config-file", settings, "--config-env", environment, *options]
+
+
+def sam_environment(variables: Mapping[str, str], *, runtime: str, architecture: str) -> dict[str, str]:
+    """Return variables with those added for which functions are built: SAM does not hand parameters to the build."""
+    return {**variables, "RUNTIME": runtime, "ARCHITECTURE": architecture, "SAM_CLI_TELEMETRY": "0"}
