@@ -1,8 +1,9 @@
 """Accounting: making the ledger match the bucket, object by object."""
 
+import math
 import os
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime
 from typing import Literal, NamedTuple
@@ -10,11 +11,11 @@ from typing import Literal, NamedTuple
 import pyarrow as pa
 from botocore.exceptions import BotoCoreError, ClientError
 
-from functions.refresh.bucket import Batch, Bucket, ObjectChangedError, ObjectVersion
+from functions.refresh.bucket import WHOLE, Batch, Bucket, ObjectChangedError, ObjectVersion, Part
 from functions.refresh.cleaning import ObjectError
 from functions.refresh.deadline import Deadline, OutOfTimeError
 from functions.refresh.events import BY_HAND, Trigger
-from functions.refresh.ledger import NO_ENTRY, Ledger, LedgerEntry
+from functions.refresh.ledger import NO_ENTRY, Ledger, LedgerChanges, LedgerEntry
 from functions.refresh.usage import Usage
 
 # Another refresh, or a writer of the object, got in between each time: not something to wait out here.
@@ -26,6 +27,9 @@ _LONGEST_REASON = 2000
 _LARGE_BYTES = 16 * 2**20
 _PROCESSORS = os.cpu_count() or 1
 _OBJECTS_AT_ONCE = 4
+
+# What is read in the time that an object takes beside its bytes: docs/scale.md.
+_OBJECT_BYTES = 2**20
 
 
 class Outcome(NamedTuple):
@@ -42,6 +46,8 @@ class Outcome(NamedTuple):
         For one that was counted, its rows.
     rows_rejected : mapping of str to int
         Its rows that were not counted, by reason.
+    backlog_bytes : int
+        For one that is left because there is too much for one run, its `work`.
     """
 
     kind: Literal["counted", "skipped", "removed", "failed", "bad", "left"]
@@ -49,14 +55,20 @@ class Outcome(NamedTuple):
     rows_read: int = 0
     rows_counted: int = 0
     rows_rejected: Mapping[str, int] = {}
+    backlog_bytes: int = 0
 
 
-class _Seen(NamedTuple):
+class Seen(NamedTuple):
     """What the ledger and then the bucket said of a key."""
 
     key: str
     entry: LedgerEntry
     version: ObjectVersion | None
+
+
+def work(version: ObjectVersion) -> int:
+    """Return how much there is to count in an object, in bytes; the time that it takes beside them counts too."""
+    return version.size + _OBJECT_BYTES
 
 
 class Accounting:
@@ -70,15 +82,22 @@ class Accounting:
         What is counted of it.
     clock : callable
         Gives the present moment with its zone.
+    inline_bytes : int
+        How much `work` one run takes upon itself; where there is more, it counts nothing.
     """
 
-    def __init__(self, bucket: Bucket, ledger: Ledger, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self, bucket: Bucket, ledger: Ledger, clock: Callable[[], datetime], *, inline_bytes: float = math.inf
+    ) -> None:
         self._bucket = bucket
         self._ledger = ledger
         self._clock = clock
+        self._inline_bytes = inline_bytes
 
-    def account_for_all(self, trigger: Trigger, deadline: Deadline) -> Iterator[Outcome]:
-        """Compare the ledger with the listing, and look closer only where they differ, at some objects at a time.
+    def account_for_all(
+        self, trigger: Trigger, deadline: Deadline, *, inline_bytes: float | None = None
+    ) -> Iterator[Outcome]:
+        """Compare the ledger with the listing, and look closer only where they differ.
 
         Parameters
         ----------
@@ -86,44 +105,71 @@ class Accounting:
             Its prefix bounds what is looked at.
         deadline : Deadline
             After it, what differs is only numbered.
+        inline_bytes : float or None
+            Another limit than the usual one on the `work` of this run.
 
         Yields
         ------
         Outcome
             One for each object, as it is done.
         """
+        limit = self._inline_bytes if inline_bytes is None else inline_bytes
+        to_do: list[Seen] = []
+        waiting: list[tuple[Seen, int]] = []
+        backlog_bytes = 0
+        for seen in self._look(trigger.prefix):
+            if settled := _settled(seen, trigger):
+                yield settled
+            elif seen.version is None:
+                to_do.append(seen)
+            else:
+                waiting.append((seen, work(seen.version)))
+                backlog_bytes += work(seen.version)
+            # Of a first load there may be hundreds of thousands, which would all wait in memory.
+            if backlog_bytes > limit:
+                yield from (Outcome("left", backlog_bytes=size) for _, size in waiting)
+                waiting.clear()
+        to_do += (seen for seen, _ in waiting)
+        yield from self.account_for_each(((seen.key, seen) for seen in to_do), trigger, deadline)
+
+    def differences(self, trigger: Trigger) -> Iterator[tuple[Seen, ObjectVersion]]:
+        """Compare the ledger with the listing, and return what is to be counted."""
+        for seen in self._look(trigger.prefix):
+            if seen.version is not None and not _settled(seen, trigger):
+                yield seen, seen.version
+
+    def changes(self, since: datetime, prefix: str) -> LedgerChanges:
+        """Return what became since a moment of objects whose keys begin with a prefix."""
+        return self._ledger.changes(since, prefix)
+
+    def account_for_each(
+        self, objects: Iterable[tuple[str, Seen | None]], trigger: Trigger, deadline: Deadline
+    ) -> Iterator[Outcome]:
+        """Make the ledger match some objects, a few at a time: keys, and what was seen of them if it was."""
         with ThreadPoolExecutor(_OBJECTS_AT_ONCE) as workers:
             under_way: deque[Future[Outcome]] = deque()
-            for seen in self._look(trigger.prefix):
-                if seen.entry.matches(seen.version):
-                    yield Outcome("skipped")
-                    continue
-                # Its run failed, which is enough: a person may want it tried again, the daily run does not.
-                if trigger.kind not in BY_HAND and seen.entry.knows_as_bad(seen.version):
-                    yield Outcome("bad")
-                    continue
-                under_way.append(workers.submit(self._account_for, seen.key, trigger, deadline, seen))
-                # Of a first load there may be tens of thousands, which would all wait in memory.
+            for key, seen in objects:
+                under_way.append(workers.submit(self._account_for, key, trigger, deadline, seen))
                 if len(under_way) > 2 * _OBJECTS_AT_ONCE:
                     yield under_way.popleft().result()
             while under_way:
                 yield under_way.popleft().result()
 
-    def _look(self, prefix: str) -> Iterator[_Seen]:
+    def _look(self, prefix: str) -> Iterator[Seen]:
         """Look at every key that the bucket holds, then at those that only the ledger knows."""
         # The order matters: the ledger's entries first, then the bucket. See `ledger`.
         entries = self._ledger.entries(prefix)
         for key, version in self._bucket.versions(prefix):
-            yield _Seen(key, entries.pop(key, NO_ENTRY), version)
+            yield Seen(key, entries.pop(key, NO_ENTRY), version)
         for key, entry in entries.items():
             if not entry.matches(None):
-                yield _Seen(key, entry, None)
+                yield Seen(key, entry, None)
 
     def account_for(self, key: str, trigger: Trigger, deadline: Deadline) -> Outcome | None:
         """Make the ledger match one object, or note in it why that cannot be; None for a key outside the dataset."""
         return self._account_for(key, trigger, deadline, None) if self._bucket.has_in_dataset(key) else None
 
-    def _account_for(self, key: str, trigger: Trigger, deadline: Deadline, seen: _Seen | None) -> Outcome:
+    def _account_for(self, key: str, trigger: Trigger, deadline: Deadline, seen: Seen | None) -> Outcome:
         """Start from what was seen of the object, if it was; look again when it has changed meanwhile."""
         for _ in range(_ATTEMPTS):
             if deadline.is_over:
@@ -133,16 +179,18 @@ class Accounting:
             version = None
             try:
                 version = seen.version if seen else self._bucket.version(key)
+                if not seen and version and not entry.matches(version) and work(version) > self._inline_bytes:
+                    return Outcome("left", backlog_bytes=work(version))
                 seen = None
                 outcome = self._match(key, entry, version, trigger, deadline)
             except ObjectChangedError:
                 continue
             except ObjectError as error:
-                outcome = self._fail(key, entry, version, error, trigger)
+                outcome = self.fail(key, entry, version, error, trigger)
                 deadline.achieve()
             except (ClientError, BotoCoreError) as error:
                 # What S3 or the network did wrong is no property of the version.
-                outcome = self._fail(key, entry, None, error, trigger)
+                outcome = self.fail(key, entry, None, error, trigger)
             if outcome:
                 return outcome
         return Outcome(
@@ -155,20 +203,26 @@ class Accounting:
         """Make the ledger match one version of an object; None when another refresh changed the entry meanwhile."""
         if entry.matches(version):
             return Outcome("skipped")
-        if version is None:
-            if not self._ledger.write_removed(key, entry, sequencer=trigger.sequencer, now=self._clock()):
-                return None
-            deadline.achieve()
-            return Outcome("removed")
-        usage = self._count(key, version, deadline)
+        usage = self.count(key, version, deadline) if version else Usage()
         if usage is None:
             return Outcome("left")
+        outcome = self.write(key, entry, version, usage, trigger.sequencer)
+        if outcome:
+            deadline.achieve()
+        return outcome
+
+    def write(
+        self, key: str, entry: LedgerEntry, version: ObjectVersion | None, usage: Usage, sequencer: str | None = None
+    ) -> Outcome | None:
+        """Note an object as counted, or as gone without a version; None when another changed the entry meanwhile."""
+        if version is None:
+            is_written = self._ledger.write_removed(key, entry, sequencer=sequencer, now=self._clock())
+            return Outcome("removed") if is_written else None
         # First these: once it is in the ledger, nobody looks at this version again.
         error = self._put_rejected(key, version, usage)
-        written = self._ledger.write_counted(key, entry, version, usage, sequencer=trigger.sequencer, now=self._clock())
-        if not written:
+        is_written = self._ledger.write_counted(key, entry, version, usage, sequencer=sequencer, now=self._clock())
+        if not is_written:
             return None
-        deadline.achieve()
         return Outcome("counted", error, usage.rows_read, usage.rows_counted, usage.rows_rejected)
 
     def _put_rejected(self, key: str, version: ObjectVersion, usage: Usage) -> str:
@@ -181,7 +235,7 @@ class Accounting:
             return f"{key}: is counted, but its rejected rows cannot be written: {in_short(error)}"
         return ""
 
-    def _fail(
+    def fail(
         self, key: str, entry: LedgerEntry, bad: ObjectVersion | None, error: Exception, trigger: Trigger
     ) -> Outcome | None:
         """Note in the ledger why an object cannot be counted; None when another refresh changed the entry meanwhile."""
@@ -189,15 +243,15 @@ class Accounting:
         written = self._ledger.write_failure(key, entry, reason, bad, sequencer=trigger.sequencer, now=self._clock())
         return Outcome("failed", f"{key}: {reason}") if written else None
 
-    def _count(self, key: str, version: ObjectVersion, deadline: Deadline) -> Usage | None:
-        """Count one version of an object, a large one on all processors; None when the time was over before its end.
+    def count(self, key: str, version: ObjectVersion, deadline: Deadline, part: Part = WHOLE) -> Usage | None:
+        """Count one version of an object, or a part of it, a large one on all processors; None when the time was over.
 
         Raises
         ------
         ObjectError
             When the time was over and nothing else was done in it: the next run would come no further.
         """
-        shares = self._bucket.shares(key, version, _PROCESSORS if version.size > _LARGE_BYTES else 1)
+        shares = self._bucket.shares(key, version, _PROCESSORS if version.size > _LARGE_BYTES else 1, part)
         usages = [Usage() for _ in shares]
         try:
             if len(shares) == 1:
@@ -218,11 +272,24 @@ class Accounting:
         return usage
 
 
+def _settled(seen: Seen, trigger: Trigger) -> Outcome | None:
+    """Return what became of an object that needs no closer look, None for one that does."""
+    if seen.entry.matches(seen.version):
+        return Outcome("skipped")
+    # Its run failed, which is enough: a person may want it tried again, the daily run does not.
+    if trigger.kind not in BY_HAND and seen.entry.knows_as_bad(seen.version):
+        return Outcome("bad")
+    return None
+
+
 def _count_share(batches: Iterator[Batch], usage: Usage, deadline: Deadline) -> None:
     for first_row, records in batches:
         if usage.rows_read:
             deadline.check()
-        usage.add(records, first_row)
+        try:
+            usage.add(records, first_row)
+        except pa.ArrowException as error:
+            raise ObjectError(f"cannot be counted: {error}") from error
 
 
 def in_short(error: Exception) -> str:

@@ -14,13 +14,16 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from functions.common.database import Database
 from functions.common.settings import load_settings
 from functions.refresh.accounting import Accounting
+from functions.refresh.backlog import Backlog, Plan, read_step
 from functions.refresh.bucket import Bucket
 from functions.refresh.deadline import Deadline
 from functions.refresh.events import asks_to_migrate, read_event
+from functions.refresh.items import Items
 from functions.refresh.ledger import Ledger
-from functions.refresh.publication import Publications, Summary
+from functions.refresh.parts import Parts
+from functions.refresh.publication import ItemSummary, Publications, Summary
 from functions.refresh.refresh import Refresh, RefreshError
-from functions.refresh.report import measure, metrics
+from functions.refresh.report import measure_objects, measure_publication, metrics
 from functions.refresh.schema import migrate
 from functions.refresh.settings import RefreshSettings
 
@@ -51,15 +54,38 @@ def refresh() -> Refresh:
     return make_refresh(settings(), database(), _now)
 
 
+@cache
+def backlog() -> Backlog:
+    """Return the use case of a backlog, wired on first use."""
+    return make_backlog(settings(), database(), _now)
+
+
 def make_refresh(settings: RefreshSettings, database: Database, clock: Callable[[], datetime]) -> Refresh:
     """Wire the parts together on a database whose schema is brought up to date."""
     migrate(database)
     return Refresh(
-        Accounting(Bucket(settings.bucket, settings.prefix, settings.rejected_prefix), Ledger(database), clock),
+        _make_accounting(settings, database, clock),
         Publications(database),
         countries=settings.published_countries,
         clock=clock,
     )
+
+
+def make_backlog(settings: RefreshSettings, database: Database, clock: Callable[[], datetime]) -> Backlog:
+    """Wire the parts together for a backlog."""
+    refresh = make_refresh(settings, database, clock)
+    accounting = _make_accounting(settings, database, clock)
+    bucket, parts = _make_bucket(settings), Parts(database)
+    items = Items(accounting, bucket, Ledger(database), parts, clock)
+    return Backlog(accounting, bucket, items, parts, refresh, clock=clock, item_bytes=settings.item_bytes)
+
+
+def _make_accounting(settings: RefreshSettings, database: Database, clock: Callable[[], datetime]) -> Accounting:
+    return Accounting(_make_bucket(settings), Ledger(database), clock, inline_bytes=settings.inline_bytes)
+
+
+def _make_bucket(settings: RefreshSettings) -> Bucket:
+    return Bucket(settings.bucket, settings.prefix, settings.rejected_prefix, settings.plan_prefix)
 
 
 def _now() -> datetime:
@@ -68,19 +94,20 @@ def _now() -> datetime:
 
 @logger.inject_lambda_context(clear_state=True)
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Refresh once, or bring the schema up to date, and return what was done.
+    """Refresh once, bring the schema up to date, or take a step of a backlog, and return what was done.
 
     Parameters
     ----------
     event : dict
-        See `functions.refresh.events.read_event` and `asks_to_migrate`.
+        See `functions.refresh.events.read_event`, `asks_to_migrate` and `functions.refresh.backlog.read_step`.
     context : LambdaContext
         The invocation.
 
     Returns
     -------
     dict
-        `functions.refresh.publication.Summary` or `functions.refresh.schema.Migrations` in JSON types.
+        `functions.refresh.publication.Summary`, `functions.refresh.schema.Migrations`,
+        `functions.refresh.backlog.Plan` or `functions.refresh.publication.ItemSummary` in JSON types.
 
     Raises
     ------
@@ -89,8 +116,12 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         failure destination hears of it.
     """
     # EventBridge's id is the same at every repetition of an event, and leads back to it.
-    logger.set_correlation_id(event.get("id", context.aws_request_id))
-    return _migrate() if asks_to_migrate(event) else _refresh(event, context)
+    logger.set_correlation_id(event.get("event", event).get("id", context.aws_request_id))
+    if asks_to_migrate(event):
+        return _migrate()
+    take = _take_step if "step" in event else _refresh
+    answer: dict[str, Any] = take(event, context)
+    return answer
 
 
 def _migrate() -> dict[str, Any]:
@@ -117,11 +148,36 @@ def _refresh(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     return _report(summary)
 
 
+@metrics.log_metrics
+def _take_step(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Plan a backlog, count an item of it, or publish what its items came to."""
+    deadline = Deadline(lambda: context.get_remaining_time_in_millis() / 1000)
+    step = read_step(event)
+    trigger = read_event(step.event, bucket=settings().bucket, prefix=settings().prefix, now=_now())
+    logger.append_keys(trigger=trigger.kind)
+    result = backlog().take(step, trigger, deadline)
+    if isinstance(result, Summary):
+        metrics.add_metric("Refreshes", MetricUnit.Count, 1)
+        metrics.add_metric("RefreshesSucceeded", MetricUnit.Count, int(not result.errors))
+        measure_publication(result)
+    elif isinstance(result, ItemSummary):
+        measure_objects(result)
+    answer = _in_short(result)
+    logger.info(type(step).__name__.lower(), extra={"summary": answer})
+    return answer
+
+
 def _report(summary: Summary) -> dict[str, Any]:
     """Measure and log what a refresh did."""
-    measure(summary)
-    answer: dict[str, Any] = msgspec.to_builtins(summary)
-    if more := answer["errors"][_MAX_ERRORS_TOLD:]:
-        answer["errors"] = [*answer["errors"][:_MAX_ERRORS_TOLD], f"and {len(more)} more, which refreshes holds"]
+    measure_objects(summary)
+    measure_publication(summary)
+    answer = _in_short(summary)
     logger.info("refreshed", extra={"summary": answer})
+    return answer
+
+
+def _in_short(result: Summary | ItemSummary | Plan) -> dict[str, Any]:
+    answer: dict[str, Any] = msgspec.to_builtins(result)
+    if more := answer.get("errors", [])[_MAX_ERRORS_TOLD:]:
+        answer["errors"] = [*answer["errors"][:_MAX_ERRORS_TOLD], f"and {len(more)} more, which refreshes holds"]
     return answer

@@ -1,5 +1,9 @@
 """Settings of the refresh function."""
 
+from typing import Annotated
+
+import msgspec
+
 from functions.common.settings import DatabaseSettings, NonEmpty, SettingsError
 
 
@@ -16,12 +20,21 @@ class RefreshSettings(DatabaseSettings, frozen=True, kw_only=True, rename="upper
         Keys of rejected rows begin with it, then go on with the key of their object.
     countries : str
         The countries to publish, separated by commas.
+    plan_prefix : str
+        Keys of plans begin with it.
+    inline_bytes : int
+        What one run takes upon itself; what is more is a backlog, which many functions count item by item.
+    item_bytes : int
+        How large an item of a backlog is, more or less.
     """
 
     bucket: NonEmpty
     prefix: str = "vouchers/"
     rejected_prefix: str = "rejected/"
     countries: NonEmpty = "Peru"
+    plan_prefix: str = "plans/"
+    inline_bytes: Annotated[int, msgspec.Meta(ge=0)] = 10 * 2**30
+    item_bytes: Annotated[int, msgspec.Meta(ge=1)] = 256 * 2**20
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -29,6 +42,11 @@ class RefreshSettings(DatabaseSettings, frozen=True, kw_only=True, rename="upper
             raise SettingsError(
                 f"REJECTED_PREFIX {self.rejected_prefix!r} must lie outside the dataset, PREFIX {self.prefix!r}:"
                 " rejected rows would be counted again"
+            )
+        if self.plan_prefix.startswith(self.prefix):
+            raise SettingsError(
+                f"PLAN_PREFIX {self.plan_prefix!r} must lie outside the dataset, PREFIX {self.prefix!r}:"
+                " every plan would start a refresh"
             )
 
     @property

@@ -6,6 +6,7 @@ combinations of these numbers.
 """
 
 from collections import Counter
+from collections.abc import Mapping
 
 import numpy as np
 import numpy.typing as npt
@@ -85,11 +86,15 @@ class Usage:
         ObjectError
             As `table`.
         """
-        self.rows_read += other.rows_read
-        self.rows_counted += other.rows_counted
-        self.rows_rejected.update(other.rows_rejected)
+        self.restore(other.table, other.rows_read, other.rows_counted, other.rows_rejected)
         self.rejected.update(other.rejected)
-        self._others.append(other.table)
+
+    def restore(self, table: pa.Table, rows_read: int, rows_counted: int, rows_rejected: Mapping[str, int]) -> None:
+        """Add usage as it was counted before, with the columns of `USAGE_SCHEMA`."""
+        self.rows_read += rows_read
+        self.rows_counted += rows_counted
+        self.rows_rejected.update(rows_rejected)
+        self._others.append(table)
 
     def add(self, records: pa.RecordBatch, first_row: int = 0) -> None:
         """Count a batch of voucher records.
