@@ -4,7 +4,7 @@ BIN := .venv/bin
 OPERATE = $(BIN)/python -m infra.operations $(if $(STACK),--stack "$(STACK)")
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up up-localstack down clean deploy migrate refresh backfill redrive logs teardown test test-faults e2e-localstack bench bench-memory bench-api lint fix lock
+.PHONY: help setup demo up up-localstack down clean deploy migrate refresh backfill backlog redrive logs teardown test test-faults e2e-localstack bench bench-memory bench-api lint fix lock
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -72,6 +72,9 @@ refresh: setup  ## refresh once: AS_OF=2018-08-05
 
 backfill: setup  ## count what lies under a prefix and is not counted yet: PREFIX=vouchers/2019/ AS_OF=2018-08-05
 	@$(OPERATE) backfill "$(PREFIX)" $(if $(AS_OF),--as-of "$(AS_OF)")
+
+backlog: setup  ## count what is not counted yet on many functions at once: PREFIX=vouchers/2019/ AS_OF=2018-08-05
+	@$(OPERATE) backlog $(if $(PREFIX),--prefix "$(PREFIX)") $(if $(AS_OF),--as-of "$(AS_OF)")
 
 redrive: setup  ## run again what waits in the failure queue
 	@$(OPERATE) redrive

@@ -162,8 +162,10 @@ def _take_step(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         measure_publication(result)
     elif isinstance(result, ItemSummary):
         measure_objects(result)
+    else:
+        metrics.add_metric("ItemsPlanned", MetricUnit.Count, result.items)
     answer = _in_short(result)
-    logger.info(type(step).__name__.lower(), extra={"summary": answer})
+    logger.info(f"took step {event['step']}", extra={"summary": answer})
     return answer
 
 

@@ -50,11 +50,11 @@ class _Lock:
 
 def _import_packages() -> None:
     make = threading.Lock
-    threading.Lock = _Lock(make)  # type: ignore[misc, assignment]
+    threading.Lock = _Lock(make)  # type: ignore[assignment]
     try:
         importlib.import_module("localstack.packages.api")
     finally:
-        threading.Lock = make  # type: ignore[misc]
+        threading.Lock = make
 
 
 if __name__ == "__main__":

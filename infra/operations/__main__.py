@@ -1,4 +1,4 @@
-"""Operate a deployed stack: `python -m infra.operations deploy|migrate|refresh|backfill|redrive|logs|teardown`.
+"""Operate a deployed stack: `python -m infra.operations deploy|migrate|refresh|backfill|backlog|redrive|logs|teardown`.
 
 It is the stack that the environment points to: on AWS by AWS_PROFILE and AWS_REGION, on this machine after
 `source .local/env`.
@@ -35,7 +35,9 @@ def _parser() -> argparse.ArgumentParser:
     refreshing = subparsers.add_parser("refresh", help="refresh once")
     backfilling = subparsers.add_parser("backfill", help="refresh only what lies under a prefix")
     backfilling.add_argument("prefix", help="such as vouchers/2019/")
-    for subparser in (refreshing, backfilling):
+    counting = subparsers.add_parser("backlog", help="count on many functions at once what is not counted yet")
+    counting.add_argument("--prefix", help="such as vouchers/2019/")
+    for subparser in (refreshing, backfilling, counting):
         subparser.add_argument("--as-of", type=day, help="publish as of this day")
     subparsers.add_parser("redrive", help="run again what waits in the failure queue")
     reading = subparsers.add_parser("logs", help="print the latest log lines of both functions")
@@ -59,6 +61,8 @@ def main() -> None:
                 commands.refresh(stack, arguments.as_of, None)
             case "backfill":
                 commands.refresh(stack, arguments.as_of, arguments.prefix)
+            case "backlog":
+                commands.backlog(stack, arguments.as_of, arguments.prefix)
             case "redrive":
                 commands.redrive(stack)
             case "logs":
