@@ -1,0 +1,203 @@
+"""Many functions at once: `python -m tests.benchmarks.scale`.
+
+How long an object takes to be written while others write too, and how much faster two functions count a backlog than
+one. Functions are processes with a connection of their own. `make simulate` goes on from these figures.
+"""
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import boto3
+import msgspec
+
+from functions.common.database import Database
+from functions.common.settings import DatabaseSettings, load_settings
+from functions.refresh.backlog import Backlog, CountStep, Plan, PlanStep
+from functions.refresh.bucket import ObjectVersion
+from functions.refresh.deadline import Deadline
+from functions.refresh.events import Trigger
+from functions.refresh.handler import make_backlog
+from functions.refresh.items import Item
+from functions.refresh.ledger import NO_ENTRY, Ledger
+from functions.refresh.schema import migrate
+from functions.refresh.settings import RefreshSettings
+from functions.refresh.usage import Usage
+from infra.local.postgres import Postgres, start_postgres
+from infra.local.processes import ROOT
+from infra.sample.sample import make_sample
+from tests.benchmarks.counting import AS_OF
+from tests.benchmarks.measuring import print_table, save
+from tests.benchmarks.objects import Layout, write_objects
+from tests.benchmarks.s3 import BUCKET, serving
+
+_WRITERS = (1, 8, 32)
+_OBJECTS_WRITTEN = 640
+# Between two objects a function reads: at once for the worst case, and as long as small objects take it.
+_PAUSES_MS = (0, 40)
+
+_SMALL = Layout(1_000_000, objects=400)
+_LARGE = Layout(10_000_000)
+_ITEM_BYTES = 16 * 2**20
+
+_TRIGGER = Trigger("backlog", AS_OF)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _usage(rows: int) -> Usage:
+    usage = Usage()
+    for batch in make_sample().slice(0, rows).to_batches():
+        usage.add(batch.select(["country_code", "voucher_amount", "total_orders", "last_order_ts"]))
+    return usage
+
+
+def _write(url: str, name: str, objects: int, pause_ms: int) -> list[float]:
+    """Write objects of one's own, when told to begin, and return the milliseconds that each took."""
+    ledger = Ledger(Database(load_settings(DatabaseSettings, {"DATABASE_URL": url}), timeout_seconds=60))
+    usage = _usage(2_500)
+    ledger.entry("connected")
+    print("ready", flush=True)
+    sys.stdin.readline()
+    took = []
+    for number in range(objects):
+        time.sleep(pause_ms / 1000)
+        started = time.perf_counter()
+        version = ObjectVersion(f"{number}", 50_000)
+        ledger.write_counted(f"{name}/{number}", NO_ENTRY, version, usage, sequencer=None, now=_now())
+        took.append((time.perf_counter() - started) * 1000)
+    return took
+
+
+def _count(manifest: str, number: int, of: int) -> None:
+    """Count every so many-th item of a plan, when told to begin."""
+    backlog = _backlog()
+    items = _items(manifest)
+    print("ready", flush=True)
+    sys.stdin.readline()
+    for item in items[number::of]:
+        backlog.take(CountStep({}, item), _TRIGGER, Deadline())
+
+
+def _backlog() -> Backlog:
+    settings = load_settings(RefreshSettings, os.environ)
+    return make_backlog(settings, Database(settings, timeout_seconds=60), _now)
+
+
+def _items(manifest: str) -> list[Item]:
+    return msgspec.json.decode(Path(manifest).read_bytes(), type=list[Item])
+
+
+def _at_once(commands: list[list[str]], environment: Mapping[str, str]) -> tuple[float, list[Any]]:
+    """Run processes at once, and return the seconds from their common start on and what each printed."""
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-m", __spec__.name if __spec__ else "tests.benchmarks.scale", *command],
+            cwd=ROOT, env={**os.environ, **environment}, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        )
+        for command in commands
+    ]  # fmt: skip
+    for process in started:
+        assert process.stdout is not None
+        process.stdout.readline()
+    begun = time.perf_counter()
+    for process in started:
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    printed = [process.communicate()[0] for process in started]
+    seconds = time.perf_counter() - begun
+    if any(process.returncode for process in started):
+        sys.exit("a process failed; what it said stands above")
+    return seconds, [json.loads(text) for text in printed]
+
+
+def measure_writers(url: str) -> list[dict[str, Any]]:
+    """Let more and more processes write to one database."""
+    lines = []
+    for pause_ms in _PAUSES_MS:
+        for writers in _WRITERS:
+            names = [f"{pause_ms}-{writers}-{number}" for number in range(writers)]
+            each = str(_OBJECTS_WRITTEN // writers)
+            seconds, told = _at_once([["write", url, name, each, str(pause_ms)] for name in names], {})
+            took = sorted(milliseconds for times in told for milliseconds in times)
+            lines.append(
+                {
+                    "writers": writers,
+                    "pause, ms": pause_ms,
+                    "objects/s": round(len(took) / seconds),
+                    "all together, ms/object": round(seconds * 1000 / len(took), 2),
+                    "p50 ms": round(statistics.median(took), 1),
+                    "p99 ms": round(took[int(len(took) * 0.99)], 1),
+                }
+            )
+    return lines
+
+
+def measure_workers(url: str, folder: Path) -> list[dict[str, Any]]:
+    """Let one process and then two count the same backlog."""
+    for layout in (_SMALL, _LARGE):
+        write_objects(folder / BUCKET / "vouchers", layout)
+    lines = []
+    with serving(folder) as endpoint:
+        environment = {**endpoint, "DATABASE_URL": url, "BUCKET": BUCKET, "ITEM_BYTES": str(_ITEM_BYTES)}
+        os.environ.update(environment)
+        boto3.setup_default_session()
+        for workers in (1, 2):
+            database = Database(load_settings(DatabaseSettings, {"DATABASE_URL": url}), timeout_seconds=60)
+            with database.transaction() as connection:
+                connection.run("TRUNCATE voucher_customer.ledger, voucher_customer.usage_totals")
+            database.close()
+            with TemporaryDirectory() as files:
+                manifest, items = _plan(Path(files))
+                seconds, _ = _at_once([["count", manifest, str(n), str(workers)] for n in range(workers)], {})
+            lines.append({"functions": workers, "items": items, "s": round(seconds, 2)})
+    for line in lines:
+        line["faster"] = round(lines[0]["s"] / line["s"], 2)
+    return lines
+
+
+def _plan(folder: Path) -> tuple[str, int]:
+    """Plan, and keep the manifest, which the server takes and forgets."""
+    backlog, path = _backlog(), folder / "plan.json"
+    items = list(backlog._make_items(_TRIGGER, Deadline()))
+    path.write_bytes(msgspec.json.encode(items))
+    plan = backlog.take(PlanStep({}), _TRIGGER, Deadline())
+    assert isinstance(plan, Plan)
+    assert plan.items == len(items)
+    return str(path), plan.items
+
+
+def main() -> None:
+    """Measure, print the tables and save the figures."""
+    folder, address = start_postgres()
+    try:
+        migrate(Database(load_settings(DatabaseSettings, {"DATABASE_URL": address.url}), timeout_seconds=60))
+        writers = measure_writers(address.url)
+        with TemporaryDirectory() as files:
+            workers = measure_workers(address.url, Path(files))
+    finally:
+        Postgres(folder).stop()
+    print_table(f"Writing {_OBJECTS_WRITTEN} objects to one database", writers)
+    print_table("Counting a backlog of 400 small objects and a large one", workers)
+    save("scale", {"writers": writers, "workers": workers})
+
+
+if __name__ == "__main__":
+    match sys.argv[1:]:
+        case ["write", url, name, objects, pause_ms]:
+            print(json.dumps(_write(url, name, int(objects), int(pause_ms))))
+        case ["count", manifest, number, of]:
+            print(json.dumps(_count(manifest, int(number), int(of))))
+        case _:
+            main()
