@@ -2,9 +2,8 @@
 
 import math
 import os
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from datetime import datetime
 from typing import Literal, NamedTuple
 
@@ -24,16 +23,19 @@ _ATTEMPTS = 5
 _LONGEST_REASON = 2000
 
 # Larger objects are counted by all processors together. What takes the time of smaller ones is waiting for S3.
-_LARGE_BYTES = 16 * 2**20
+_LARGE_BYTES = 24 * 2**20
 _PROCESSORS = os.cpu_count() or 1
-_OBJECTS_AT_ONCE = 4
+# At one time so many objects, as far as they are not larger than that together: small ones wait for S3, large ones for
+# each other.
+_OBJECTS_AT_ONCE = 8
+_BYTES_AT_ONCE = 40 * 2**20
 
 # What is read in the time that an object takes beside its bytes: docs/scale.md.
 _OBJECT_BYTES = 2**20
 
 
 class Outcome(NamedTuple):
-    """What became of an object.
+    """What became of an object, or of some.
 
     Attributes
     ----------
@@ -48,6 +50,8 @@ class Outcome(NamedTuple):
         Its rows that were not counted, by reason.
     backlog_bytes : int
         For one that is left because there is too much for one run, its `work`.
+    objects : int
+        How many objects it is about: those that a whole run skips are told as one.
     """
 
     kind: Literal["counted", "skipped", "removed", "failed", "bad", "left"]
@@ -56,6 +60,7 @@ class Outcome(NamedTuple):
     rows_counted: int = 0
     rows_rejected: Mapping[str, int] = {}
     backlog_bytes: int = 0
+    objects: int = 1
 
 
 class Seen(NamedTuple):
@@ -69,6 +74,18 @@ class Seen(NamedTuple):
 def work(version: ObjectVersion) -> int:
     """Return how much there is to count in an object, in bytes; the time that it takes beside them counts too."""
     return version.size + _OBJECT_BYTES
+
+
+def _has_room(sizes: Collection[int], size: int) -> bool:
+    """Tell whether an object may be counted beside those that are under way."""
+    return len(sizes) < _OBJECTS_AT_ONCE and sum(sizes) + size <= _BYTES_AT_ONCE
+
+
+def _finished(under_way: dict[Future[Outcome], int]) -> Iterator[Outcome]:
+    """Wait until some are finished, and take them out."""
+    for finished in wait(under_way, return_when=FIRST_COMPLETED).done:
+        del under_way[finished]
+        yield finished.result()
 
 
 class Accounting:
@@ -111,15 +128,17 @@ class Accounting:
         Yields
         ------
         Outcome
-            One for each object, as it is done.
+            One for each object, as it is done, and one for all that are skipped.
         """
         limit = self._inline_bytes if inline_bytes is None else inline_bytes
         to_do: list[Seen] = []
         waiting: list[tuple[Seen, int]] = []
         backlog_bytes = 0
         for seen in self._look(trigger.prefix):
-            if settled := _settled(seen, trigger):
-                yield settled
+            if isinstance(seen, Outcome):
+                yield seen
+            elif _stays_bad(seen, trigger):
+                yield Outcome("bad")
             elif seen.version is None:
                 to_do.append(seen)
             else:
@@ -135,7 +154,7 @@ class Accounting:
     def differences(self, trigger: Trigger) -> Iterator[tuple[Seen, ObjectVersion]]:
         """Compare the ledger with the listing, and return what is to be counted."""
         for seen in self._look(trigger.prefix):
-            if seen.version is not None and not _settled(seen, trigger):
+            if isinstance(seen, Seen) and seen.version is not None and not _stays_bad(seen, trigger):
                 yield seen, seen.version
 
     def changes(self, since: datetime, prefix: str) -> LedgerChanges:
@@ -147,23 +166,30 @@ class Accounting:
     ) -> Iterator[Outcome]:
         """Make the ledger match some objects, a few at a time: keys, and what was seen of them if it was."""
         with ThreadPoolExecutor(_OBJECTS_AT_ONCE) as workers:
-            under_way: deque[Future[Outcome]] = deque()
+            under_way: dict[Future[Outcome], int] = {}
             for key, seen in objects:
-                under_way.append(workers.submit(self._account_for, key, trigger, deadline, seen))
-                if len(under_way) > 2 * _OBJECTS_AT_ONCE:
-                    yield under_way.popleft().result()
+                size = seen.version.size if seen and seen.version else 0
+                while under_way and not _has_room(under_way.values(), size):
+                    yield from _finished(under_way)
+                under_way[workers.submit(self._account_for, key, trigger, deadline, seen)] = size
             while under_way:
-                yield under_way.popleft().result()
+                yield from _finished(under_way)
 
-    def _look(self, prefix: str) -> Iterator[Seen]:
-        """Look at every key that the bucket holds, then at those that only the ledger knows."""
+    def _look(self, prefix: str) -> Iterator[Seen | Outcome]:
+        """Look at every key that the bucket holds, then at those that only the ledger knows; tell what differs."""
         # The order matters: the ledger's entries first, then the bucket. See `ledger`.
         entries = self._ledger.entries(prefix)
+        skipped = 0
         for key, version in self._bucket.versions(prefix):
-            yield Seen(key, entries.pop(key, NO_ENTRY), version)
+            entry = entries.pop(key, NO_ENTRY)
+            if entry.matches(version):
+                skipped += 1
+            else:
+                yield Seen(key, entry, version)
         for key, entry in entries.items():
             if not entry.matches(None):
                 yield Seen(key, entry, None)
+        yield Outcome("skipped", objects=skipped)
 
     def account_for(self, key: str, trigger: Trigger, deadline: Deadline) -> Outcome | None:
         """Make the ledger match one object, or note in it why that cannot be; None for a key outside the dataset."""
@@ -272,14 +298,10 @@ class Accounting:
         return usage
 
 
-def _settled(seen: Seen, trigger: Trigger) -> Outcome | None:
-    """Return what became of an object that needs no closer look, None for one that does."""
-    if seen.entry.matches(seen.version):
-        return Outcome("skipped")
-    # Its run failed, which is enough: a person may want it tried again, the daily run does not.
-    if trigger.kind not in BY_HAND and seen.entry.knows_as_bad(seen.version):
-        return Outcome("bad")
-    return None
+def _stays_bad(seen: Seen, trigger: Trigger) -> bool:
+    """Tell whether a run leaves an object alone, because an earlier one failed on it, as it is, and told of it."""
+    # A person may want it tried again, the daily run does not.
+    return trigger.kind not in BY_HAND and seen.entry.knows_as_bad(seen.version)
 
 
 def _count_share(batches: Iterator[Batch], usage: Usage, deadline: Deadline) -> None:

@@ -4,6 +4,7 @@ import io
 import itertools
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import cached_property
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
@@ -25,9 +26,9 @@ _GONE = {"404", "NoSuchKey", "412", "PreconditionFailed"}
 _BATCH_ROWS = 131_072
 # The end of an object, where parquet describes itself, comes with one request; what is larger is fetched as asked for.
 _TAIL_BYTES = 65_536
-# Of a row group: up to this it is fetched at once, beyond in pieces of each column.
+# What is needed of a row group is fetched at once up to this, beyond in pieces of each column.
 _MAX_FETCHED_BYTES = 16 * 2**20
-_PIECE_BYTES = 2 * 2**20
+_PIECE_BYTES = 1 * 2**20
 
 
 class ObjectChangedError(Exception):
@@ -157,9 +158,40 @@ class Bucket:
         for name in COLUMNS:
             check_type(name, schema.field(name).type)
         groups = part.row_groups(metadata.num_row_groups)
+        if any(_needed_bytes(metadata.row_group(group)) > _MAX_FETCHED_BYTES for group in groups):
+            return [self._large_groups(key, version, metadata, groups, first)]
         dealt = [list(groups[first::count]) for first in range(min(count, len(groups)) or 1)]
         opening = [first, *(self._open(key, version) for _ in dealt[1:])]
         return [_share(key, metadata, *share) for share in zip(dealt, opening, strict=True)]
+
+    def _large_groups(
+        self,
+        key: str,
+        version: ObjectVersion,
+        metadata: pq.FileMetaData,
+        groups: range,
+        opening: AbstractContextManager[Any],
+    ) -> Iterator[Batch]:
+        """Read row groups that are too large to be fetched at once, the columns side by side.
+
+        Each through an opening of its own: taking turns in one, they would fetch the same pieces again and again.
+        """
+        first_row = sum(metadata.row_group(group).num_rows for group in range(groups.start))
+        with _errors_of(key), opening, ThreadPoolExecutor(len(COLUMNS)) as readers, ExitStack() as opened:
+            # Of what it holds, an opening keeps the half that lies before and fetches the half that comes.
+            sources = [opened.enter_context(self._open(key, version, 2 * _PIECE_BYTES)) for _ in COLUMNS]
+            files = [_parquet(source, metadata, pre_buffer=False, buffer_size=_TAIL_BYTES) for source in sources]
+            for group in groups:
+                columns = [
+                    file.iter_batches(_BATCH_ROWS, row_groups=[group], columns=[name], use_threads=False)
+                    for file, name in zip(files, COLUMNS, strict=True)
+                ]
+                coming = [readers.submit(next, column, None) for column in columns]
+                while any(parts := [part.result() for part in coming]):
+                    coming = [readers.submit(next, column, None) for column in columns]
+                    records = pa.RecordBatch.from_arrays([part.column(0) for part in parts if part], COLUMNS)
+                    yield Batch(first_row, records)
+                    first_row += records.num_rows
 
     def put_rejected(self, key: str, version: ObjectVersion, rows: pa.Table, part: Part = WHOLE) -> None:
         """Write the rejected rows of one version of an object, or of a part; doing so again replaces them."""
@@ -176,13 +208,13 @@ class Bucket:
         self._client.upload_fileobj(plan, self.name, key)
         return key
 
-    def _open(self, key: str, version: ObjectVersion) -> AbstractContextManager[Any]:
+    def _open(self, key: str, version: ObjectVersion, window_bytes: int = _TAIL_BYTES) -> AbstractContextManager[Any]:
         return open_s3_object(
             f"s3://{self.name}/{key}",
             mode="rb",
             use_threads=False,
             s3_client=self._client,
-            s3_block_size=_TAIL_BYTES,
+            s3_block_size=window_bytes,
             s3_additional_kwargs={"IfMatch": version.etag},
         )
 
@@ -196,28 +228,24 @@ def _already_open(opened: ExitStack, source: Any) -> Iterator[Any]:
 def _share(
     key: str, metadata: pq.FileMetaData, groups: list[int], opening: AbstractContextManager[Any]
 ) -> Iterator[Batch]:
-    """Read some row groups of an object."""
+    """Read some row groups of an object, each fetched at once."""
     rows = (metadata.row_group(group).num_rows for group in range(metadata.num_row_groups))
     first_rows = [0, *itertools.accumulate(rows)]
-    schema = metadata.schema.to_arrow_schema()
-    texts = [name for name in COLUMNS if _is_text(schema.field(name).type)]
     with _errors_of(key), opening as source:
         for group in groups:
-            # A row group at a time, fetched at once; a large one piece by piece, so that memory stays bounded.
-            is_large = _needed_bytes(metadata.row_group(group)) > _MAX_FETCHED_BYTES
-            file = pq.ParquetFile(
-                source,
-                metadata=metadata,
-                read_dictionary=texts,
-                pre_buffer=not is_large,
-                buffer_size=_PIECE_BYTES if is_large else 0,
-            )
             first_row = first_rows[group]
-            for records in file.iter_batches(
+            for records in _parquet(source, metadata, pre_buffer=True).iter_batches(
                 _BATCH_ROWS, row_groups=[group], columns=COLUMNS, use_threads=metadata.num_row_groups == 1
             ):
                 yield Batch(first_row, records)
                 first_row += records.num_rows
+
+
+def _parquet(source: Any, metadata: pq.FileMetaData, **options: Any) -> pq.ParquetFile:
+    """Open what was described already, with text as dictionaries."""
+    schema = metadata.schema.to_arrow_schema()
+    texts = [name for name in COLUMNS if _is_text(schema.field(name).type)]
+    return pq.ParquetFile(source, metadata=metadata, read_dictionary=texts, **options)
 
 
 @contextmanager

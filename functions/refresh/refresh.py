@@ -131,9 +131,9 @@ class Refresh:
 
 
 def add(outcome: Outcome, summary: Summary | ItemSummary) -> None:
-    """Note in the summary what became of an object."""
+    """Note in the summary what became of an object, or of some."""
     name = f"objects_{outcome.kind}"
-    setattr(summary, name, getattr(summary, name) + 1)
+    setattr(summary, name, getattr(summary, name) + outcome.objects)
     if outcome.error:
         summary.errors.append(outcome.error)
     summary.backlog_bytes += outcome.backlog_bytes

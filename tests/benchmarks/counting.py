@@ -41,28 +41,12 @@ class _Gathering(Ledger):
     def entries(self, prefix: str = "") -> dict[str, LedgerEntry]:
         return {}
 
-    def write_counted(
-        self,
-        key: str,
-        entry: LedgerEntry,
-        version: ObjectVersion,
-        usage: Usage,
-        *,
-        sequencer: str | None,
-        now: datetime,
-    ) -> bool:
+    def write_counted(self, key: str, entry: LedgerEntry, version: ObjectVersion, usage: Usage, **_: Any) -> bool:
         self.usage.update(usage)
         return True
 
     def write_failure(
-        self,
-        key: str,
-        entry: LedgerEntry,
-        error: str,
-        bad: ObjectVersion | None = None,
-        *,
-        sequencer: str | None,
-        now: datetime,
+        self, key: str, entry: LedgerEntry, error: str, bad: ObjectVersion | None = None, **_: Any
     ) -> bool:
         return True
 

@@ -121,9 +121,11 @@ def _lines(found: Mapping[str, Medians]) -> list[dict[str, object]]:
             "": NAMES[name],
             "wall s": f"{one.seconds:.2f}",
             "CPU s": f"{one.cpu:.2f}",
+            "first wall s": f"{one.first_seconds:.2f}",
             "peak MB": f"{one.peak_mb:.0f}",
             "our wall / its": f"{ours.seconds / one.seconds:.2f}",
             "our CPU / its": f"{ours.cpu / one.cpu:.2f}",
+            "our first / its": f"{ours.first_seconds / one.first_seconds:.2f}",
         }
         for name, one in found.items()
     ]

@@ -27,17 +27,17 @@ def test_the_refresh_function_and_plain_pandas_count_the_same_rows(bucket: Path,
     assert write_objects(bucket, layout) == sum(path.stat().st_size for path in bucket.rglob("*.parquet"))
     found = count(layout.prefix)
     assert (found["rejected"], found["errors"]) == ({}, [])
-    check_equal(ROWS, {"refresh": Run(found, 0, 0, 0), "floor": Run(decode(layout.prefix), 0, 0, 0)})
+    check_equal(ROWS, {"refresh": Run(found, 0, 0, 0, 0), "floor": Run(decode(layout.prefix), 0, 0, 0, 0)})
     assert segments_of(found["rows"]) == count_plainly(layout.prefix)["rows"]
 
 
 def test_contenders_that_count_otherwise_are_found_out() -> None:
-    one = Run({"rows": [["Peru", "total_orders", 2, 2640, 1], ["Peru", "last_order_day", 18267, 2640, 1]]}, 0, 0, 0)
-    other = Run({"rows": one.result["rows"][:1]}, 0, 0, 0)
+    one = Run({"rows": [["Peru", "total_orders", 2, 2640, 1], ["Peru", "last_order_day", 18267, 2640, 1]]}, 0, 0, 0, 0)
+    other = Run({"rows": one.result["rows"][:1]}, 0, 0, 0, 0)
     with pytest.raises(SystemExit, match="polars counted otherwise"):
-        check_equal(1, {"refresh": one, "polars": other, "floor": Run({"rows": 1}, 0, 0, 0)})
+        check_equal(1, {"refresh": one, "polars": other, "floor": Run({"rows": 1}, 0, 0, 0, 0)})
     with pytest.raises(SystemExit, match="not all of the 2 rows"):
-        check_equal(2, {"refresh": one, "floor": Run({"rows": 2}, 0, 0, 0)})
+        check_equal(2, {"refresh": one, "floor": Run({"rows": 2}, 0, 0, 0, 0)})
 
 
 @pytest.mark.parametrize("case", HOSTILE)
