@@ -4,7 +4,7 @@ BIN := .venv/bin
 OPERATE = $(BIN)/python -m infra.operations $(if $(STACK),--stack "$(STACK)")
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up up-localstack down clean deploy migrate refresh backfill backlog redrive logs teardown test test-faults e2e-localstack bench bench-memory bench-api lint fix lock
+.PHONY: help setup demo up up-localstack down clean deploy migrate refresh backfill backlog redrive logs teardown test test-faults e2e-localstack bench bench-memory bench-api bench-scale simulate lint fix lock
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -104,6 +104,12 @@ bench-memory: setup .local/tools/bench/.ready  ## measure the memory of a refres
 
 bench-api: setup  ## compare the lookup API with Flask + SQLAlchemy and with bare Chalice
 	@$(BIN)/python -m tests.benchmarks.api
+
+bench-scale: setup .local/tools/bench/.ready  ## measure how many functions write to one database, and count a backlog, at once
+	@$(BIN)/python -m tests.benchmarks.scale
+
+simulate: setup .local/tools/bench/.ready  ## estimate what a backlog would take on AWS: PLOTS=folder
+	@$(BIN)/python -m tests.benchmarks.simulate $(if $(PLOTS),--plots "$(PLOTS)")
 
 lint: setup .local/tools/checkov/.ready  ## check without changing anything
 	$(BIN)/ruff check .

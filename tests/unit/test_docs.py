@@ -33,7 +33,7 @@ def test_every_alarm_has_a_paragraph_that_says_what_to_do() -> None:
     resources = [entry for path in NESTED for entry in read_template(path)["Resources"].items()]
     alarms = [name for name, resource in resources if resource["Type"] == "AWS::CloudWatch::Alarm"]
     operations = (ROOT / "docs" / "operations.md").read_text()
-    assert len(alarms) == 9
+    assert len(alarms) == 11
     assert [name for name in alarms if f"\n- **{name}**: " not in operations] == []
 
 
