@@ -44,7 +44,7 @@ def test_the_dashboard_and_the_alarms_show_metrics_that_are_measured() -> None:
     sources = "\n".join(
         path.read_text() for folder in ("functions", "chalice_app") for path in (ROOT / folder).rglob("*.py")
     )
-    of_aws = {"Errors", "Throttles", "4XXError", "5XXError", "CPUUtilization"}
+    of_aws = {"Errors", "ExecutionsFailed", "Throttles", "4XXError", "5XXError", "CPUUtilization"}
     assert {"WinnerCount", "Lookups", "PublicationAge", "RowsPublished"} <= shown
     assert [name for name in shown - of_aws if f'"{name}"' not in sources] == []
 
