@@ -27,7 +27,7 @@ from functions.refresh.report import measure_objects, measure_publication, metri
 from functions.refresh.schema import migrate
 from functions.refresh.settings import RefreshSettings
 
-# An advisory lock is waited for this long, and no statement takes longer.
+# The lock is waited for this long, and no statement takes longer.
 _DATABASE_TIMEOUT_SECONDS = 60
 
 # An answer over 256 KB does not reach the event bus, and so would start no next run.

@@ -4,13 +4,13 @@ How long an object takes to be written while others write too, and how much fast
 one. Functions are processes with a connection of their own. `make simulate` goes on from these figures.
 """
 
-import json
+import itertools
+import multiprocessing
 import os
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -62,13 +62,12 @@ def _usage(rows: int) -> Usage:
     return usage
 
 
-def _write(url: str, name: str, objects: int, pause_ms: int) -> list[float]:
-    """Write objects of one's own, when told to begin, and return the milliseconds that each took."""
+def _write(url: str, name: str, objects: int, pause_ms: int, start: Any, results: Any) -> None:
+    """Write objects of one's own, all writers at once, and tell the milliseconds that each took."""
     ledger = Ledger(Database(load_settings(DatabaseSettings, {"DATABASE_URL": url}), timeout_seconds=60))
     usage = _usage(2_500)
     ledger.entry("connected")
-    print("ready", flush=True)
-    sys.stdin.readline()
+    start.wait()
     took = []
     for number in range(objects):
         time.sleep(pause_ms / 1000)
@@ -76,7 +75,7 @@ def _write(url: str, name: str, objects: int, pause_ms: int) -> list[float]:
         version = ObjectVersion(f"{number}", 50_000)
         ledger.write_counted(f"{name}/{number}", NO_ENTRY, version, usage, sequencer=None, now=_now())
         took.append((time.perf_counter() - started) * 1000)
-    return took
+    results.put(took)
 
 
 def _count(manifest: str, number: int, of: int) -> None:
@@ -98,15 +97,15 @@ def _items(manifest: str) -> list[Item]:
     return msgspec.json.decode(Path(manifest).read_bytes(), type=list[Item])
 
 
-def _at_once(commands: list[list[str]], environment: Mapping[str, str]) -> tuple[float, list[Any]]:
-    """Run processes at once, and return the seconds from their common start on and what each printed."""
+def _count_at_once(manifest: str, workers: int) -> float:
+    """Let so many processes count a plan, and return the seconds from their common start on."""
+    command = [sys.executable, "-m", "tests.benchmarks.scale", "count", manifest]
     started = [
         subprocess.Popen(
-            [sys.executable, "-m", __spec__.name if __spec__ else "tests.benchmarks.scale", *command],
-            cwd=ROOT, env={**os.environ, **environment}, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+            [*command, str(number), str(workers)], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
-        for command in commands
-    ]  # fmt: skip
+        for number in range(workers)
+    ]
     for process in started:
         assert process.stdout is not None
         process.stdout.readline()
@@ -115,11 +114,11 @@ def _at_once(commands: list[list[str]], environment: Mapping[str, str]) -> tuple
         assert process.stdin is not None
         process.stdin.write("go\n")
         process.stdin.flush()
-    printed = [process.communicate()[0] for process in started]
-    seconds = time.perf_counter() - begun
+    for process in started:
+        process.communicate()
     if any(process.returncode for process in started):
         sys.exit("a process failed; what it said stands above")
-    return seconds, [json.loads(text) for text in printed]
+    return time.perf_counter() - begun
 
 
 def measure_writers(url: str) -> list[dict[str, Any]]:
@@ -127,10 +126,17 @@ def measure_writers(url: str) -> list[dict[str, Any]]:
     lines = []
     for pause_ms in _PAUSES_MS:
         for writers in _WRITERS:
-            names = [f"{pause_ms}-{writers}-{number}" for number in range(writers)]
-            each = str(_OBJECTS_WRITTEN // writers)
-            seconds, told = _at_once([["write", url, name, each, str(pause_ms)] for name in names], {})
-            took = sorted(milliseconds for times in told for milliseconds in times)
+            # Forked, because starting 32 anew takes longer than what is measured.
+            forked = multiprocessing.get_context("fork")
+            start, results = forked.Barrier(writers + 1), forked.Queue()
+            each = _OBJECTS_WRITTEN // writers
+            for number in range(writers):
+                name = f"{pause_ms}-{writers}-{number}"
+                forked.Process(target=_write, args=(url, name, each, pause_ms, start, results), daemon=True).start()
+            start.wait()
+            begun = time.perf_counter()
+            took = sorted(itertools.chain.from_iterable(results.get() for _ in range(writers)))
+            seconds = time.perf_counter() - begun
             lines.append(
                 {
                     "writers": writers,
@@ -160,7 +166,7 @@ def measure_workers(url: str, folder: Path) -> list[dict[str, Any]]:
             database.close()
             with TemporaryDirectory() as files:
                 manifest, items = _plan(Path(files))
-                seconds, _ = _at_once([["count", manifest, str(n), str(workers)] for n in range(workers)], {})
+                seconds = _count_at_once(manifest, workers)
             lines.append({"functions": workers, "items": items, "s": round(seconds, 2)})
     for line in lines:
         line["faster"] = round(lines[0]["s"] / line["s"], 2)
@@ -184,21 +190,18 @@ def main() -> None:
     try:
         migrate(Database(load_settings(DatabaseSettings, {"DATABASE_URL": address.url}), timeout_seconds=60))
         writers = measure_writers(address.url)
+        print_table(f"Writing {_OBJECTS_WRITTEN} objects to one database", writers)
         with TemporaryDirectory() as files:
             workers = measure_workers(address.url, Path(files))
     finally:
         Postgres(folder).stop()
-    print_table(f"Writing {_OBJECTS_WRITTEN} objects to one database", writers)
     print_table("Counting a backlog of 400 small objects and a large one", workers)
     save("scale", {"writers": writers, "workers": workers})
 
 
 if __name__ == "__main__":
     match sys.argv[1:]:
-        case ["write", url, name, objects, pause_ms]:
-            print(json.dumps(_write(url, name, int(objects), int(pause_ms))))
         case ["count", manifest, number, of]:
             _count(manifest, int(number), int(of))
-            print("null")
         case _:
             main()

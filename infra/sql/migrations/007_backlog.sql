@@ -26,3 +26,7 @@ ALTER TABLE voucher_customer.refreshes ADD CONSTRAINT refreshes_trigger_check
 
 -- Every object changes many of its rows, and only their counts: with room on the page, no index has to follow.
 ALTER TABLE voucher_customer.usage_totals SET (fillfactor = 50);
+
+CREATE TABLE voucher_customer.turns ();
+COMMENT ON TABLE voucher_customer.turns IS
+    'Holds nothing: whoever writes ledger and totals, or publishes, locks it first.';
