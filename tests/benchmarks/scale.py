@@ -100,9 +100,15 @@ def _items(manifest: str) -> list[Item]:
 def _count_at_once(manifest: str, workers: int) -> float:
     """Let so many processes count a plan, and return the seconds from their common start on."""
     command = [sys.executable, "-m", "tests.benchmarks.scale", "count", manifest]
+    cores = sorted(os.sched_getaffinity(0))
     started = [
         subprocess.Popen(
-            [*command, str(number), str(workers)], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            # A function of the default size has one processor.
+            ["taskset", "--cpu-list", str(cores[number % len(cores)]), *command, str(number), str(workers)],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
         )
         for number in range(workers)
     ]

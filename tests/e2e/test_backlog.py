@@ -114,6 +114,7 @@ def kill_a_function(stack: RunningStack) -> int:
     raise AssertionError("no function runs")
 
 
+@pytest.mark.skipif(EMULATOR != "ministack", reason="LocalStack goes on sending events of rules that are disabled")
 def test_a_thousand_objects_and_a_large_one_are_counted_whatever_happens_meanwhile(backlog: RunningStack) -> None:
     # Given a first load
     dice = random.Random(7)
