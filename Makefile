@@ -4,7 +4,7 @@ BIN := .venv/bin
 OPERATE = $(BIN)/python -m infra.operations $(if $(STACK),--stack "$(STACK)")
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up up-localstack down clean deploy migrate refresh backfill backlog redrive logs teardown test test-faults e2e-localstack bench bench-memory bench-api bench-scale simulate lint fix lock
+.PHONY: help setup demo up up-localstack down clean deploy migrate refresh backfill backlog verify redrive logs teardown test test-faults e2e-localstack bench bench-memory bench-api bench-scale simulate lint fix lock
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,7 +51,7 @@ up: setup  ## start the same stack, empty, and leave it running: EMULATOR=locals
 	@$(RUN_LOCAL) up --emulator "$(EMULATOR)" $(if $(COUNTRIES),--countries "$(COUNTRIES)")
 
 up-localstack: setup  ## start it on LocalStack and PostgreSQL in containers, or without them where no container engine runs
-	@docker info >/dev/null 2>&1 || $(MAKE) --no-print-directory .local/tools/localstack/.ready
+	@$(BIN)/python -c 'import sys; from infra.local.containers import has_engine; sys.exit(not has_engine())' || $(MAKE) --no-print-directory .local/tools/localstack/.ready
 	@$(RUN_LOCAL) up --emulator containers $(if $(COUNTRIES),--countries "$(COUNTRIES)")
 
 down:  ## stop what `make up` or `make up-localstack` started
@@ -75,6 +75,9 @@ backfill: setup  ## count what lies under a prefix and is not counted yet: PREFI
 
 backlog: setup  ## count what is not counted yet on many functions at once: PREFIX=vouchers/2019/ AS_OF=2018-08-05
 	@$(OPERATE) backlog $(if $(PREFIX),--prefix "$(PREFIX)") $(if $(AS_OF),--as-of "$(AS_OF)")
+
+verify: setup  ## recount the bucket and compare with what is counted and published: PREFIX=vouchers/2019/ FIX=1 mends
+	@$(OPERATE) verify $(if $(PREFIX),--prefix "$(PREFIX)") $(if $(filter 1,$(FIX)),--fix)
 
 redrive: setup  ## run again what waits in the failure queue
 	@$(OPERATE) redrive

@@ -1,1 +1,6 @@
 """What the stack needs besides its two functions."""
+
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+"""The checkout."""

@@ -6,16 +6,19 @@ import os
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import date, datetime, timedelta
-from pathlib import Path
 from typing import Any
+from urllib.request import Request, urlopen
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from moto.server import ThreadedMotoServer
 from pg8000.native import Connection
 
-ROOT = Path(__file__).parents[1]
+from infra import ROOT as ROOT  # noqa: PLC0414 - the tests have it from here
+
 REAL_FILE = ROOT.parent / "shared" / "data" / "vouchers_2018.parquet"
 WHY_SKIPPED = f"the real file of 2018 is not part of the project: {REAL_FILE.name} is absent"
 
@@ -35,6 +38,23 @@ PUBLISHED_TABLE_OF_PERU = (
     ("frequent_segment", "13-37", 14, 37, (1501, 11813, 4391, 4225)),
     ("frequent_segment", "37+", 38, 99999999, (7653, 16681, 8514, 8559)),
 )
+
+
+@contextmanager
+def serving_aws() -> Iterator[str]:
+    """Serve moto on 127.0.0.1, for processes that share no memory with the test."""
+    server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    forget_aws(f"http://{host}:{port}")
+    server.stop()
+
+
+def forget_aws(endpoint: str) -> None:
+    """Empty what moto serves: it outlives even its server."""
+    urlopen(Request(f"{endpoint}/moto-api/reset", method="POST")).close()
+
 
 _SEGMENTS = (
     ("frequent_segment", "0-4", 0, 4),

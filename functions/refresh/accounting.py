@@ -27,7 +27,7 @@ _LARGE_BYTES = 24 * 2**20
 _PROCESSORS = os.cpu_count() or 1
 # At one time so many objects, as far as they are not larger than that together: small ones wait for S3, large ones for
 # each other.
-_OBJECTS_AT_ONCE = 8
+OBJECTS_AT_ONCE = 8
 _BYTES_AT_ONCE = 40 * 2**20
 
 # What is read in the time that an object takes beside its bytes: docs/scale.md.
@@ -76,9 +76,9 @@ def work(version: ObjectVersion) -> int:
     return version.size + _OBJECT_BYTES
 
 
-def _has_room(sizes: Collection[int], size: int) -> bool:
+def has_room(sizes: Collection[int], size: int) -> bool:
     """Tell whether an object may be counted beside those that are under way."""
-    return len(sizes) < _OBJECTS_AT_ONCE and sum(sizes) + size <= _BYTES_AT_ONCE
+    return len(sizes) < OBJECTS_AT_ONCE and sum(sizes) + size <= _BYTES_AT_ONCE
 
 
 def _finished(under_way: dict[Future[Outcome], int]) -> Iterator[Outcome]:
@@ -165,11 +165,11 @@ class Accounting:
         self, objects: Iterable[tuple[str, Seen | None]], trigger: Trigger, deadline: Deadline
     ) -> Iterator[Outcome]:
         """Make the ledger match some objects, a few at a time: keys, and what was seen of them if it was."""
-        with ThreadPoolExecutor(_OBJECTS_AT_ONCE) as workers:
+        with ThreadPoolExecutor(OBJECTS_AT_ONCE) as workers:
             under_way: dict[Future[Outcome], int] = {}
             for key, seen in objects:
                 size = seen.version.size if seen and seen.version else 0
-                while under_way and not _has_room(under_way.values(), size):
+                while under_way and not has_room(under_way.values(), size):
                     yield from _finished(under_way)
                 under_way[workers.submit(self._account_for, key, trigger, deadline, seen)] = size
             while under_way:

@@ -140,7 +140,7 @@ class Backlog:
                 return self._items.count(step.item, trigger, deadline)
             case PublishStep():
                 self._parts.forget(self._clock())
-                return self._refresh.conclude(trigger, step.since, deadline)
+                return self._refresh.conclude_backlog(trigger, step.since, deadline)
 
     def plan(self, trigger: Trigger, deadline: Deadline) -> Plan:
         """Write down what is to be counted."""

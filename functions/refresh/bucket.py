@@ -5,7 +5,7 @@ import itertools
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from functools import cached_property
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
@@ -158,7 +158,9 @@ class Bucket:
         for name in COLUMNS:
             check_type(name, schema.field(name).type)
         groups = part.row_groups(metadata.num_row_groups)
-        if any(_needed_bytes(metadata.row_group(group)) > _MAX_FETCHED_BYTES for group in groups):
+        with _errors_of(key):
+            has_large = any(_needed_bytes(metadata, group) > _MAX_FETCHED_BYTES for group in groups)
+        if has_large:
             return [self._large_groups(key, version, metadata, groups, first)]
         dealt = [list(groups[first::count]) for first in range(min(count, len(groups)) or 1)]
         opening = [first, *(self._open(key, version) for _ in dealt[1:])]
@@ -188,6 +190,8 @@ class Bucket:
                 ]
                 coming = [readers.submit(next, column, None) for column in columns]
                 while any(parts := [part.result() for part in coming]):
+                    if not all(parts):
+                        raise ObjectError("is no readable parquet: some columns end before others")
                     coming = [readers.submit(next, column, None) for column in columns]
                     records = pa.RecordBatch.from_arrays([part.column(0) for part in parts if part], COLUMNS)
                     yield Batch(first_row, records)
@@ -263,12 +267,45 @@ def _errors_of(key: str) -> Iterator[None]:
         raise ObjectError(f"is no readable parquet: {error}") from error
 
 
-def _needed_bytes(group: pq.RowGroupMetaData) -> int:
-    # Not asked of a small group: pyarrow ends the whole process where a damaged object misdescribes a column.
+class _TouchedError(Exception):
+    """Bytes were asked for that nobody has."""
+
+
+class _Untouchable(io.RawIOBase):
+    """A file so long that any column may lie in it, of which no byte can be read."""
+
+    _at = 0
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        self._at = 2**62 if whence == io.SEEK_END else offset
+        return self._at
+
+    def tell(self) -> int:
+        return self._at
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, _: int = -1) -> bytes:
+        raise _TouchedError
+
+
+def _needed_bytes(metadata: pq.FileMetaData, number: int) -> int:
+    """Return how long the needed columns of a row group are, or all of it where it is small."""
+    group = metadata.row_group(number)
     if group.total_byte_size <= _MAX_FETCHED_BYTES:
         return int(group.total_byte_size)
-    columns = (group.column(number) for number in range(group.num_columns))
-    return sum(column.total_compressed_size for column in columns if column.path_in_schema in COLUMNS)
+    paths = [metadata.schema.column(column).path for column in range(group.num_columns)]
+    needed = [column for column, path in enumerate(paths) if path in COLUMNS]
+    # Asked about a column that a damaged object misdescribes, pyarrow ends the whole process. A reader looks at the
+    # description before it reads and raises an error, so whatever it begins to read may be asked about.
+    for column in needed:
+        with suppress(_TouchedError):
+            next(pq.ParquetFile(_Untouchable(), metadata=metadata).iter_batches(1, [number], [paths[column]]))
+    return sum(group.column(column).total_compressed_size for column in needed)
 
 
 def _is_text(kind: pa.DataType) -> bool:

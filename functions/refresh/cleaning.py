@@ -114,12 +114,22 @@ def as_distinct(column: pa.Array, name: str) -> pa.DictionaryArray:
     if pa.types.is_dictionary(column.type):
         _check_indices(column)
     else:
-        if pa.types.is_temporal(column.type):
-            column = _day_numbers(column)
-        column = column.dictionary_encode()
+        column = _encodable(column).dictionary_encode()
     if name == "last_order_ts" and len(column.dictionary) > _MANY_MOMENTS:
         return _days_of_plain_moments(column)
     return column
+
+
+def _encodable(column: pa.Array) -> pa.Array:
+    """Turn moments into days, and what Arrow makes no dictionary of into the same in a wider type."""
+    kind = column.type
+    if pa.types.is_temporal(kind):
+        return _day_numbers(column)
+    if pa.types.is_float16(kind):
+        return column.cast(pa.float32())
+    if pa.types.is_decimal32(kind) or pa.types.is_decimal64(kind):
+        return column.cast(pa.decimal128(kind.precision, kind.scale))
+    return column.cast(pa.large_string()) if pa.types.is_string_view(kind) else column
 
 
 def _check_indices(column: pa.DictionaryArray) -> None:
@@ -171,9 +181,9 @@ def _days_of_plain_moments(column: pa.DictionaryArray) -> pa.DictionaryArray:
     moments = column.dictionary
     try:
         is_plain = pc.match_substring_regex(moments, _PLAIN_MOMENT)
+        days = pc.if_else(is_plain, pc.utf8_slice_codeunits(moments, 0, 10), moments).dictionary_encode()
     except pa.ArrowInvalid:
         return column  # text that is no UTF-8, which is looked at one by one
-    days = pc.if_else(is_plain, pc.utf8_slice_codeunits(moments, 0, 10), moments).dictionary_encode()
     return pa.DictionaryArray.from_arrays(days.indices.take(column.indices), days.dictionary)
 
 

@@ -20,11 +20,35 @@ _KINDS: dict[str, Kind] = {
 BY_HAND: tuple[Kind, ...] = ("manual", "backfill")
 """The kinds that may name any day, and so say nothing of the day that it is."""
 
-_MANUAL_EVENTS = '{} or {"as_of": "2018-08-05"}, with or without {"prefix": "vouchers/2019/"}, or {"migrate": true}'
+_MANUAL_EVENTS = (
+    '{} or {"as_of": "2018-08-05"}, with or without {"prefix": "vouchers/2019/"}, or {"migrate": true},'
+    ' or {"verify": true}'
+)
 
 
 class EventError(Exception):
     """The function was invoked with something that it does not understand."""
+
+
+class VerificationRequest(NamedTuple):
+    """What a person wants verified.
+
+    Attributes
+    ----------
+    now : datetime
+        The present moment.
+    prefix : str
+        The part of the bucket to look at; empty means the whole dataset.
+    fix : bool
+        Whether to mend what differs.
+    after : str
+        The key after which to go on; empty means from the beginning.
+    """
+
+    now: datetime
+    prefix: str = ""
+    fix: bool = False
+    after: str = ""
 
 
 class Trigger(NamedTuple):
@@ -119,7 +143,45 @@ def _read_manual(event: Mapping[str, Any], dataset: str, now: datetime) -> Trigg
         raise EventError(f"as_of is {event['as_of']!r}: write a day like 2018-08-05") from error
     if "prefix" not in event:
         return Trigger("manual", as_of)
+    return Trigger("backfill", as_of, prefix=_read_prefix(event, dataset))
+
+
+def _read_prefix(event: Mapping[str, Any], dataset: str) -> str:
     prefix = event["prefix"]
     if not isinstance(prefix, str) or not prefix.startswith(dataset):
         raise EventError(f"prefix {prefix!r} is outside the dataset: it has to begin with {dataset!r}")
-    return Trigger("backfill", as_of, prefix=prefix)
+    return prefix
+
+
+def read_verification(event: Mapping[str, Any], *, prefix: str, now: datetime) -> VerificationRequest | None:
+    """Tell which verification an invocation asks for: `{"verify": true}`, with `prefix`, `fix` and `after` or without.
+
+    Parameters
+    ----------
+    event : mapping
+        Whatever the function was invoked with.
+    prefix : str
+        The prefix of the dataset.
+    now : datetime
+        The present moment.
+
+    Returns
+    -------
+    VerificationRequest or None
+        None when it asks for something else.
+
+    Raises
+    ------
+    EventError
+        When a field is unknown or of another kind.
+    """
+    if "verify" not in event:
+        return None
+    fix, after = event.get("fix", False), event.get("after", "")
+    is_known = event.keys() <= {"verify", "prefix", "fix", "after"}
+    if not is_known or event["verify"] is not True or not isinstance(fix, bool) or not isinstance(after, str):
+        raise EventError(
+            'a verification is asked for with {"verify": true}, with or without {"prefix": "vouchers/2019/"},'
+            f' {{"fix": true}} and {{"after": "a key"}}, not {dict(event)}'
+        )
+    return VerificationRequest(now, _read_prefix(event, prefix) if "prefix" in event else "", fix, after)

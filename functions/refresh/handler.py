@@ -17,7 +17,7 @@ from functions.refresh.accounting import Accounting
 from functions.refresh.backlog import Backlog, Plan, read_step
 from functions.refresh.bucket import Bucket
 from functions.refresh.deadline import Deadline
-from functions.refresh.events import asks_to_migrate, read_event
+from functions.refresh.events import VerificationRequest, asks_to_migrate, read_event, read_verification
 from functions.refresh.items import Items
 from functions.refresh.ledger import Ledger
 from functions.refresh.parts import Parts
@@ -26,6 +26,7 @@ from functions.refresh.refresh import Refresh, RefreshError
 from functions.refresh.report import measure_objects, measure_publication, metrics
 from functions.refresh.schema import migrate
 from functions.refresh.settings import RefreshSettings
+from functions.refresh.verification import Verification
 
 # The lock is waited for this long, and no statement takes longer.
 _DATABASE_TIMEOUT_SECONDS = 60
@@ -88,18 +89,27 @@ def _make_bucket(settings: RefreshSettings) -> Bucket:
     return Bucket(settings.bucket, settings.prefix, settings.rejected_prefix, settings.plan_prefix)
 
 
+def make_verification(settings: RefreshSettings, database: Database, clock: Callable[[], datetime]) -> Verification:
+    """Wire the parts together for a verification."""
+    refresh = make_refresh(settings, database, clock)
+    bucket = Bucket(settings.bucket, settings.prefix, settings.rejected_prefix)
+    ledger = Ledger(database)
+    return Verification(Accounting(bucket, ledger, clock), bucket, ledger, Publications(database), refresh)
+
+
 def _now() -> datetime:
     return datetime.now(UTC)
 
 
 @logger.inject_lambda_context(clear_state=True)
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Refresh once, bring the schema up to date, or take a step of a backlog, and return what was done.
+    """Refresh once, bring the schema up to date, verify, or take a step of a backlog, and return what came of it.
 
     Parameters
     ----------
     event : dict
-        See `functions.refresh.events.read_event`, `asks_to_migrate` and `functions.refresh.backlog.read_step`.
+        See `functions.refresh.events.read_event`, `asks_to_migrate`, `read_verification` and
+        `functions.refresh.backlog.read_step`.
     context : LambdaContext
         The invocation.
 
@@ -107,7 +117,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     -------
     dict
         `functions.refresh.publication.Summary`, `functions.refresh.schema.Migrations`,
-        `functions.refresh.backlog.Plan` or `functions.refresh.publication.ItemSummary` in JSON types.
+        `functions.refresh.verification.Verified`, `functions.refresh.backlog.Plan` or
+        `functions.refresh.publication.ItemSummary` in JSON types.
 
     Raises
     ------
@@ -119,9 +130,22 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     logger.set_correlation_id(event.get("event", event).get("id", context.aws_request_id))
     if asks_to_migrate(event):
         return _migrate()
-    take = _take_step if "step" in event else _refresh
-    answer: dict[str, Any] = take(event, context)
+    if "step" in event:
+        taken: dict[str, Any] = _take_step(event, context)
+        return taken
+    verification = read_verification(event, prefix=settings().prefix, now=_now())
+    return _verify(verification, context) if verification else _refresh(event, context)
+
+
+def _verify(request: VerificationRequest, context: LambdaContext) -> dict[str, Any]:
+    verification = make_verification(settings(), database(), _now)
+    answer: dict[str, Any] = msgspec.to_builtins(verification.run(request, _deadline(context)))
+    logger.info("verified", extra={key: value for key, value in answer.items() if key != "differences"})
     return answer
+
+
+def _deadline(context: LambdaContext) -> Deadline:
+    return Deadline(lambda: context.get_remaining_time_in_millis() / 1000)
 
 
 def _migrate() -> dict[str, Any]:
@@ -132,7 +156,7 @@ def _migrate() -> dict[str, Any]:
 
 @metrics.log_metrics
 def _refresh(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    deadline = Deadline(lambda: context.get_remaining_time_in_millis() / 1000)
+    deadline = _deadline(context)
     metrics.add_metric("Refreshes", MetricUnit.Count, 1)
     succeeded = 0
     try:
@@ -151,11 +175,10 @@ def _refresh(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 @metrics.log_metrics
 def _take_step(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Plan a backlog, count an item of it, or publish what its items came to."""
-    deadline = Deadline(lambda: context.get_remaining_time_in_millis() / 1000)
     step = read_step(event)
     trigger = read_event(step.event, bucket=settings().bucket, prefix=settings().prefix, now=_now())
     logger.append_keys(trigger=trigger.kind)
-    result = backlog().take(step, trigger, deadline)
+    result = backlog().take(step, trigger, _deadline(context))
     if isinstance(result, Summary):
         metrics.add_metric("Refreshes", MetricUnit.Count, 1)
         metrics.add_metric("RefreshesSucceeded", MetricUnit.Count, int(not result.errors))

@@ -3,7 +3,8 @@
 import json
 from collections import Counter
 from collections.abc import Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
+from typing import NamedTuple
 
 import msgspec
 from pg8000.native import Connection
@@ -11,27 +12,47 @@ from pg8000.native import Connection
 from functions.common.database import Database
 from functions.common.segments import MEASURE_OF_FAMILY, Segment, covering_segment, segment_number
 from functions.refresh.events import BY_HAND, Trigger
-from functions.refresh.schema import load_segments, lock
+from functions.refresh.schema import load_segments, lock, read_segments
 from functions.refresh.winners import Winner, WinnerChange, changed_winners, read_winners
 
-_PUBLISH = """
-    INSERT INTO voucher_customer.voucher_segments
-    SELECT row_number() OVER (
-               PARTITION BY country_code, segment_name ORDER BY min_range, voucher_amount
-           ) - 1, min_range, max_range, segment_name, voucher_amount, sum(count), country_code, segment_type
-    FROM voucher_customer.usage_totals
-    JOIN unnest(
-        CAST(:measure AS text[]), CAST(:value AS bigint[]), CAST(:segment_name AS text[]),
-        CAST(:segment_type AS text[]), CAST(:min_range AS integer[]), CAST(:max_range AS integer[])
-    ) AS placed (measure, value, segment_name, segment_type, min_range, max_range) USING (measure, value)
-    WHERE country_code = ANY (CAST(:countries AS text[]))
-    GROUP BY country_code, segment_name, segment_type, min_range, max_range, voucher_amount
+_DUE = """
+    WITH due AS (
+        SELECT row_number() OVER (
+                   PARTITION BY country_code, segment_name ORDER BY min_range, voucher_amount
+               ) - 1, min_range, max_range, segment_name, voucher_amount, sum(count), country_code, segment_type
+        FROM voucher_customer.usage_totals
+        JOIN unnest(
+            CAST(:measure AS text[]), CAST(:value AS bigint[]), CAST(:segment_name AS text[]),
+            CAST(:segment_type AS text[]), CAST(:min_range AS integer[]), CAST(:max_range AS integer[])
+        ) AS placed (measure, value, segment_name, segment_type, min_range, max_range) USING (measure, value)
+        WHERE country_code = ANY (CAST(:countries AS text[]))
+        GROUP BY country_code, segment_name, segment_type, min_range, max_range, voucher_amount
+    )
+"""
+
+_PUBLISH = "INSERT INTO voucher_customer.voucher_segments TABLE due"
+
+_COUNT_WRONG_ROWS = """
+    SELECT count(*) FROM (
+        (TABLE due EXCEPT ALL TABLE voucher_customer.voucher_segments)
+        UNION ALL (TABLE voucher_customer.voucher_segments EXCEPT ALL TABLE due)
+    ) AS wrong
 """
 
 _SET_PUBLICATION = """
     INSERT INTO voucher_customer.publication (refresh_id) VALUES (:refresh_id)
     ON CONFLICT (only_row) DO UPDATE SET refresh_id = excluded.refresh_id
 """
+
+_LATEST = """
+    SELECT refresh_id, as_of, countries, EXISTS (
+        SELECT FROM voucher_customer.refreshes WHERE outcome = 'running' AND started_at > :since
+    )
+    FROM voucher_customer.publication JOIN voucher_customer.refreshes USING (refresh_id)
+"""
+
+# As long as Lambda lets a function run: what is older was ended from outside.
+_LONGEST_RUN = timedelta(minutes=15)
 
 _FINISH = """
     UPDATE voucher_customer.refreshes SET
@@ -126,6 +147,27 @@ class ItemSummary(msgspec.Struct):
     errors: list[str] = msgspec.field(default_factory=list)
 
 
+class PublishedTable(NamedTuple):
+    """The published table beside what the totals give.
+
+    Attributes
+    ----------
+    refresh_id : int
+        The refresh that made it.
+    as_of : date
+        The day that it is as of.
+    rows_different : int
+        Rows that are there and should not be, and rows that should be there and are not.
+    is_followed : bool
+        Whether another refresh is under way, which publishes when it ends.
+    """
+
+    refresh_id: int
+    as_of: date
+    rows_different: int
+    is_followed: bool
+
+
 class Publications:
     """Writes the published table and the log of refreshes.
 
@@ -166,16 +208,34 @@ class Publications:
             if summary.trigger not in BY_HAND:
                 summary.as_of = max(summary.as_of, _latest_automatic_day(connection) or summary.as_of)
             segments = load_segments(connection)
-            placed, unplaced = _place_values(connection, segments, summary)
+            placed, unplaced = _place_values(connection, segments, summary.countries, summary.as_of)
             before = read_winners(connection)
             connection.run("DELETE FROM voucher_customer.voucher_segments")
-            connection.run(_PUBLISH, countries=summary.countries, **placed)
+            connection.run(_DUE + _PUBLISH, countries=summary.countries, **placed)
             summary.rows_published = connection.row_count
             summary.rows_in_no_segment = unplaced
             summary.winners = read_winners(connection)
             summary.winners_changed = changed_winners(before, summary.winners)
             connection.run(_SET_PUBLICATION, refresh_id=summary.refresh_id)
             _finish(connection, summary, now, published=True)
+
+    def compare(self, now: datetime) -> PublishedTable | None:
+        """Compare the published table with what the totals give as of its day; None when nothing is published.
+
+        Raises
+        ------
+        SegmentRulesError
+            When the rules contradict themselves.
+        """
+        with self._database.transaction() as connection:
+            lock(connection)
+            found = connection.run(_LATEST, since=now - _LONGEST_RUN)
+            if not found:
+                return None
+            [[refresh_id, as_of, countries, is_followed]] = found
+            placed, _ = _place_values(connection, read_segments(connection), countries, as_of)
+            [[rows_different]] = connection.run(_DUE + _COUNT_WRONG_ROWS, countries=countries, **placed)
+        return PublishedTable(refresh_id, as_of, rows_different, is_followed)
 
     def fail(self, summary: Summary, now: datetime) -> None:
         """Finish a refresh that did not publish."""
@@ -193,13 +253,13 @@ def _latest_automatic_day(connection: Connection) -> date | None:
 
 
 def _place_values(
-    connection: Connection, segments: list[Segment], summary: Summary
+    connection: Connection, segments: list[Segment], countries: Sequence[str], as_of: date
 ) -> tuple[dict[str, list[object]], dict[str, int]]:
     """Find the segment of every value of a measure that occurs, and count the records that none covers."""
     occurring = connection.run(
         "SELECT measure, value, CAST(sum(count) AS bigint) FROM voucher_customer.usage_totals"
         " WHERE country_code = ANY (CAST(:countries AS text[])) GROUP BY measure, value",
-        countries=summary.countries,
+        countries=list(countries),
     )
     rows: list[tuple[object, ...]] = []
     unplaced = Counter(dict.fromkeys(MEASURE_OF_FAMILY, 0))
@@ -208,7 +268,7 @@ def _place_values(
         for measure, value, count in occurring:
             if measure != family_measure:
                 continue
-            segment = covering_segment(rules, segment_number(family, value, summary.as_of))
+            segment = covering_segment(rules, segment_number(family, value, as_of))
             if segment is None:
                 unplaced[family] += count
             else:

@@ -72,16 +72,33 @@ class Refresh:
             After everything else is done, when something went wrong with an object. Not when objects are left: only
             the result of a run that succeeds starts the next one, and the summary tells of the errors too.
         """
+        return self.conclude(trigger, self._outcomes(trigger, deadline or Deadline()))
+
+    def conclude(self, trigger: Trigger, outcomes: Iterable[Outcome]) -> Summary:
+        """Publish once what became of objects is known.
+
+        Parameters
+        ----------
+        trigger : Trigger
+            The day.
+        outcomes : iterable of Outcome
+            What became of each object, as it comes.
+
+        Raises
+        ------
+        RefreshError
+            As `run`.
+        """
         summary = self._publications.start(trigger, self._countries, self._clock())
         with self._noting_failure(summary):
-            for outcome in self._outcomes(trigger, deadline or Deadline()):
+            for outcome in outcomes:
                 add(outcome, summary)
             self._publications.publish(summary, self._clock())
         if summary.errors and not summary.objects_left:
             raise RefreshError(summary)
         return summary
 
-    def conclude(self, trigger: Trigger, since: datetime, deadline: Deadline | None = None) -> Summary:
+    def conclude_backlog(self, trigger: Trigger, since: datetime, deadline: Deadline | None = None) -> Summary:
         """Publish what the items of a backlog came to, and say what they left.
 
         Deleted objects are taken out. Nothing is counted: what is left may be what a function died of. That an

@@ -48,6 +48,8 @@ class RejectedRows:
         columns : sequence of (numpy.ndarray, callable)
             For each of `COLUMNS` its codes, negative where a value is bad, and what gives the reason of such a code.
         """
+        if not self._room:
+            return
         rows = rows[: self._room]
         raw = [_with_texts_apart(records.column(name)) for name in COLUMNS]
         sizes = np.cumsum(sum(_text_sizes(column, rows) for column in raw)) + self._text_bytes

@@ -91,6 +91,17 @@ def load_segments(connection: Connection) -> list[Segment]:
         When the file is no valid SQL.
     """
     connection.execute_simple((SQL_FOLDER / "customer_segments.sql").read_text())
+    return read_segments(connection)
+
+
+def read_segments(connection: Connection) -> list[Segment]:
+    """Return the segment rules as they were loaded last, checked and ordered.
+
+    Raises
+    ------
+    SegmentRulesError
+        When the rules contradict themselves.
+    """
     rows = connection.run(
         "SELECT segment_name, segment_type, min_range, max_range FROM voucher_customer.customer_segments"
     )

@@ -14,10 +14,10 @@ from cfnlint.decode import cfn_yaml
 from samtranslator.parser.parser import Parser
 from samtranslator.translator.translator import Translator
 
-_ROOT = Path(__file__).parents[2]
+from infra import ROOT
 
-TEMPLATE = _ROOT / "template.yaml"
-NESTED = sorted((_ROOT / "infra" / "templates").glob("*.yaml"))
+TEMPLATE = ROOT / "template.yaml"
+NESTED = sorted((ROOT / "infra" / "templates").glob("*.yaml"))
 
 _REGION = "us-east-1"
 

@@ -12,11 +12,12 @@ from types import FrameType
 
 from rich.console import Console
 
+from infra import ROOT
 from infra.arguments import day
 from infra.local.containers import has_engine
 from infra.local.demo import files_of, run_demo
 from infra.local.emulator import EMULATORS
-from infra.local.processes import ROOT, LocalError
+from infra.local.processes import LocalError
 from infra.local.stack import CONTAINERS, Stack, load_stack, start_stack
 from infra.operations.deployed import OperationError
 

@@ -6,8 +6,9 @@ import shutil
 import subprocess
 from pathlib import Path
 
+from infra import ROOT
 from infra.local.postgres import DatabaseAddress
-from infra.local.processes import ROOT, free_port, run_logged
+from infra.local.processes import free_port, run_logged
 
 COMPOSE = ROOT / "localstack-compose.yml"
 

@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from infra.local.processes import ROOT, LocalError, last_line, stop_group, wait_for
+from infra import ROOT
+from infra.local.processes import LocalError, last_line, stop_group, wait_for
 
 REGION = "us-east-1"
 

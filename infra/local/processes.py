@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
-ROOT = Path(__file__).parents[2]
+from infra import ROOT
 
 Found = TypeVar("Found")
 

@@ -15,10 +15,11 @@ import boto3
 from botocore.config import Config
 from pg8000.native import Connection
 
+from infra import ROOT
 from infra.local.containers import seen_from_functions, start_containers, stop_containers
 from infra.local.emulator import EMULATORS, REGION
 from infra.local.postgres import PSQL, DatabaseAddress, Postgres, read_address, start_postgres
-from infra.local.processes import ROOT, LocalError, free_port, run_logged
+from infra.local.processes import LocalError, free_port, run_logged
 from infra.local.reader import create_reader, drop_reader
 from infra.operations.deployed import DEFAULT_NAME, Deployed
 

@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from infra.local.processes import ROOT
+from infra import ROOT
 from infra.localstack import confine
 from infra.localstack.runtime_api import Answer, Invocation, RuntimeApi
 

@@ -1,4 +1,4 @@
-"""Operate a deployed stack: `python -m infra.operations deploy|migrate|refresh|backfill|backlog|redrive|logs|teardown`.
+"""Operate a deployed stack: `python -m infra.operations COMMAND`, of which `--help` lists all.
 
 It is the stack that the environment points to: on AWS by AWS_PROFILE and AWS_REGION, on this machine after
 `source .local/env`.
@@ -6,6 +6,7 @@ It is the stack that the environment points to: on AWS by AWS_PROFILE and AWS_RE
 
 import argparse
 import sys
+from collections.abc import Callable
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -39,6 +40,9 @@ def _parser() -> argparse.ArgumentParser:
     counting.add_argument("--prefix", help="such as vouchers/2019/")
     for subparser in (refreshing, backfilling, counting):
         subparser.add_argument("--as-of", type=day, help="publish as of this day")
+    verifying = subparsers.add_parser("verify", help="recount the bucket and compare")
+    verifying.add_argument("--prefix", help="only what lies under it")
+    verifying.add_argument("--fix", action="store_true", help="mend what differs")
     subparsers.add_parser("redrive", help="run again what waits in the failure queue")
     reading = subparsers.add_parser("logs", help="print the latest log lines of both functions")
     reading.add_argument("--minutes", type=int, default=10)
@@ -51,24 +55,19 @@ def main() -> None:
     """Run one command; on failure print one line and exit with status 1."""
     arguments = _parser().parse_args()
     stack = Deployed(arguments.stack)
+    actions: dict[str, Callable[[], None]] = {
+        "deploy": lambda: deploy(stack, dict(arguments.parameters), guided=arguments.guided),
+        "migrate": lambda: commands.migrate(stack),
+        "refresh": lambda: commands.refresh(stack, arguments.as_of, None),
+        "backfill": lambda: commands.refresh(stack, arguments.as_of, arguments.prefix),
+        "backlog": lambda: commands.backlog(stack, arguments.as_of, arguments.prefix),
+        "verify": lambda: commands.verify(stack, arguments.prefix, fix=arguments.fix),
+        "redrive": lambda: commands.redrive(stack),
+        "logs": lambda: commands.logs(stack, arguments.minutes),
+        "teardown": lambda: commands.teardown(stack, arguments.confirm),
+    }
     try:
-        match arguments.command:
-            case "deploy":
-                deploy(stack, dict(arguments.parameters), guided=arguments.guided)
-            case "migrate":
-                commands.migrate(stack)
-            case "refresh":
-                commands.refresh(stack, arguments.as_of, None)
-            case "backfill":
-                commands.refresh(stack, arguments.as_of, arguments.prefix)
-            case "backlog":
-                commands.backlog(stack, arguments.as_of, arguments.prefix)
-            case "redrive":
-                commands.redrive(stack)
-            case "logs":
-                commands.logs(stack, arguments.minutes)
-            case "teardown":
-                commands.teardown(stack, arguments.confirm)
+        actions[arguments.command]()
     except (OperationError, BotoCoreError, ClientError) as error:
         sys.exit(f"failed: {error}")
 

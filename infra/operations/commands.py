@@ -56,6 +56,66 @@ def _in_words(summary: dict[str, Any]) -> str:
     )
 
 
+def verify(stack: Deployed, prefix: str | None, *, fix: bool) -> None:
+    """Recount the bucket, or what lies under a prefix, and compare; in as many invocations as it takes.
+
+    Raises
+    ------
+    OperationError
+        When differences are left.
+    """
+    event: dict[str, Any] = {"verify": True, "fix": fix}
+    if prefix is not None:
+        event["prefix"] = prefix
+    left = mended = changed = 0
+    while True:
+        found = stack.invoke_refresh(event)
+        left += found["objects_different"]
+        mended += found["objects_mended"]
+        changed += found["objects_changed"]
+        _print_differences(found)
+        verified, after = f"verified {found['objects_verified']} of {found['objects']} objects", found["go_on_after"]
+        if after is None:
+            break
+        if after == event.get("after", ""):
+            raise OperationError(f"{verified}, and had no time for one more: give the function more memory")
+        print(f"{stack.place}: {verified}, go on after {after}")
+        event["after"] = after
+    print(f"{stack.place}: {verified}: {left} different, {mended} mended, {changed} changed meanwhile")
+    if wrong := _wrong_in_words(left, found):
+        raise OperationError(f"{'; '.join(wrong)}{'' if fix else '. FIX=1 mends what it can'}")
+
+
+def _print_differences(found: dict[str, Any]) -> None:
+    for difference in found["differences"]:
+        mended = " (mended)" if difference["is_mended"] else ""
+        print(f"{difference['key']}: {difference['kind']}{mended}: {difference['detail']}")
+    untold = found["objects_different"] + found["objects_mended"] - len(found["differences"])
+    if untold:
+        print(f"and {untold} more")
+    if found["totals_mended"]:
+        print(f"{found['totals_mended']} totals were not the sum of the ledger (mended)")
+    if found["refreshed"] is not None:
+        print(f"refresh {found['refreshed']} published what is mended")
+    for error in found["errors"]:
+        print(error)
+
+
+def _wrong_in_words(left: int, found: dict[str, Any]) -> list[str]:
+    """Say what differs after the last invocation."""
+    wrong = []
+    if left:
+        wrong.append(f"{left} objects are not counted as they are")
+    if found["totals_different"]:
+        wrong.append(f"{found['totals_different']} totals are not the sum of the ledger")
+    if found["published"] is None:
+        wrong.append("nothing is published")
+    elif found["rows_different"]:
+        about_to = ", but another refresh is about to publish" if found["is_followed"] else ""
+        wrong.append(f"{found['rows_different']} rows of the published table are not what the totals give{about_to}")
+    return wrong
+
+
 def redrive(stack: Deployed) -> None:
     """Run again what waits in the failure queue; what succeeds leaves the queue.
 

@@ -4,14 +4,13 @@ import os
 import subprocess
 import urllib.request
 from collections.abc import Mapping
-from pathlib import Path
 
+from infra import ROOT
 from infra.operations.commands import migrate
 from infra.operations.deployed import Deployed, OperationError
 from infra.packaging.build import DEFAULT_ARCHITECTURE, DEFAULT_RUNTIME
 
-_ROOT = Path(__file__).parents[2]
-_SAM = _ROOT / ".local" / "tools" / "sam"
+_SAM = ROOT / ".local" / "tools" / "sam"
 
 
 def deploy(stack: Deployed, overrides: Mapping[str, str], *, guided: bool) -> None:
@@ -45,7 +44,7 @@ def deploy(stack: Deployed, overrides: Mapping[str, str], *, guided: bool) -> No
         "ARCHITECTURE": known.get("Architecture", DEFAULT_ARCHITECTURE),
         "SAM_CLI_TELEMETRY": "0",
     }
-    config = ["--config-file", str(_ROOT / "samconfig.toml")]
+    config = ["--config-file", str(ROOT / "samconfig.toml")]
     config += ["--config-env", "local" if stack.endpoint else "default"]
     _sam(["build", *config], environment)
     options = ["--stack-name", stack.name, *(["--guided"] if guided else [])]
@@ -73,6 +72,6 @@ def _answers(address: str) -> bool:
 
 
 def _sam(arguments: list[str], environment: Mapping[str, str]) -> None:
-    done = subprocess.run([str(_SAM / "bin" / "sam"), *arguments], cwd=_ROOT, env=dict(environment), check=False)
+    done = subprocess.run([str(_SAM / "bin" / "sam"), *arguments], cwd=ROOT, env=dict(environment), check=False)
     if done.returncode != 0:
         raise OperationError(f"sam {arguments[0]} ended with status {done.returncode}; what it printed says why")

@@ -14,11 +14,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
+from infra import ROOT
 from infra.packaging.authorities import BUNDLE, amazon_authorities, own_authorities
 from infra.packaging.errors import BuildError
 from infra.packaging.folder import check_replaceable, content_hash, replace, size, zipped_size
 
-_ROOT = Path(__file__).parents[2]
 _UV = Path(sys.executable).with_name("uv")
 
 _PLATFORMS = {"x86_64": "x86_64-manylinux_2_28", "arm64": "aarch64-manylinux_2_28"}
@@ -144,7 +144,7 @@ def build(name: str, folder: Path, *, runtime: str, architecture: str, rds_ca: P
         _remove(unfinished, (*_USELESS_EVERYWHERE, *package.useless))
         _remove_second_copies(unfinished / "pyarrow")
         for source, target in package.sources.items():
-            _copy(_ROOT / source, unfinished / target)
+            _copy(ROOT / source, unfinished / target)
         _compile(unfinished, runtime)
         _check_limits(unfinished, package)
         replace(folder, unfinished)
@@ -155,7 +155,7 @@ def _install(lock: str, folder: Path, version: str, architecture: str) -> None:
     options = [f"--python-version={version}", f"--python-platform={_PLATFORMS[architecture]}", f"--target={folder}"]
     command = ["pip", "install", "--quiet", "--no-build", "--no-deps", "--link-mode=copy", "--require-hashes"]
     locks = [f"--requirements={path}" for path in (lock, _AUTHORITIES_LOCK)]
-    subprocess.run([str(_UV), *command, *options, *locks], cwd=_ROOT, check=True)
+    subprocess.run([str(_UV), *command, *options, *locks], cwd=ROOT, check=True)
 
 
 def _remove(folder: Path, patterns: Iterable[str]) -> None:
@@ -208,7 +208,7 @@ def _compile(folder: Path, runtime: str) -> None:
 
 
 def _check_limits(folder: Path, package: Package) -> None:
-    see = f"see what is left out, `useless` in {Path(__file__).relative_to(_ROOT)}"
+    see = f"see what is left out, `useless` in {Path(__file__).relative_to(ROOT)}"
     unzipped = size(folder) / 2**20
     if unzipped > package.limit_mib:
         raise BuildError(f"{unzipped:.1f} MiB unzipped is over the limit of {package.limit_mib} MiB: {see}")

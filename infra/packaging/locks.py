@@ -7,7 +7,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-_ROOT = Path(__file__).parents[2]
+from infra import ROOT
+
 _UV = Path(sys.executable).with_name("uv")
 
 _OPTIONS = ["--quiet", "--universal", "--python-version=3.11", "--generate-hashes", "--no-header"]
@@ -49,7 +50,7 @@ def make_lock(requirements: str, target: Path, options: list[str]) -> None:
         requirements,
         f"--output-file={target}",
     ]
-    subprocess.run(arguments, cwd=_ROOT, check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(arguments, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
 
 
 def stale_locks() -> list[str]:
@@ -59,9 +60,9 @@ def stale_locks() -> list[str]:
         for requirements in _LOCKS:
             lock = Path(requirements).with_suffix(".lock")
             copy = Path(folder, str(lock).replace("/", "-"))
-            shutil.copy(_ROOT / lock, copy)
+            shutil.copy(ROOT / lock, copy)
             make_lock(requirements, copy, [])
-            if copy.read_text() != (_ROOT / lock).read_text():
+            if copy.read_text() != (ROOT / lock).read_text():
                 stale.append(str(lock))
     return stale
 

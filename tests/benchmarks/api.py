@@ -34,8 +34,9 @@ from functions.refresh.ledger import NO_ENTRY, Ledger
 from functions.refresh.publication import Publications
 from functions.refresh.schema import migrate
 from functions.refresh.usage import Usage
+from infra import ROOT
 from infra.local.postgres import DatabaseAddress, Postgres, start_postgres
-from infra.local.processes import ROOT, free_port, stop_group, wait_for
+from infra.local.processes import free_port, stop_group, wait_for
 from infra.local.reader import create_reader
 from infra.sample.sample import make_sample
 from tests.support import Context

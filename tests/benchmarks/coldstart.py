@@ -9,7 +9,7 @@ import statistics
 import subprocess
 from pathlib import Path
 
-from infra.local.processes import ROOT
+from infra import ROOT
 from infra.packaging.build import build
 from tests.benchmarks.measuring import FOLDER, print_table, save
 from tests.support import ARCHITECTURE, RUNTIME

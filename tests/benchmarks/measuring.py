@@ -12,8 +12,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from infra.checks.transform import read_template
-from infra.local.processes import ROOT
+from infra import ROOT
+from infra.checks.transform import TEMPLATE, read_template
 
 FOLDER = ROOT / ".local" / "bench"
 OBJECTS = FOLDER / "s3"
@@ -67,7 +67,7 @@ def run(name: str, prefix: str, endpoint: Mapping[str, str], *, cores: Sequence[
 @cache
 def _environment_of_the_function() -> dict[str, str]:
     """Return what the template says of memory: it counts for the deployed function, so here too."""
-    function = read_template(ROOT / "template.yaml")["Resources"]["RefreshFunction"]["Properties"]
+    function = read_template(TEMPLATE)["Resources"]["RefreshFunction"]["Properties"]
     name = "ARROW_DEFAULT_MEMORY_POOL"
     return {name: function["Environment"]["Variables"][name]}
 

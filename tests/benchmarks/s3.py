@@ -16,7 +16,8 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from urllib.request import Request, urlopen
 from xml.sax.saxutils import escape
 
-from infra.local.processes import ROOT, free_port, stop_group, wait_for
+from infra import ROOT
+from infra.local.processes import free_port, stop_group, wait_for
 
 BUCKET = "bench"
 _KEYS_PER_PAGE = 1000

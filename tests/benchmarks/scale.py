@@ -31,8 +31,8 @@ from functions.refresh.ledger import NO_ENTRY, Ledger
 from functions.refresh.schema import migrate
 from functions.refresh.settings import RefreshSettings
 from functions.refresh.usage import Usage
+from infra import ROOT
 from infra.local.postgres import Postgres, start_postgres
-from infra.local.processes import ROOT
 from infra.sample.sample import make_sample
 from tests.benchmarks.counting import AS_OF
 from tests.benchmarks.measuring import print_table, save

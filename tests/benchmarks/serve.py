@@ -6,7 +6,7 @@ import sys
 from chalice.config import Config
 from chalice.local import create_local_server
 
-from infra.local.processes import ROOT
+from infra import ROOT
 from tests.benchmarks.api import bare_chalice, flask_app
 
 

@@ -5,14 +5,15 @@ import json
 import re
 import uuid
 import zipfile
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, cast
 
 import pytest
 
 from infra.local.processes import wait_for
 from tests.e2e.conftest import EMULATOR, RunningStack
-from tests.support import RUNTIME, parquet, record
+from tests.e2e.test_stack import COUNTRIES, today
+from tests.support import RUNTIME, daily, parquet, record, recount
 
 pytestmark = pytest.mark.skipif(EMULATOR != "localstack", reason="`make e2e-localstack` runs it")
 
@@ -107,3 +108,51 @@ def test_the_result_of_a_refresh_is_on_the_event_bus_with_the_winners_that_chang
     events.delete_rule(Name="results")
     stack.delete(key)
     stack.wait_until_published({})
+
+
+@pytest.fixture
+def hasty(stack: RunningStack) -> Iterator[None]:
+    """Give the refresh function a few seconds only, and let no event of the bucket reach it."""
+    functions = stack.client("lambda")
+
+    def notify(**targets: Any) -> None:
+        stack.s3.put_bucket_notification_configuration(
+            Bucket=stack.variables["BUCKET"], NotificationConfiguration=cast(Any, targets)
+        )
+
+    def set_timeout(seconds: int) -> None:
+        functions.update_function_configuration(FunctionName=stack.variables["REFRESH_FUNCTION"], Timeout=seconds)
+        functions.get_waiter("function_updated_v2").wait(FunctionName=stack.variables["REFRESH_FUNCTION"])
+
+    notify()
+    set_timeout(4)
+    yield
+    set_timeout(900)
+    stack.invoke_refresh({})
+    notify(EventBridgeConfiguration={})
+
+
+def test_runs_that_leave_objects_follow_each_other_until_all_are_counted(stack: RunningStack, hasty: None) -> None:
+    # Given more objects than a run has time for, of which no event told
+    runs_of = "SELECT trigger, objects_left, objects_counted FROM voucher_customer.refreshes ORDER BY refresh_id"
+    earlier = len(stack.rows(runs_of))
+    keys = [f"{stack.variables['PREFIX']}many/{number}.parquet" for number in range(1000)]
+    s3, bucket, body = stack.s3, stack.variables["BUCKET"], parquet([record()])
+    for key in keys:
+        s3.put_object(Bucket=bucket, Key=key, Body=body)
+
+    # When the daily rule starts one
+    stack.client("lambda").invoke(
+        FunctionName=stack.variables["REFRESH_FUNCTION"],
+        InvocationType="Event",
+        Payload=json.dumps(daily(str(today()))).encode(),
+    )
+
+    # Then each is followed by the next, until none is left
+    stack.wait_until_published(recount([record()] * len(keys), today(), COUNTRIES))
+    runs = stack.rows(runs_of)[earlier:]
+    assert len(runs) > 1
+    assert [trigger for trigger, *_ in runs] == ["daily", *["unfinished"] * (len(runs) - 1)]
+    assert [bool(left) for _, left, _ in runs] == [True] * (len(runs) - 1) + [False]
+    assert sum(counted for *_, counted in runs) == len(keys)
+    s3.delete_objects(Bucket=bucket, Delete={"Objects": [{"Key": key} for key in keys]})

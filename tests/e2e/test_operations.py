@@ -34,6 +34,26 @@ def test_a_backfill_looks_at_its_prefix_only(stack: RunningStack) -> None:
     stack.wait_until_published({})
 
 
+def test_a_verification_tells_what_differs_and_mends_it(stack: RunningStack) -> None:
+    # Given a counted object
+    key = stack.put("verified.parquet", parquet([record()]))
+    stack.wait_until_published(recount([record()], today(), COUNTRIES))
+    assert "verified 1 of 1 objects: 0 different" in operate(stack, "make verify")
+
+    # When its entry, the totals and the published table are tampered with, then each is told
+    stack.rows("UPDATE voucher_customer.ledger SET rows_counted = 7 WHERE etag IS NOT NULL RETURNING key")
+    stack.rows("UPDATE voucher_customer.usage_totals SET count = 7 RETURNING count")
+    said = operate(stack, ".venv/bin/python -m infra.operations verify --prefix vouchers/", status=1)
+    assert "failed: 1 objects are not counted as they are; 2 totals are not the sum of the ledger; 4 rows" in said
+
+    # And mended
+    assert f"{key}: other counts (mended): the ledger counts 7 rows" in operate(stack, "make verify FIX=1")
+    assert "verified 1 of 1 objects: 0 different" in operate(stack, "make verify PREFIX=vouchers/ver")
+    assert stack.published() == recount([record()], today(), COUNTRIES)
+    stack.delete(key)
+    stack.wait_until_published({})
+
+
 def test_what_failed_for_good_is_redriven_when_its_cause_is_mended(stack: RunningStack) -> None:
     # Given an event in the failure queue, because its object was no parquet
     key = stack.put("redriven.parquet", b"garbage")

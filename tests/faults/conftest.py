@@ -1,19 +1,20 @@
 """Fixtures of the faults: a PostgreSQL that may be stopped, S3 over HTTP, and a bucket of which all is known."""
 
+import resource
 from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
-from urllib.request import Request, urlopen
 
 import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 from pg8000.native import Connection
 
 from infra.local.postgres import DatabaseAddress, Postgres, start_postgres
 from infra.local.processes import wait_for
 from infra.local.reader import drop_reader
 from tests.faults.world import COUNTRIES, Run, World
-from tests.support import BUCKET, PREFIX
+from tests.support import BUCKET, PREFIX, forget_aws, serving_aws
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -22,13 +23,31 @@ if TYPE_CHECKING:
 class Server(NamedTuple):
     """A PostgreSQL of these tests' own."""
 
-    control: Postgres
+    folder: Path
     address: DatabaseAddress
+
+    @property
+    def control(self) -> Postgres:
+        """What stops and starts it."""
+        return Postgres(self.folder)
 
     def restart(self, how: str) -> None:
         """Stop and start it again."""
         self.control.control("stop", "-m", how)
         self.control.start(self.address.port)
+
+    @contextmanager
+    def limited(self, file_bytes: int) -> Iterator[None]:
+        """Restart it such that it can make no file longer than this, as if the disk were full."""
+        usual = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (file_bytes, usual[1]))  # which it inherits
+        try:
+            self.restart("fast")
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, usual)
+        yield
+        # It may be unable to write what it has in memory, and finds all in its log.
+        self.restart("immediate")
 
     def connect(self) -> Connection:
         """Open a connection, for which the database may take its time."""
@@ -45,18 +64,15 @@ class Server(NamedTuple):
 def server() -> Iterator[Server]:
     """Run a PostgreSQL that may be stopped."""
     folder, address = start_postgres()
-    yield Server(Postgres(folder), address)
+    yield Server(folder, address)
     Postgres(folder).stop()
 
 
 @pytest.fixture(scope="package")
 def moto() -> Iterator[str]:
     """Serve S3 on 127.0.0.1."""
-    server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
+    with serving_aws() as endpoint:
+        yield endpoint
 
 
 @pytest.fixture(scope="package", autouse=True)
@@ -92,7 +108,7 @@ def s3(environ: dict[str, str], moto: str) -> "Iterator[S3Client]":
     client.create_bucket(Bucket=BUCKET)
     yield client
     client.close()
-    urlopen(Request(f"{moto}/moto-api/reset", method="POST")).close()  # what it holds outlives the test
+    forget_aws(moto)
 
 
 @pytest.fixture

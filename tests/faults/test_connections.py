@@ -8,10 +8,13 @@ import pytest
 from tests.faults.conftest import Server
 from tests.faults.proxy import How, Proxy
 from tests.faults.world import Report, World, cases, some_rows
-from tests.support import daily
+from tests.support import daily, record
 
 # Every message of a run belongs to one of this many tests, and is interrupted in it; the first tests lie far apart.
 _TESTS = 40
+
+# As long as the files of its log, which it makes as long as this at once.
+_LONGEST_FILE = 16 * 2**20
 
 # What a run that loses its database may end as.
 _CLEAR = {"RefreshError", "DatabaseUnreachableError", "InterfaceError"}
@@ -122,6 +125,29 @@ def test_a_database_that_takes_no_writes_is_said_clearly_and_recovered_from(worl
         world.sql.run(f"ALTER DATABASE {name} RESET default_transaction_read_only")
     assert (report.error, "read-only transaction" in report.message) == ("DatabaseError", True)
 
+    world.check_ledger()
+    world.refresh()
+
+    world.check_all_counted()
+
+
+def test_a_database_that_may_not_grow_fails_the_run_clearly_and_is_recovered_from(world: World, server: Server) -> None:
+    """Given files that may not grow, as on a full disk, when a refresh fails, then the next one makes up for it."""
+    _prepare_later(world, Random(0))
+    # The file of the totals is as long as it may be, and what is free in it PostgreSQL does not know.
+    world.sql.run("ALTER TABLE voucher_customer.usage_totals SET (autovacuum_enabled = false)")
+    world.sql.run(
+        "INSERT INTO voucher_customer.usage_totals"
+        " SELECT 'x', 'total_orders', number, 0, 1 FROM generate_series(1, 400000) AS number"
+    )
+    world.sql.run("DELETE FROM voucher_customer.usage_totals WHERE country_code = 'x'")
+    world.put("wide.parquet", [record(total_orders=f"{orders}.0") for orders in range(2000)])
+    with server.limited(_LONGEST_FILE):
+        report = world.start(daily(str(world.day))).wait()
+    world.reconnect(server.connect())
+    assert (report.error, "could not extend file" in report.message) == ("DatabaseError", True), report
+
+    world.may_have_looked()
     world.check_ledger()
     world.refresh()
 

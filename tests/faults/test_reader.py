@@ -1,5 +1,6 @@
 """Damaged files through the whole reader: counted, or refused with a reason; never another error, crash or hang."""
 
+from collections.abc import Callable
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from functions.refresh.bucket import Bucket
 from functions.refresh.cleaning import ObjectError
 from functions.refresh.usage import Usage
-from tests.faults.mutants import good_file, read, read_damaged
+from tests.faults.mutants import good_file, read, read_damaged, read_damaged_as_large
 from tests.faults.world import Run, cases
 from tests.support import BUCKET, PREFIX, record
 
@@ -24,16 +25,24 @@ _FILES = 50
 @pytest.mark.parametrize("part", cases(short=2, full=60))
 def test_a_damaged_file_is_counted_or_refused_with_a_reason(s3: "S3Client", environ: dict[str, str], part: int) -> None:
     """Given files that are truncated, flipped, cut and stretched, when they are read, then nothing else happens."""
-    report = Run(range(part * _FILES, (part + 1) * _FILES), environ, read_damaged).wait()
+    task = read_damaged_as_large if part % 2 else read_damaged
+    report = Run(range(part * _FILES, (part + 1) * _FILES), environ, task).wait()
     assert report.message == ""
     assert report.summary == {}
 
 
+@pytest.mark.parametrize("task", [read_damaged, read_damaged_as_large])
 def test_a_column_misdescribed_by_a_damaged_footer_does_not_end_the_process(
-    s3: "S3Client", environ: dict[str, str]
+    s3: "S3Client", environ: dict[str, str], task: Callable[..., None]
 ) -> None:
     """Given a footer whose statistics of sizes are damaged, at which pyarrow aborts, when read, then it is refused."""
-    report = Run(range(1874, 1875), environ, read_damaged).wait()
+    report = Run(range(1874, 1875), environ, task).wait()
+    assert (report.message, report.summary) == ("", {})
+
+
+def test_a_column_that_ends_before_the_others_refuses_the_object(s3: "S3Client", environ: dict[str, str]) -> None:
+    """Given a damaged object with fewer values in a column, when its columns are read side by side, then refused."""
+    report = Run(range(19, 20), environ, read_damaged_as_large).wait()
     assert (report.message, report.summary) == ("", {})
 
 

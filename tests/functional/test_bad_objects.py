@@ -3,6 +3,8 @@
 from typing import Any
 
 import boto3
+import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from botocore.exceptions import ClientError
 
@@ -103,3 +105,24 @@ def test_a_bad_object_that_is_deleted_leaves_nothing_of_its_failure(pipeline: Pi
     pipeline.delete(key)
     assert pipeline.refresh(daily()).objects_removed == 1
     assert pipeline.sql.run("SELECT error, failed_etag FROM voucher_customer.ledger") == [[None, None]]
+
+
+def test_what_arrow_finds_only_while_counting_fails_its_object_and_not_the_run(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given an object whose damage shows after it was read
+    bad = pipeline.put("bad.parquet", [record()])
+    find_bounds = pc.min_max
+    faults = iter([pa.ArrowInvalid("damaged")])
+
+    def find_or_fail(*arguments: Any) -> Any:
+        for fault in faults:
+            raise fault
+        return find_bounds(*arguments)
+
+    monkeypatch.setattr(pc, "min_max", find_or_fail)
+    # When it is counted
+    assert fail(pipeline, created(bad)) == f"{bad}: cannot be counted: damaged"
+    # Then it is known as bad, and the others are counted
+    pipeline.put("good.parquet", [record()])
+    assert pipeline.refresh(daily()).objects_counted == 1

@@ -60,6 +60,21 @@ def test_whole_numbers_are_read_from_text_integers_floats_and_decimals(
     assert amounts(pipeline)[place] == len(values)
 
 
+@pytest.mark.parametrize(
+    "kind",
+    [pa.int8(), pa.float16(), pa.float32(), pa.decimal32(5, 1), pa.decimal64(10, 2), pa.decimal256(50, 10)],
+    ids=str,
+)
+@pytest.mark.parametrize("name", ["total_orders", "voucher_amount"])
+def test_a_bad_number_is_rejected_from_among_good_ones_of_any_type(
+    pipeline: Pipeline, name: str, kind: pa.DataType
+) -> None:
+    make = decimal.Decimal if pa.types.is_decimal(kind) else int
+    key = pipeline.put("v.parquet", column(name, [make(14), make(-1)], kind))
+    summary = pipeline.refresh(created(key))
+    assert (summary.rows_counted, summary.rows_rejected) == (1, {f"{name}_negative": 1})
+
+
 JUNE_10 = datetime(2020, 6, 10, 5, 4, 3)
 
 
@@ -149,6 +164,20 @@ def test_text_that_is_no_utf_8_rejects_its_row(pipeline: Pipeline, name: str) ->
     table = table.set_column(table.column_names.index(name), name, texts)
     summary = pipeline.refresh(created(pipeline.put("v.parquet", table)))
     assert summary.rows_rejected[f"{name}_unreadable"] >= 1
+
+
+@pytest.mark.parametrize("kind", [pa.string(), pa.large_string(), pa.string_view()], ids=str)
+@pytest.mark.parametrize("last", [b"2020-01-06", b"\xb1\xff"])
+def test_thousands_of_moments_are_read_from_text_of_any_type(
+    pipeline: Pipeline, kind: pa.DataType, last: bytes
+) -> None:
+    moments = [f"2020-01-06 00:{second // 60:02}:{second % 60:02}".encode() for second in range(2000)]
+    texts = pa.array([*moments, last], pa.binary()).view(pa.string()).cast(kind)
+    table = pa.Table.from_pylist([record()] * len(texts))
+    table = table.set_column(table.column_names.index("last_order_ts"), "last_order_ts", texts)
+    summary = pipeline.refresh(created(pipeline.put("v.parquet", table)))
+    assert summary.rows_counted == 2000 + (last == b"2020-01-06")
+    assert sum(summary.rows_rejected.values()) == 2001 - summary.rows_counted
 
 
 def test_a_row_with_several_faults_is_rejected_once_by_the_first(pipeline: Pipeline) -> None:

@@ -3,13 +3,11 @@
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.request import Request, urlopen
 
 import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 
-from tests.support import ROOT, parquet, record
+from tests.support import ROOT, parquet, record, serving_aws
 
 EMULATOR_PYTHON = ROOT / ".local" / "tools" / "emulator" / "bin" / "python"
 
@@ -43,12 +41,8 @@ def test_a_package_imports_alone_and_only_what_it_needs(
 @pytest.fixture(scope="module")
 def s3_address() -> Iterator[str]:
     """Run S3 where the package's process can reach it."""
-    server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    urlopen(Request(f"http://{host}:{port}/moto-api/reset", method="POST")).close()  # what it holds outlives it
-    server.stop()
+    with serving_aws() as endpoint:
+        yield endpoint
 
 
 @pytest.mark.parametrize("compression", ["snappy", "gzip", "zstd", "lz4", "brotli"])

@@ -1,24 +1,21 @@
 """The built packages as Lambda runs them: AWS's runtime client, the template's handlers, PostgreSQL, S3 over HTTP."""
 
 import json
-import re
 import sys
 from collections.abc import Callable, Iterator
 from datetime import date
 from pathlib import Path
 from typing import Any
-from urllib.request import Request, urlopen
 
 import boto3
 import pytest
-import yaml
-from moto.server import ThreadedMotoServer
 from pg8000.native import Connection
 
+from infra.checks.transform import TEMPLATE, read_template
 from infra.local.postgres import DatabaseAddress
 from infra.localstack.sandbox import Function, Outcome, Sandbox
 from tests.functional.conftest import SECRET
-from tests.support import BUCKET, PREFIX, ROOT, RUNTIME, created, parquet, read_published, record, recount
+from tests.support import BUCKET, PREFIX, ROOT, RUNTIME, created, parquet, read_published, record, recount, serving_aws
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="AWS's runtime client is for Linux only")
 
@@ -30,22 +27,17 @@ Invoke = Callable[[str, Any], Outcome]
 @pytest.fixture
 def endpoint(environ: dict[str, str], postgres: DatabaseAddress) -> Iterator[str]:
     """Serve S3 with the bucket and Secrets Manager with the password on 127.0.0.1."""
-    server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    url = f"http://{host}:{port}"
-    boto3.client("s3", endpoint_url=url).create_bucket(Bucket=BUCKET)
-    secret = json.dumps({"password": postgres.password})
-    boto3.client("secretsmanager", endpoint_url=url).create_secret(Name=SECRET, SecretString=secret)
-    yield url
-    urlopen(Request(f"{url}/moto-api/reset", method="POST")).close()  # what it holds outlives it
-    server.stop()
+    with serving_aws() as url:
+        boto3.client("s3", endpoint_url=url).create_bucket(Bucket=BUCKET)
+        secret = json.dumps({"password": postgres.password})
+        boto3.client("secretsmanager", endpoint_url=url).create_secret(Name=SECRET, SecretString=secret)
+        yield url
 
 
 @pytest.fixture
 def invoke(packages: dict[str, Path], environ: dict[str, str], endpoint: str, sql: Connection) -> Iterator[Invoke]:
     """Invoke a function of the template in a process of its own, on an empty database."""
-    resources = yaml.safe_load(re.sub(r"!\w+", "", (ROOT / "template.yaml").read_text()))["Resources"]
+    resources = read_template(TEMPLATE)["Resources"]
     sandboxes = {}
     for name, resource in (("refresh", "RefreshFunction"), ("lookup", "LookupFunction")):
         declared = resources[resource]["Properties"]

@@ -7,7 +7,14 @@ from typing import Any
 
 import pytest
 
-from functions.refresh.events import EventError, Trigger, asks_to_migrate, read_event
+from functions.refresh.events import (
+    EventError,
+    Trigger,
+    VerificationRequest,
+    asks_to_migrate,
+    read_event,
+    read_verification,
+)
 
 EVENTS = Path(__file__).parents[1] / "events"
 NOW = datetime(2020, 12, 22, 23, 59, tzinfo=UTC)
@@ -54,6 +61,23 @@ def test_a_migration_is_asked_for_alone() -> None:
     for event in ({"migrate": False}, {"migrate": 1}, {"migrate": True, "as_of": "2018-08-05"}):
         with pytest.raises(EventError, match="a migration goes alone"):
             asks_to_migrate(event)
+
+
+def ask_to_verify(**fields: Any) -> VerificationRequest | None:
+    event = json.loads((EVENTS / "verify.json").read_text())
+    return read_verification({**event, **fields}, prefix="vouchers/", now=NOW)
+
+
+def test_a_verification_is_asked_for_with_what_it_needs() -> None:
+    assert ask_to_verify() == VerificationRequest(NOW)
+    asked = ask_to_verify(prefix="vouchers/2019/", fix=True, after="vouchers/2019/a")
+    assert asked == VerificationRequest(NOW, "vouchers/2019/", True, "vouchers/2019/a")
+    assert read_verification({"prefix": "vouchers/2019/"}, prefix="vouchers/", now=NOW) is None
+    for wrong in ({"verify": 1}, {"verify": False}, {"fix": "yes"}, {"after": None}, {"as_of": "2018-08-05"}):
+        with pytest.raises(EventError, match="a verification is asked for with"):
+            ask_to_verify(**wrong)
+    with pytest.raises(EventError, match="outside the dataset"):
+        ask_to_verify(prefix="elsewhere/")
 
 
 def changed(**detail: Any) -> dict[str, Any]:
