@@ -4,7 +4,7 @@ BIN := .venv/bin
 OPERATE = $(BIN)/python -m infra.operations $(if $(STACK),--stack "$(STACK)")
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up up-localstack down clean deploy migrate refresh backfill backlog verify redrive logs teardown test test-faults e2e-localstack bench bench-memory bench-api bench-scale simulate lint fix lock
+.PHONY: help setup demo up up-localstack down clean deploy migrate refresh backfill backlog verify report explore redrive logs teardown test test-faults e2e-localstack bench bench-memory bench-api bench-scale simulate lint fix lock
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,6 +47,9 @@ endif
 demo: setup  ## run the whole pipeline on this machine: DATA=file-or-folder AS_OF=2018-08-05 COUNTRIES=Peru,China for your own
 	@$(RUN_LOCAL) demo --emulator "$(EMULATOR)" $(if $(DATA),--data "$(DATA)") $(if $(AS_OF),--as-of "$(AS_OF)") $(if $(COUNTRIES),--countries "$(COUNTRIES)")
 
+explore: setup  ## tell what the refresh function would make of parquet, without a stack: DATA=file-or-folder AS_OF=2018-08-05 COUNTRIES=Peru,China
+	@$(RUN_LOCAL) explore --data "$(DATA)" $(if $(AS_OF),--as-of "$(AS_OF)") $(if $(COUNTRIES),--countries "$(COUNTRIES)")
+
 up: setup  ## start the same stack, empty, and leave it running: EMULATOR=localstack for the other emulator
 	@$(RUN_LOCAL) up --emulator "$(EMULATOR)" $(if $(COUNTRIES),--countries "$(COUNTRIES)")
 
@@ -78,6 +81,9 @@ backlog: setup  ## count what is not counted yet on many functions at once: PREF
 
 verify: setup  ## recount the bucket and compare with what is counted and published: PREFIX=vouchers/2019/ FIX=1 mends
 	@$(OPERATE) verify $(if $(PREFIX),--prefix "$(PREFIX)") $(if $(filter 1,$(FIX)),--fix)
+
+report: setup  ## fetch the page that shows what is published, and print its path: AS_OF=2018-08-05 for a day's, OPEN=1 to open it
+	@$(OPERATE) report $(if $(AS_OF),--as-of "$(AS_OF)") $(if $(OPEN),--open)
 
 redrive: setup  ## run again what waits in the failure queue
 	@$(OPERATE) redrive

@@ -56,6 +56,18 @@ def forget_aws(endpoint: str) -> None:
     urlopen(Request(f"{endpoint}/moto-api/reset", method="POST")).close()
 
 
+# Names of countries that would do harm to a page that took them for markup.
+HOSTILE = [
+    "</script><script>alert(1)</script>",
+    "<img src=x onerror=alert(1)>",
+    "<!--<script>",
+    "]]>&lt;&amp;",
+    "a\u2028b\u2029c",
+    "\"'`${alert(1)}",
+    "{table}{data}{script}",
+    "\u202eurep",
+]
+
 _SEGMENTS = (
     ("frequent_segment", "0-4", 0, 4),
     ("frequent_segment", "5-13", 5, 13),

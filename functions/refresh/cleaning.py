@@ -44,6 +44,19 @@ class Rejected(NamedTuple):
     reason: str
 
 
+class Filled(NamedTuple):
+    """What stands in for a value that is not there."""
+
+    value: int
+
+
+Meaning = int | str | Filled | Rejected
+"""What a raw value means: a value, one filled in, or a reason to reject its row."""
+
+NOTHING = Filled(0)
+"""What a null, a NaN or a blank means as a number: it counts as 0, and is told from one that was there."""
+
+
 class _RejectedError(Exception):
     """A value makes its row useless; the message is the fault."""
 
@@ -81,19 +94,25 @@ def as_small_numbers(column: pa.Array) -> Small | None:
     Returns
     -------
     numpy.ndarray or None
-        Numbers below `SMALL`; None where one is not, or the column does not hold numbers or moments.
+        Numbers below `SMALL`, and `SMALL` itself for a null; None where one is not, or the column does not hold
+        numbers or moments.
     """
-    kind = column.type
-    if pa.types.is_temporal(kind) and not column.null_count:
+    kind, nulls = column.type, column.null_count
+    if pa.types.is_temporal(kind) and not nulls:
         numbers = _day_numbers(column).to_numpy()
     elif pa.types.is_floating(kind) or pa.types.is_integer(kind):
-        numbers = (column.fill_null(0) if column.null_count else column).to_numpy()
+        if nulls and kind.bit_width < 32:  # which does not hold `SMALL`
+            column = column.cast(pa.int32() if pa.types.is_integer(kind) else pa.float32())
+        numbers = (column.fill_null(SMALL) if nulls else column).to_numpy()
     else:
         return None
     with np.errstate(invalid="ignore"):  # what does not fit is found by the comparison
-        small = numbers.astype(np.int32)
-    is_small = (small == numbers).all() and small.min(initial=0) >= 0 and small.max(initial=0) < SMALL
-    return small if is_small else None
+        small: Small = numbers.astype(np.int32)
+    highest = small.max(initial=0)
+    if not ((small == numbers).all() and small.min(initial=0) >= 0 and highest <= SMALL):
+        return None
+    # All of these have to be nulls.
+    return None if highest == SMALL and np.count_nonzero(small == SMALL) != nulls else small
 
 
 def as_distinct(column: pa.Array, name: str) -> pa.DictionaryArray:
@@ -139,7 +158,7 @@ def _check_indices(column: pa.DictionaryArray) -> None:
         raise ObjectError("is no readable parquet: a value lies outside its dictionary")
 
 
-def clean(distinct: pa.Array, name: str) -> list[int | str | Rejected]:
+def clean(distinct: pa.Array, name: str) -> list[Meaning]:
     """Apply the rules of a column to distinct raw values.
 
     Parameters
@@ -152,11 +171,11 @@ def clean(distinct: pa.Array, name: str) -> list[int | str | Rejected]:
     Returns
     -------
     list
-        What each means, a country, a day number or a whole number; or why its row is rejected. One entry more than
-        there are values: the last is what a null means.
+        What each means, a country, a day number or a whole number, be it filled in; or why its row is rejected. One
+        entry more than there are values: the last is what a null means.
     """
     rule = _RULES[name]
-    cleaned: list[int | str | Rejected] = []
+    cleaned: list[Meaning] = []
     for value in [*_python_values(distinct), None]:
         try:
             cleaned.append(rule(value))
@@ -217,15 +236,15 @@ def _last_order_day(value: str | int | None) -> int:
         raise _RejectedError("unreadable") from error
 
 
-def _whole_number(value: str | int | float | Decimal | None) -> int:
+def _whole_number(value: str | int | float | Decimal | None) -> int | Filled:
     if value is None or (isinstance(value, str) and not value.strip()):
-        return 0
+        return NOTHING
     try:
         number = Decimal(value)
     except InvalidOperation as error:
         raise _RejectedError("unreadable") from error
     if number.is_nan():
-        return 0
+        return NOTHING
     if number.is_infinite():
         raise _RejectedError("infinite")
     if number < 0:
@@ -240,7 +259,7 @@ def _whole_number(value: str | int | float | Decimal | None) -> int:
 
 _NUMBERS = ("total_orders", "voucher_amount")
 
-_RULES: dict[str, Callable[[Any], int | str]] = {
+_RULES: dict[str, Callable[[Any], int | str | Filled]] = {
     "country_code": _country,
     "last_order_ts": _last_order_day,
     "total_orders": _whole_number,

@@ -20,10 +20,11 @@ from functions.refresh.deadline import Deadline
 from functions.refresh.events import VerificationRequest, asks_to_migrate, read_event, read_verification
 from functions.refresh.items import Items
 from functions.refresh.ledger import Ledger
+from functions.refresh.metrics import measure_objects, measure_publication, metrics
 from functions.refresh.parts import Parts
 from functions.refresh.publication import ItemSummary, Publications, Summary
 from functions.refresh.refresh import Refresh, RefreshError
-from functions.refresh.report import measure_objects, measure_publication, metrics
+from functions.refresh.report.reports import Reports
 from functions.refresh.schema import migrate
 from functions.refresh.settings import RefreshSettings
 from functions.refresh.verification import Verification
@@ -67,6 +68,7 @@ def make_refresh(settings: RefreshSettings, database: Database, clock: Callable[
     return Refresh(
         _make_accounting(settings, database, clock),
         Publications(database),
+        Reports(database, settings.bucket, settings.reports_prefix),
         countries=settings.published_countries,
         clock=clock,
     )
@@ -165,11 +167,11 @@ def _refresh(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         summary = refresh().run(trigger, deadline)
         succeeded = int(not summary.errors)
     except RefreshError as error:
-        _report(error.summary)
+        _tell(error.summary)
         raise
     finally:
         metrics.add_metric("RefreshesSucceeded", MetricUnit.Count, succeeded)
-    return _report(summary)
+    return _tell(summary)
 
 
 @metrics.log_metrics
@@ -183,6 +185,7 @@ def _take_step(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         metrics.add_metric("Refreshes", MetricUnit.Count, 1)
         metrics.add_metric("RefreshesSucceeded", MetricUnit.Count, int(not result.errors))
         measure_publication(result)
+        _tell_of_report(result)
     elif isinstance(result, ItemSummary):
         measure_objects(result)
     else:
@@ -192,13 +195,19 @@ def _take_step(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     return answer
 
 
-def _report(summary: Summary) -> dict[str, Any]:
+def _tell(summary: Summary) -> dict[str, Any]:
     """Measure and log what a refresh did."""
     measure_objects(summary)
     measure_publication(summary)
     answer = _in_short(summary)
     logger.info("refreshed", extra={"summary": answer})
+    _tell_of_report(summary)
     return answer
+
+
+def _tell_of_report(summary: Summary) -> None:
+    if summary.report_error:
+        logger.error("the report could not be written", extra={"error": summary.report_error})
 
 
 def _in_short(result: Summary | ItemSummary | Plan) -> dict[str, Any]:

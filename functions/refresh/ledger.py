@@ -87,20 +87,21 @@ _COUNTS_WITHOUT_VERSION = """
 _WRITE_COUNTED = """
     WITH parts AS (DELETE FROM voucher_customer.ledger_parts WHERE key = :key)
     INSERT INTO voucher_customer.ledger AS ledger (
-        key, revision, etag, size, sequencer, rows_read, rows_counted, rows_rejected,
+        key, revision, etag, size, sequencer, rows_read, rows_counted, rows_rejected, values_filled,
         usage_country_code, usage_measure, usage_value, usage_voucher_amount, usage_count, changed_at
     ) VALUES (
         :key, 1, :etag, :size, :sequencer, :rows_read, :rows_counted, CAST(:rows_rejected AS jsonb),
+        CAST(:values_filled AS jsonb),
         CAST(:country_code AS text[]), CAST(:measure AS text[]), CAST(:value AS bigint[]),
         CAST(:voucher_amount AS bigint[]), CAST(:count AS bigint[]), :now
     )
     ON CONFLICT (key) DO UPDATE SET
         revision = ledger.revision + 1,
-        (etag, size, sequencer, rows_read, rows_counted, rows_rejected, usage_country_code, usage_measure,
-         usage_value, usage_voucher_amount, usage_count, error, failed_etag, changed_at)
+        (etag, size, sequencer, rows_read, rows_counted, rows_rejected, values_filled, usage_country_code,
+         usage_measure, usage_value, usage_voucher_amount, usage_count, error, failed_etag, changed_at)
         = (excluded.etag, excluded.size, excluded.sequencer, excluded.rows_read, excluded.rows_counted,
-           excluded.rows_rejected, excluded.usage_country_code, excluded.usage_measure, excluded.usage_value,
-           excluded.usage_voucher_amount, excluded.usage_count, NULL, NULL, excluded.changed_at)
+           excluded.rows_rejected, excluded.values_filled, excluded.usage_country_code, excluded.usage_measure,
+           excluded.usage_value, excluded.usage_voucher_amount, excluded.usage_count, NULL, NULL, excluded.changed_at)
 """
 
 _WRITE_FAILURE = """
@@ -322,7 +323,8 @@ class Ledger:
         return self._write(
             key, entry, columns, _WRITE_COUNTED,
             etag=version.etag, size=version.size, rows_read=usage.rows_read, rows_counted=usage.rows_counted,
-            rows_rejected=json.dumps(usage.rows_rejected), sequencer=sequencer, now=now,
+            rows_rejected=json.dumps(usage.rows_rejected), values_filled=json.dumps(usage.values_filled),
+            sequencer=sequencer, now=now,
         )  # fmt: skip
 
     def write_removed(self, key: str, entry: LedgerEntry, *, sequencer: str | None, now: datetime) -> bool:
@@ -336,7 +338,8 @@ class Ledger:
         columns = Usage().table.to_pydict()
         return self._write(
             key, entry, columns, _WRITE_COUNTED,
-            etag=None, size=None, rows_read=0, rows_counted=0, rows_rejected="{}", sequencer=sequencer, now=now,
+            etag=None, size=None, rows_read=0, rows_counted=0, rows_rejected="{}", values_filled="{}",
+            sequencer=sequencer, now=now,
         )  # fmt: skip
 
     def write_failure(

@@ -5,6 +5,8 @@ lock: nothing is derived from them before the ledger's entry of the whole object
 """
 
 import json
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 
 import pyarrow as pa
@@ -20,17 +22,13 @@ _THESE = "key = :key AND etag = :etag AND parts = :parts"
 _WRITE = """
     INSERT INTO voucher_customer.ledger_parts VALUES (
         :key, :etag, :parts, :part, :rows_read, :rows_counted, CAST(:rows_rejected AS jsonb),
-        :country_code, :measure, :value, :voucher_amount, :count, :now
+        CAST(:values_filled AS jsonb), :country_code, :measure, :value, :voucher_amount, :count, :now
     ) ON CONFLICT DO NOTHING
 """
 
 _ROWS = f"""
     SELECT count(*), coalesce(sum(rows_read), 0), coalesce(sum(rows_counted), 0),
-           (SELECT json_object_agg(reason, rows) FROM (
-                SELECT reason, sum(CAST(rows AS bigint)) AS rows
-                FROM voucher_customer.ledger_parts, jsonb_each_text(rows_rejected) AS each (reason, rows)
-                WHERE {_THESE} GROUP BY reason
-           ) AS by_reason)
+           coalesce(json_agg(rows_rejected), '[]'), coalesce(json_agg(values_filled), '[]')
     FROM voucher_customer.ledger_parts WHERE {_THESE}
 """  # noqa: S608 - of constants
 
@@ -76,23 +74,30 @@ class Parts:
             connection.run(
                 _WRITE, key=key, etag=version.etag, parts=part.parts, part=part.number, rows_read=usage.rows_read,
                 rows_counted=usage.rows_counted, rows_rejected=json.dumps(usage.rows_rejected),
-                now=now, **usage.table.to_pydict(),
+                values_filled=json.dumps(usage.values_filled), now=now, **usage.table.to_pydict(),
             )  # fmt: skip
 
     def combined(self, key: str, version: ObjectVersion, parts: int) -> Usage | None:
         """Return the usage of an object of so many parts, None while some of them are missing."""
         of = {"key": key, "etag": version.etag, "parts": parts}
         with self._database.transaction() as connection:
-            [[there, rows_read, rows_counted, rows_rejected]] = connection.run(_ROWS, **of)
+            [[there, rows_read, rows_counted, rows_rejected, values_filled]] = connection.run(_ROWS, **of)
             if there < parts:
                 return None
             [columns] = connection.run(_USAGE, **of)
         usage = Usage()
         table = pa.table([column or [] for column in columns], schema=USAGE_SCHEMA)
-        usage.restore(table, int(rows_read), int(rows_counted), rows_rejected or {})
+        usage.restore(table, int(rows_read), int(rows_counted), _sum(rows_rejected), _sum(values_filled))
         return usage
 
     def forget(self, now: datetime) -> None:
         """Remove the parts that nobody has combined in a week: their objects went, or changed, before."""
         with self._database.transaction() as connection:
             connection.run("DELETE FROM voucher_customer.ledger_parts WHERE counted_at < :limit", limit=now - _KEPT)
+
+
+def _sum(counts: Iterable[Mapping[str, int]]) -> Counter[str]:
+    total: Counter[str] = Counter()
+    for count in counts:
+        total.update(count)
+    return total

@@ -54,6 +54,14 @@ _LATEST = """
 # As long as Lambda lets a function run: what is older was ended from outside.
 _LONGEST_RUN = timedelta(minutes=15)
 
+# Of a day that is published as of again, the latest counts.
+_KEEP_WINNERS = """
+    INSERT INTO voucher_customer.winners (as_of, refresh_id, winners, changes)
+    VALUES (:as_of, :refresh_id, CAST(:winners AS json), CAST(:changes AS json))
+    ON CONFLICT (as_of) DO UPDATE SET
+        (refresh_id, winners, changes) = (excluded.refresh_id, excluded.winners, excluded.changes)
+"""
+
 _FINISH = """
     UPDATE voucher_customer.refreshes SET
         as_of = :as_of, countries = :countries, published_at = :published_at, took_ms = :took_ms,
@@ -100,6 +108,12 @@ class Summary(msgspec.Struct, kw_only=True):
         The segments in which they are others than in the table that was replaced.
     errors : list of str
         What went wrong, an object each.
+    report : str
+        The key of the report's page of the day; empty when none was written.
+    report_error : str
+        Why the report could not be written. That is no error of the refresh: what it published stands.
+    report_ms : int
+        How long writing the report took, after `took_ms`.
     """
 
     refresh_id: int
@@ -123,6 +137,9 @@ class Summary(msgspec.Struct, kw_only=True):
     winners_changed: list[WinnerChange] = msgspec.field(default_factory=list)
     took_ms: int = 0
     errors: list[str] = msgspec.field(default_factory=list)
+    report: str = ""
+    report_error: str = ""
+    report_ms: int = 0
 
 
 class ItemSummary(msgspec.Struct):
@@ -217,6 +234,10 @@ class Publications:
             summary.winners = read_winners(connection)
             summary.winners_changed = changed_winners(before, summary.winners)
             connection.run(_SET_PUBLICATION, refresh_id=summary.refresh_id)
+            connection.run(
+                _KEEP_WINNERS, as_of=summary.as_of, refresh_id=summary.refresh_id,
+                winners=_json(summary.winners), changes=_json(summary.winners_changed),
+            )  # fmt: skip
             _finish(connection, summary, now, published=True)
 
     def compare(self, now: datetime) -> PublishedTable | None:
@@ -282,7 +303,7 @@ def _finish(connection: Connection, summary: Summary, now: datetime, *, publishe
     summary.took_ms = round((now - summary.started_at).total_seconds() * 1000)
     fields = msgspec.structs.asdict(summary)
     errors = fields.pop("errors")
-    for name in ("trigger", "started_at", "winners", "winners_changed"):
+    for name in ("trigger", "started_at", "winners", "winners_changed", "report", "report_error", "report_ms"):
         del fields[name]
     for name in ("rows_rejected", "rows_in_no_segment"):
         fields[name] = json.dumps(fields[name])
@@ -293,3 +314,7 @@ def _finish(connection: Connection, summary: Summary, now: datetime, *, publishe
         outcome="failed" if errors else "published",
         error="\n".join(errors) or None,
     )
+
+
+def _json(value: object) -> str:
+    return msgspec.json.encode(value).decode()

@@ -9,6 +9,7 @@ from functions.refresh.accounting import Accounting, Outcome, in_short
 from functions.refresh.deadline import Deadline
 from functions.refresh.events import Trigger
 from functions.refresh.publication import ItemSummary, Publications, Summary
+from functions.refresh.report.reports import Reports
 
 
 class RefreshError(Exception):
@@ -34,6 +35,8 @@ class Refresh:
         Makes the ledger match the bucket.
     publications : Publications
         Where the result goes.
+    reports : Reports
+        Writes the page that shows it.
     countries : sequence of str
         The countries to publish.
     clock : callable
@@ -44,12 +47,14 @@ class Refresh:
         self,
         accounting: Accounting,
         publications: Publications,
+        reports: Reports,
         *,
         countries: Sequence[str],
         clock: Callable[[], datetime],
     ) -> None:
         self._accounting = accounting
         self._publications = publications
+        self._reports = reports
         self._countries = countries
         self._clock = clock
 
@@ -57,7 +62,8 @@ class Refresh:
         """Refresh once.
 
         An object that cannot be counted is noted and does not stop the others, nor the publication. Nor does
-        the deadline: what is left is counted by the next run.
+        the deadline: what is left is counted by the next run. A report that cannot be written is told of in the
+        summary only.
 
         Parameters
         ----------
@@ -94,6 +100,7 @@ class Refresh:
             for outcome in outcomes:
                 add(outcome, summary)
             self._publications.publish(summary, self._clock())
+        self._write_report(summary)
         if summary.errors and not summary.objects_left:
             raise RefreshError(summary)
         return summary
@@ -129,6 +136,7 @@ class Refresh:
             summary.rows_rejected = changes.rows_rejected
             summary.errors += changes.errors
             self._publications.publish(summary, self._clock())
+        self._write_report(summary)
         return summary
 
     @contextmanager
@@ -139,6 +147,15 @@ class Refresh:
             summary.errors.append(f"{type(error).__name__}: {in_short(error)}")
             self._publications.fail(summary, self._clock())
             raise
+
+    def _write_report(self, summary: Summary) -> None:
+        """Write the report, and tell in the summary of what became of it; a page that fails costs no publication."""
+        started = self._clock()
+        try:
+            summary.report = self._reports.write()
+        except Exception as error:
+            summary.report_error = f"{type(error).__name__}: {in_short(error)}"
+        summary.report_ms = round((self._clock() - started).total_seconds() * 1000)
 
     def _outcomes(self, trigger: Trigger, deadline: Deadline) -> Iterable[Outcome]:
         if trigger.key is None:

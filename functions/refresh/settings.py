@@ -18,6 +18,8 @@ class RefreshSettings(DatabaseSettings, frozen=True, kw_only=True, rename="upper
         Keys of the dataset begin with it.
     rejected_prefix : str
         Keys of rejected rows begin with it, then go on with the key of their object.
+    reports_prefix : str
+        Keys of the report's pages begin with it.
     countries : str
         The countries to publish, separated by commas.
     plan_prefix : str
@@ -31,6 +33,7 @@ class RefreshSettings(DatabaseSettings, frozen=True, kw_only=True, rename="upper
     bucket: NonEmpty
     prefix: str = "vouchers/"
     rejected_prefix: str = "rejected/"
+    reports_prefix: str = "reports/"
     countries: NonEmpty = "Peru"
     plan_prefix: str = "plans/"
     inline_bytes: Annotated[int, msgspec.Meta(ge=0)] = 10 * 2**30
@@ -47,6 +50,12 @@ class RefreshSettings(DatabaseSettings, frozen=True, kw_only=True, rename="upper
             raise SettingsError(
                 f"PLAN_PREFIX {self.plan_prefix!r} must lie outside the dataset, PREFIX {self.prefix!r}:"
                 " every plan would start a refresh"
+            )
+
+        if self.reports_prefix.startswith(self.prefix):
+            raise SettingsError(
+                f"REPORTS_PREFIX {self.reports_prefix!r} must lie outside the dataset, PREFIX {self.prefix!r}:"
+                " each page would start the next refresh"
             )
 
     @property

@@ -12,7 +12,18 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from functions.refresh.cleaning import COLUMNS, SMALL, ObjectError, Rejected, as_distinct, as_small_numbers, clean
+from functions.refresh.cleaning import (
+    COLUMNS,
+    NOTHING,
+    SMALL,
+    Filled,
+    Meaning,
+    ObjectError,
+    Rejected,
+    as_distinct,
+    as_small_numbers,
+    clean,
+)
 from functions.refresh.rejected import RejectedRows
 
 USAGE_SCHEMA = pa.schema(
@@ -61,6 +72,17 @@ class Usage:
         self._pairs = _Pairs()
         self._counts = {measure: _Counts() for measure in _COLUMN_OF_MEASURE}
         self._others: list[pa.Table] = []
+        self._others_filled: Counter[str] = Counter()
+
+    @property
+    def values_filled(self) -> Counter[str]:
+        """How many values of the rows counted were not there and count as 0, by column."""
+        pairs, orders, counts = self._counts["total_orders"].found()
+        _, amounts = self._pairs.decode(pairs)
+        filled = Counter(self._others_filled)
+        for name, codes in (("total_orders", orders), ("voucher_amount", amounts)):
+            filled[name] += int(counts[codes == self._vocabularies[name].filled].sum())
+        return filled
 
     @property
     def table(self) -> pa.Table:
@@ -73,7 +95,9 @@ class Usage:
         """
         parts = [*self._others, *(self._table_of(measure) for measure in _COLUMN_OF_MEASURE)]
         table = pa.concat_tables(parts)
-        if self._others:
+        # A 0 that was filled in is numbered apart from one that was there.
+        is_split = any(vocabulary.filled != _UNMET for vocabulary in self._vocabularies.values())
+        if self._others or is_split:
             table = table.group_by(_KEYS).aggregate([("count", "sum")]).rename_columns([*_KEYS, "count"])
         _check_size(table.num_rows)
         return table
@@ -86,15 +110,23 @@ class Usage:
         ObjectError
             As `table`.
         """
-        self.restore(other.table, other.rows_read, other.rows_counted, other.rows_rejected)
+        self.restore(other.table, other.rows_read, other.rows_counted, other.rows_rejected, other.values_filled)
         self.rejected.update(other.rejected)
 
-    def restore(self, table: pa.Table, rows_read: int, rows_counted: int, rows_rejected: Mapping[str, int]) -> None:
+    def restore(
+        self,
+        table: pa.Table,
+        rows_read: int,
+        rows_counted: int,
+        rows_rejected: Mapping[str, int],
+        values_filled: Mapping[str, int],
+    ) -> None:
         """Add usage as it was counted before, with the columns of `USAGE_SCHEMA`."""
         self.rows_read += rows_read
         self.rows_counted += rows_counted
         self.rows_rejected.update(rows_rejected)
         self._others.append(table)
+        self._others_filled.update(values_filled)
 
     def add(self, records: pa.RecordBatch, first_row: int = 0) -> None:
         """Count a batch of voucher records.
@@ -162,16 +194,21 @@ class _Vocabulary:
 
     def __init__(self, name: str) -> None:
         self._name = name
-        self._codes: dict[int | str | Rejected, int] = {}
+        self._codes: dict[Meaning, int] = {}
         self._values: list[int | str] = []
         self._reasons: list[str] = []
         self.rejects = False
         self._raw: pa.Array = pa.array([])
         self._code_of_raw: Codes = np.array([], np.int32)
-        self._code_of_small: Codes = np.full(SMALL, _UNMET, np.int32)
+        self._code_of_small: Codes = np.full(SMALL + 1, _UNMET, np.int32)
 
     def __len__(self) -> int:
         return len(self._values)
+
+    @property
+    def filled(self) -> int:
+        """The code of what is filled in, `_UNMET` when nothing was."""
+        return self._codes.get(NOTHING, _UNMET)
 
     def encode(self, column: pa.Array) -> Codes:
         """Return the code of each row."""
@@ -198,18 +235,18 @@ class _Vocabulary:
         codes: Codes = self._code_of_small.take(numbers, mode="clip")
         if codes.min(initial=0) == _UNMET:
             for number in np.unique(numbers[codes == _UNMET]).tolist():
-                self._code_of_small[number] = self._code(number)
+                self._code_of_small[number] = self._code(NOTHING if number == SMALL else number)
             codes = self._code_of_small.take(numbers, mode="clip")
         return codes
 
-    def _code(self, value: int | str | Rejected) -> int:
+    def _code(self, value: Meaning) -> int:
         code = self._codes.get(value)
         if code is None:
             if isinstance(value, Rejected):
                 self._reasons.append(value.reason)
                 code = -len(self._reasons)
             else:
-                self._values.append(value)
+                self._values.append(value.value if isinstance(value, Filled) else value)
                 code = len(self._values) - 1
             self._codes[value] = code
         return code

@@ -1,4 +1,4 @@
-"""The stack on this machine: `python -m infra.local demo|up|down`."""
+"""The stack on this machine, and what needs none: `python -m infra.local demo|up|down|explore`."""
 
 import argparse
 import os
@@ -17,6 +17,7 @@ from infra.arguments import day
 from infra.local.containers import has_engine
 from infra.local.demo import files_of, run_demo
 from infra.local.emulator import EMULATORS
+from infra.local.explore import explore
 from infra.local.processes import LocalError
 from infra.local.stack import CONTAINERS, Stack, load_stack, start_stack
 from infra.operations.deployed import OperationError
@@ -82,6 +83,11 @@ def _down(_: argparse.Namespace) -> None:
     print("stopped")
 
 
+def _explore(arguments: argparse.Namespace) -> None:
+    if not explore(files_of(arguments.data), as_of=arguments.as_of, countries=arguments.countries, step=step):
+        sys.exit(1)
+
+
 def _terminate(signum: int, _: FrameType | None) -> None:
     sys.exit(128 + signum)  # unwinds, so that everything is stopped
 
@@ -99,7 +105,11 @@ def main() -> None:
     demo.add_argument("--emulator", default="ministack", choices=EMULATORS, help="what stands for AWS")
     up.add_argument("--emulator", default="ministack", choices=[*EMULATORS, CONTAINERS], help="what stands for AWS")
     down = commands.add_parser("down", help="stop it")
-    for command, run in ((demo, _demo), (up, _up), (down, _down)):
+    exploring = commands.add_parser("explore", help="profile parquet as the refresh function would take it")
+    exploring.add_argument("--data", required=True, help="parquet files or folders")
+    exploring.add_argument("--as-of", type=day, help="the day to publish as of, instead of today")
+    exploring.add_argument("--countries", default="", help="the countries to publish, instead of all that occur")
+    for command, run in ((demo, _demo), (up, _up), (down, _down), (exploring, _explore)):
         command.set_defaults(run=run)
     arguments = parser.parse_args()
     signal.signal(signal.SIGTERM, _terminate)

@@ -15,9 +15,12 @@ from pg8000.exceptions import DatabaseError
 from infra.local.postgres import PSQL
 from infra.local.processes import LocalError, wait_for
 from infra.local.stack import PREFIX, Stack, Step
+from infra.operations.commands import REPORT, fetch_report
+from infra.operations.deployed import OperationError
 from infra.sample.sample import write_sample
 
 _REFRESH_SECONDS = 300
+_REPORT_SECONDS = 30
 
 _CUSTOMER = {
     "customer_id": 123,
@@ -83,12 +86,15 @@ def run_demo(stack: Stack, *, data: str | None, as_of: date | None, step: Step) 
     if as_of is not None:
         with step(f"refresh as of {as_of} (lambda invoke)"):
             stack.deployed.invoke_refresh({"as_of": as_of.isoformat()})
-    print(published_table(stack))
+    with step("fetch the report"):
+        wait_for("the report of the last refresh", lambda: _has_report(stack), seconds=_REPORT_SECONDS)
+    print(published_table(stack.database_url))
     _ask(stack)
+    print(f"\nThe report, to open in a browser: {REPORT}")
 
 
 def _drop(stack: Stack, files: Sequence[Path], step: Step) -> None:
-    keys = _keys(files)
+    keys = keys_of(files)
     with step(f"put {len(keys)} file{'s' * (len(keys) > 1)} into the bucket"):
         for key, path in keys.items():
             stack.client("s3").upload_file(str(path), stack.bucket, key)
@@ -100,7 +106,7 @@ def _drop(stack: Stack, files: Sequence[Path], step: Step) -> None:
         )
 
 
-def _keys(files: Sequence[Path]) -> dict[str, Path]:
+def keys_of(files: Sequence[Path]) -> dict[str, Path]:
     """Name the objects after the files; after their folders too where names repeat."""
     names = [path.name for path in files]
     if len(set(names)) == len(names):
@@ -121,7 +127,20 @@ def _is_refreshed(stack: Stack, objects: int) -> bool | None:
     return True if counted == objects and not running else None
 
 
-def published_table(stack: Stack) -> str:
+def _has_report(stack: Stack) -> bool | None:
+    """Fetch the page, and tell whether it shows what is published: it follows the publication."""
+    connection = stack.connect()
+    try:
+        [[refresh_id]] = connection.run("SELECT refresh_id FROM voucher_customer.publication")
+    finally:
+        connection.close()
+    try:
+        return fetch_report(stack.deployed) == refresh_id or None
+    except OperationError:
+        return None
+
+
+def published_table(database_url: str) -> str:
     """Return the published table as psql prints it.
 
     Raises
@@ -129,7 +148,7 @@ def published_table(stack: Stack) -> str:
     LocalError
         When psql fails.
     """
-    command = [str(PSQL), stack.database_url, "--no-psqlrc", "--pset=pager=off", "--command", _PUBLISHED_TABLE]
+    command = [str(PSQL), database_url, "--no-psqlrc", "--pset=pager=off", "--command", _PUBLISHED_TABLE]
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     if done.returncode != 0:
         raise LocalError(f"psql: {done.stderr.strip()}")

@@ -1,4 +1,4 @@
-"""Operate a deployed stack: `python -m infra.operations COMMAND`, of which `--help` lists all.
+"""Operate a deployed stack: `python -m infra.operations COMMAND`, see `--help`.
 
 It is the stack that the environment points to: on AWS by AWS_PROFILE and AWS_REGION, on this machine after
 `source .local/env`.
@@ -7,6 +7,7 @@ It is the stack that the environment points to: on AWS by AWS_PROFILE and AWS_RE
 import argparse
 import sys
 from collections.abc import Callable
+from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -26,48 +27,65 @@ def _setting(text: str) -> tuple[str, str]:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m infra.operations", description=__doc__)
     parser.add_argument("--stack", default=DEFAULT_NAME, help="the stack's name")
-    subparsers = parser.add_subparsers(dest="command", required=True)
-    deploying = subparsers.add_parser("deploy", help="build, deploy, migrate")
+    subparsers = parser.add_subparsers(required=True)
+
+    def add(name: str, run: Callable[[Deployed, Any], None], does: str) -> argparse.ArgumentParser:
+        subparser = subparsers.add_parser(name, help=does)
+        subparser.set_defaults(run=run)
+        return subparser
+
+    deploying = add("deploy", _deploy, "build, deploy, migrate")
     deploying.add_argument("--guided", action="store_true", help="let SAM ask for each parameter")
     deploying.add_argument(
         "parameters", nargs="*", type=_setting, help="parameters to change, like Countries=Peru,China"
     )
-    subparsers.add_parser("migrate", help="bring the schema up to date")
-    refreshing = subparsers.add_parser("refresh", help="refresh once")
-    backfilling = subparsers.add_parser("backfill", help="refresh only what lies under a prefix")
+    add("migrate", lambda stack, _: commands.migrate(stack), "bring the schema up to date")
+    refreshing = add("refresh", lambda stack, given: commands.refresh(stack, given.as_of, None), "refresh once")
+    backfilling = add(
+        "backfill",
+        lambda stack, given: commands.refresh(stack, given.as_of, given.prefix),
+        "refresh only what lies under a prefix",
+    )
     backfilling.add_argument("prefix", help="such as vouchers/2019/")
-    counting = subparsers.add_parser("backlog", help="count on many functions at once what is not counted yet")
+    counting = add(
+        "backlog",
+        lambda stack, given: commands.backlog(stack, given.as_of, given.prefix),
+        "count on many functions at once what is not counted yet",
+    )
     counting.add_argument("--prefix", help="such as vouchers/2019/")
     for subparser in (refreshing, backfilling, counting):
         subparser.add_argument("--as-of", type=day, help="publish as of this day")
-    verifying = subparsers.add_parser("verify", help="recount the bucket and compare")
+    verifying = add(
+        "verify",
+        lambda stack, given: commands.verify(stack, given.prefix, fix=given.fix),
+        "recount the bucket and compare",
+    )
     verifying.add_argument("--prefix", help="only what lies under it")
     verifying.add_argument("--fix", action="store_true", help="mend what differs")
-    subparsers.add_parser("redrive", help="run again what waits in the failure queue")
-    reading = subparsers.add_parser("logs", help="print the latest log lines of both functions")
+    reporting = add(
+        "report",
+        lambda stack, given: commands.report(stack, given.as_of, in_browser=given.open),
+        "fetch the page that shows what is published",
+    )
+    reporting.add_argument("--as-of", type=day, help="the page of this day")
+    reporting.add_argument("--open", action="store_true", help="open it in a browser")
+    add("redrive", lambda stack, _: commands.redrive(stack), "run again what waits in the failure queue")
+    reading = add("logs", lambda stack, given: commands.logs(stack, given.minutes), "print the latest log lines")
     reading.add_argument("--minutes", type=int, default=10)
-    deleting = subparsers.add_parser("teardown", help="delete the stack")
+    deleting = add("teardown", lambda stack, given: commands.teardown(stack, given.confirm), "delete the stack")
     deleting.add_argument("--confirm", default="", help="the stack's name once more")
     return parser
+
+
+def _deploy(stack: Deployed, given: argparse.Namespace) -> None:
+    deploy(stack, dict(given.parameters), guided=given.guided)
 
 
 def main() -> None:
     """Run one command; on failure print one line and exit with status 1."""
     arguments = _parser().parse_args()
-    stack = Deployed(arguments.stack)
-    actions: dict[str, Callable[[], None]] = {
-        "deploy": lambda: deploy(stack, dict(arguments.parameters), guided=arguments.guided),
-        "migrate": lambda: commands.migrate(stack),
-        "refresh": lambda: commands.refresh(stack, arguments.as_of, None),
-        "backfill": lambda: commands.refresh(stack, arguments.as_of, arguments.prefix),
-        "backlog": lambda: commands.backlog(stack, arguments.as_of, arguments.prefix),
-        "verify": lambda: commands.verify(stack, arguments.prefix, fix=arguments.fix),
-        "redrive": lambda: commands.redrive(stack),
-        "logs": lambda: commands.logs(stack, arguments.minutes),
-        "teardown": lambda: commands.teardown(stack, arguments.confirm),
-    }
     try:
-        actions[arguments.command]()
+        arguments.run(Deployed(arguments.stack), arguments)
     except (OperationError, BotoCoreError, ClientError) as error:
         sys.exit(f"failed: {error}")
 

@@ -2,13 +2,20 @@
 
 import json
 import time
+import webbrowser
 from datetime import UTC, date, datetime
+from pathlib import Path
 from typing import Any
 
-from botocore.exceptions import WaiterError
+from botocore.exceptions import ClientError, WaiterError
 
 from infra.operations.backlog import count_backlog
 from infra.operations.deployed import Deployed, OperationError
+
+_REPORTS_PREFIX = "reports/"
+
+REPORT = Path(__file__).parents[2] / ".local" / "report.html"
+"""Where the page goes that a person looks at."""
 
 
 def migrate(stack: Deployed) -> None:
@@ -46,13 +53,14 @@ def _in_words(summary: dict[str, Any]) -> str:
     waits_for = "the state machine, too much for one run" if summary["backlog_bytes"] else "the next run"
     left = f", {summary['objects_left']} left for {waits_for}" if summary["objects_left"] else ""
     errors = f"; failed: {'; '.join(summary['errors'])}" if summary["errors"] else ""
+    report = f"; no report: {summary['report_error']}" if summary["report_error"] else ""
     return (
         f"refresh {summary['refresh_id']} published {summary['rows_published']} rows as of {summary['as_of']} "
         f"for {', '.join(summary['countries'])} in {summary['took_ms'] / 1000:.1f} s; "
         f"objects: {summary['objects_counted']} counted, {summary['objects_skipped']} unchanged, "
         f"{summary['objects_removed']} removed{left}; "
         f"rows: {summary['rows_read']:,} read, {summary['rows_counted']:,} counted, {rejected:,} rejected; "
-        f"winners changed: {len(summary['winners_changed'])}{errors}"
+        f"winners changed: {len(summary['winners_changed'])}{report}{errors}"
     )
 
 
@@ -149,6 +157,40 @@ def _event_in_words(event: dict[str, Any]) -> str:
         return f"by hand {json.dumps(event)}"
     key = event.get("detail", {}).get("object", {}).get("key", "")
     return f"{event['detail-type']} {key}".rstrip()
+
+
+def report(stack: Deployed, as_of: date | None, *, in_browser: bool) -> None:
+    """Fetch the report's page, the latest or the one of a day, and print its path.
+
+    Raises
+    ------
+    OperationError
+        When there is no such page.
+    """
+    fetch_report(stack, as_of)
+    print(f"{stack.place}: the report is {REPORT}")
+    if in_browser and not webbrowser.open(REPORT.as_uri()):
+        raise OperationError("no browser was found to open it")
+
+
+def fetch_report(stack: Deployed, as_of: date | None = None) -> int:
+    """Fetch the report's page to `REPORT`, and return the refresh that published what it shows.
+
+    Raises
+    ------
+    OperationError
+        When there is no such page.
+    """
+    bucket, key = stack.outputs["BucketName"], f"{_REPORTS_PREFIX}{as_of or 'latest'}.html"
+    try:
+        found = stack.client("s3").get_object(Bucket=bucket, Key=key)
+    except ClientError as error:
+        raise OperationError(
+            f"{key} cannot be fetched from {bucket}: {error}. A page is written after each publication: make refresh"
+        ) from error
+    REPORT.parent.mkdir(exist_ok=True)
+    REPORT.write_bytes(found["Body"].read())
+    return int(found["Metadata"]["refresh-id"])
 
 
 def logs(stack: Deployed, minutes: int) -> None:

@@ -25,6 +25,7 @@ from functions.refresh.events import Trigger
 from functions.refresh.ledger import NO_ENTRY, Ledger
 from functions.refresh.publication import Publications
 from functions.refresh.refresh import Refresh
+from functions.refresh.report.reports import Reports
 from functions.refresh.schema import migrate
 from functions.refresh.usage import Usage
 from infra.local.postgres import Postgres, start_postgres
@@ -39,6 +40,7 @@ _COUNTRIES = (1, 10, 50)
 _ROWS_PER_OBJECT = 20
 _ROUNDS = 5
 _NEW = "new-"
+_TIMES = ("listing", "nothing new", "one more object", "publication", "report")
 
 
 class _TimedBucket(Bucket):
@@ -70,6 +72,7 @@ class Pipeline:
         self._database = database
         self.bucket = _TimedBucket(BUCKET, "")
         self._ledger = Ledger(database)
+        self._reports = Reports(database, BUCKET, "reports/")
         self._random = np.random.default_rng(20200515)
         self._records = _records(max(_COUNTRIES))
         self._counted: set[str] = set()
@@ -103,7 +106,7 @@ class Pipeline:
         """Refresh, and return how long it took."""
         names = [_country(number) for number in range(countries)]
         accounting = Accounting(self.bucket, self._ledger, _now)
-        refresh = Refresh(accounting, Publications(self._database), countries=names, clock=_now)
+        refresh = Refresh(accounting, Publications(self._database), self._reports, countries=names, clock=_now)
         return _seconds(lambda: refresh.run(trigger))
 
     def publish(self, countries: int) -> float:
@@ -112,6 +115,10 @@ class Pipeline:
         names = [_country(number) for number in range(countries)]
         summary = publications.start(Trigger("daily", AS_OF), names, _now())
         return _seconds(lambda: publications.publish(summary, _now()))
+
+    def report(self) -> float:
+        """Write the report alone, and return how long it took."""
+        return _seconds(self._reports.write)
 
 
 def _now() -> datetime:
@@ -148,13 +155,14 @@ def _seconds(call: Callable[[], object]) -> float:
 
 def _measure(pipeline: Pipeline, objects: int, countries: int) -> dict[str, float]:
     """Return the medians in milliseconds."""
-    times: dict[str, list[float]] = {name: [] for name in ("listing", "nothing new", "one more object", "publication")}
+    times: dict[str, list[float]] = {name: [] for name in _TIMES}
     daily = Trigger("daily", AS_OF)
     for _ in range(_ROUNDS):
         times["nothing new"].append(pipeline.run(daily, countries) - pipeline.bucket.listing)
         times["listing"].append(pipeline.bucket.listing)
         times["one more object"].append(pipeline.run(Trigger("object_created", AS_OF, pipeline.put()), countries))
         times["publication"].append(pipeline.publish(countries))
+        times["report"].append(pipeline.report())
     milliseconds = {name: round(statistics.median(seconds) * 1000, 1) for name, seconds in times.items()}
     return {"objects": objects, "countries": countries, **milliseconds}
 

@@ -42,7 +42,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._object()
 
     def do_PUT(self) -> None:
-        """Take rejected rows, which no benchmark reads again."""
+        """Take rejected rows and reports, which no benchmark reads again."""
         self.rfile.read(int(self.headers["Content-Length"]))
         self._answer(200, {"Content-Length": "0", "ETag": '"taken"'})
 

@@ -30,6 +30,9 @@ def test_make_demo_does_the_same_with_data_of_ones_own(checkout: Path) -> None:
     rows = pq.read_table(REAL_FILE).to_pylist()
     assert printed_table(output) == recount(rows, date(2018, 8, 5), ["Peru", "China"])
     assert not list((checkout / ".local").glob("demo-*"))
+    # And the report is there to be looked at
+    assert f"The report, to open in a browser: {checkout}/.local/report.html\n" in output
+    assert '"country_code":"China"' in (checkout / ".local" / "report.html").read_text()
 
 
 def test_a_demo_that_cannot_work_says_so_in_one_line(checkout: Path, tmp_path: Path) -> None:
@@ -43,6 +46,17 @@ def test_a_demo_that_cannot_work_says_so_in_one_line(checkout: Path, tmp_path: P
         done = run(f"make demo {options}", checkout, status=2)
         assert says in done.stderr
         assert "Traceback" not in done.stderr
+
+
+def test_make_explore_tells_whether_a_file_would_be_counted(checkout: Path, tmp_path: Path) -> None:
+    (tmp_path / "good.parquet").write_bytes(parquet([record()]))
+    (tmp_path / "bad.parquet").write_bytes(b"garbage")
+    said = run(f"make explore DATA={tmp_path}/good.parquet AS_OF=2020-12-22", checkout).stdout
+    assert printed_table(said) == recount([record()], date(2020, 12, 22), ["Peru"])
+    assert "ACCEPTED: 1 file would be counted" in said
+    assert (checkout / ".local" / "explored.html").exists()
+    said = run(f"make explore DATA={tmp_path}", checkout, status=2).stdout
+    assert "REFUSED vouchers/bad.parquet: is no readable parquet" in said
 
 
 def test_a_demo_with_broken_parquet_fails_with_its_name_and_leaves_nothing(

@@ -20,6 +20,17 @@ def test_a_refresh_by_hand_says_what_it_did(stack: RunningStack) -> None:
     assert "is no day like 2018-08-05" in operate(stack, "make refresh AS_OF=yesterday", status=2)
 
 
+def test_the_report_is_fetched_the_latest_or_that_of_a_day(stack: RunningStack) -> None:
+    path = stack.checkout / ".local" / "report.html"
+    operate(stack, "make refresh AS_OF=2017-03-04")
+    assert operate(stack, "make report").endswith(f"the report is {path}\n")
+    assert '"as_of":"2017-03-04"' in path.read_text()
+    operate(stack, "make refresh AS_OF=2017-03-05")
+    operate(stack, "make report AS_OF=2017-03-04")
+    assert '"as_of":"2017-03-04"' in path.read_text()
+    assert "reports/1999-01-01.html cannot be fetched" in operate(stack, "make report AS_OF=1999-01-01", status=2)
+
+
 def test_a_migration_by_hand_says_that_nothing_was_left_to_do(stack: RunningStack) -> None:
     assert "schema migrated: nothing, it was up to date" in operate(stack, "make migrate")
 

@@ -185,6 +185,10 @@ def test_an_object_is_in_the_ledger_only_when_all_its_parts_are_counted(pipeline
     assert backlog.publish().objects_left == 0
     assert pipeline.published() == recount(rows, AS_OF, ["Peru"])
     assert pipeline.column("SELECT count(*) FROM voucher_customer.ledger_parts") == [0]
+    filled = {
+        name: sum(not row[name] and row[name] != 0 for row in rows) for name in ("total_orders", "voucher_amount")
+    }
+    assert pipeline.column("SELECT values_filled FROM voucher_customer.ledger") == [filled]
     # And its rejected rows lie beside the dataset, with their numbers in the object
     [rejected] = pipeline.s3.list_objects_v2(Bucket=BUCKET, Prefix="rejected/")["Contents"]
     assert rejected["Key"].startswith(f"rejected/{key}.")

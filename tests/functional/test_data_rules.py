@@ -7,6 +7,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from functions.refresh import accounting, usage
 from functions.refresh.refresh import RefreshError
 from tests.functional.conftest import Pipeline
 from tests.support import created, parquet, record
@@ -155,6 +156,54 @@ def test_a_bad_value_rejects_its_row_with_the_reason_and_the_refresh_goes_on(
     assert pipeline.column("SELECT rows_rejected FROM voucher_customer.ledger") == [summary.rows_rejected]
     pipeline.refresh(created(good))
     assert amounts(pipeline) == {("180+", 2640): 1, ("0-4", 2640): 1}
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "kind", "filled"),
+    [
+        ("total_orders", ["", " ", None, "0", "2.0"], pa.string(), 3),
+        ("total_orders", ["", "NaN", "0"], pa.dictionary(pa.int32(), pa.string()), 2),
+        ("total_orders", [None, 0, 7], pa.int8(), 1),
+        ("total_orders", [None, None], pa.null(), 2),
+        ("voucher_amount", [None, float("nan"), 0.0, 2640.0], pa.float64(), 2),
+        ("voucher_amount", [None, 0.0, 2640.0], pa.float64(), 1),
+        ("voucher_amount", [None, 0, 70_000], pa.int64(), 1),
+        ("voucher_amount", [None, 0, 65_536], pa.int64(), 1),
+        ("voucher_amount", [None, 0, 65_504], pa.float16(), 1),
+        ("voucher_amount", [None, 0, 65_535], pa.uint16(), 1),
+        ("voucher_amount", [None, decimal.Decimal(0)], pa.decimal128(9, 2), 1),
+        ("voucher_amount", [0.0, 65_536.0, 65_535.0], pa.float64(), 0),
+    ],
+)
+def test_a_value_that_is_not_there_counts_as_0_and_is_told_from_one_that_is(
+    pipeline: Pipeline, name: str, values: list[Any], kind: pa.DataType, filled: int
+) -> None:
+    pipeline.refresh(created(pipeline.put("v.parquet", column(name, values, kind))))
+    expected = {"total_orders": 0, "voucher_amount": 0, name: filled}
+    assert pipeline.column("SELECT values_filled FROM voucher_customer.ledger") == [expected]
+    assert sum(amounts(pipeline).values()) == 2 * len(values)
+
+
+def test_values_filled_are_those_of_the_rows_counted_whoever_shares_the_object(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given an object of many row groups, dealt out to threads, whose counts are sorted because they are too many
+    monkeypatch.setattr(accounting, "_LARGE_BYTES", 0)
+    monkeypatch.setattr(accounting, "_PROCESSORS", 3)
+    monkeypatch.setattr(usage, "_MAX_CELLS", 12)
+    rows = [record(total_orders="" if number % 3 else str(number), voucher_amount=None) for number in range(30)]
+    bad = [record(total_orders="", country_code=""), record(total_orders="-1", voucher_amount=None)]
+    # When it is counted
+    pipeline.refresh(created(pipeline.put("v.parquet", [*rows, *bad], row_group_size=4)))
+    # Then what was filled in rejected rows does not count
+    assert pipeline.column("SELECT values_filled FROM voucher_customer.ledger") == [
+        {"total_orders": 20, "voucher_amount": 30}
+    ]
+    # And the usage has one row for a 0, filled or not
+    assert pipeline.column(
+        "SELECT array_length(usage_count, 1) - (SELECT count(*) FROM voucher_customer.usage_totals)"
+        " FROM voucher_customer.ledger"
+    ) == [0]
 
 
 @pytest.mark.parametrize("name", ["country_code", "last_order_ts", "total_orders"])

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any, cast
 
+import boto3
 import pytest
 from botocore.exceptions import ClientError
 
@@ -52,6 +53,7 @@ def test_a_refresh_returns_and_logs_a_summary_and_measures_it(
     assert (measured["RowsCounted"], measured["RowsRejected"], measured["ObjectsCounted"]) == ([1.0], [1.0], [1.0])
     assert (measured["Refreshes"], measured["RefreshesSucceeded"]) == ([1.0], [1.0])
     assert (measured["RowsPublished"], measured["WinnersChanged"]) == ([2.0], [2.0])
+    assert (summary["report"], measured["ReportsFailed"]) == ("reports/2020-12-22.html", [0.0])
 
 
 def test_what_is_published_is_measured_by_country_and_segment(
@@ -120,6 +122,34 @@ def test_of_many_errors_the_log_tells_the_first_and_the_database_all(
     assert (len(errors), errors[-1]) == (21, "and 5 more, which refreshes holds")
     [error] = pipeline.column("SELECT error FROM voucher_customer.refreshes")
     assert error.count("is no readable parquet") == 25
+
+
+def test_a_report_that_fails_is_measured_and_logged_and_fails_nothing(
+    invoke: Any,
+    pipeline: Pipeline,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    # Given a bucket that takes no pages
+    event = created(pipeline.put("v.parquet", [record()]))
+    invoke(event)
+
+    def refuse(**_: Any) -> None:
+        raise ClientError({"Error": {"Code": "AccessDenied", "Message": "Access Denied"}}, "PutObject")
+
+    assert boto3.DEFAULT_SESSION is not None
+    boto3.DEFAULT_SESSION.events.register("before-call.s3.PutObject", refuse)
+    handler.refresh.cache_clear()  # with the client that it made before
+    capsys.readouterr()
+    # When a refresh publishes
+    summary = invoke(event)
+    # Then it succeeds, and its report does not
+    assert (summary["rows_published"], summary["errors"], summary["report"]) == (2, [], "")
+    assert "AccessDenied" in summary["report_error"]
+    [line] = [line for line in metric_lines(capsys) if "Refreshes" in line]
+    assert (line["RefreshesSucceeded"], line["ReportsFailed"]) == ([1.0], [1.0])
+    [logged] = [entry for entry in caplog.records if entry.levelname == "ERROR"]
+    assert logged.__dict__["error"] == summary["report_error"]
 
 
 def test_a_run_that_does_not_publish_fails(

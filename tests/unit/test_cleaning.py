@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from functions.refresh.cleaning import as_distinct, as_small_numbers, clean
+from functions.refresh.cleaning import SMALL, as_distinct, as_small_numbers, clean
 
 # So many that they are cut down to their days first.
 MANY = [f"2019-01-01 {hour:02}:{minute:02}:00" for hour in range(24) for minute in range(60)]
@@ -52,7 +52,7 @@ def test_small_numbers_mean_themselves(values: list[float | None]) -> None:
     small = as_small_numbers(column)
     if small is not None:
         assert small.tolist() == [
-            meanings([value], pa.float64(), "voucher_amount")[0] if value is not None else 0 for value in values
+            meanings([value], pa.float64(), "voucher_amount")[0] if value is not None else SMALL for value in values
         ]
 
 

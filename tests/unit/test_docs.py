@@ -50,7 +50,7 @@ def test_the_dashboard_and_the_alarms_show_metrics_that_are_measured() -> None:
 
 
 def test_every_metric_and_every_reason_to_reject_is_documented() -> None:
-    places = [ROOT / "functions/refresh/handler.py", ROOT / "functions/refresh/report.py"]
+    places = [ROOT / "functions/refresh/handler.py", ROOT / "functions/refresh/metrics.py"]
     places.append(ROOT / "chalice_app/chalicelib/request_log.py")
     names = {name for place in places for name in re.findall(r'"((?:[A-Z][a-z]+)+)"', place.read_text())} - WORDS_OF_EMF
     assert {"Refreshes", "WinnerCount", "Lookups", "PublicationAge"} <= names

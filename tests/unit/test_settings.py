@@ -48,6 +48,7 @@ def test_every_missing_or_wrong_variable_is_named() -> None:
         ({"PREFIX": ""}, "REJECTED_PREFIX 'rejected/' must lie outside the dataset, PREFIX ''"),
         ({"PREFIX": "v/", "REJECTED_PREFIX": "v/rejected/"}, "must lie outside the dataset"),
         ({"PREFIX": "v/", "REJECTED_PREFIX": ""}, "must lie outside the dataset"),
+        ({"PREFIX": "v/", "REPORTS_PREFIX": "v/reports/"}, "REPORTS_PREFIX 'v/reports/' must lie outside the dataset"),
         ({"AWS_REGION": ""}, "AWS_REGION is missing"),
         ({"DATABASE_TLS": "off"}, "DATABASE_TLS must be 'verify'"),
     ],

@@ -124,22 +124,23 @@ def test_no_policy_allows_every_action_or_every_resource(every_template: dict[st
     assert found == {}
 
 
-def test_rejected_rows_and_plans_are_all_that_may_be_written_to_the_bucket_and_they_expire(
+def test_rejected_rows_reports_and_plans_are_all_that_may_be_written_to_the_bucket_and_they_expire(
     every_template: dict[str, Template],
 ) -> None:
     # Given the prefixes that the function writes to
     template = every_template["template.yaml"]
     variables = template["Resources"]["RefreshFunction"]["Properties"]["Environment"]["Variables"]
-    rejected, plans = variables["REJECTED_PREFIX"], variables["PLAN_PREFIX"]
+    prefixes = [variables["REJECTED_PREFIX"], variables["REPORTS_PREFIX"], variables["PLAN_PREFIX"]]
     # Then its role and the network let it write there, and nowhere else
     for name, bucket in (("template.yaml", "VoucherBucket.Arn"), ("network.yaml", "BucketArn")):
-        writing = [entry for entry in statements(every_template[name]) if "s3:PutObject" in entry["Action"]]
-        places = [{"Fn::Sub": f"${{{bucket}}}/{prefix}*"} for prefix in (rejected, plans)]
-        assert [entry["Resource"] for entry in writing] == places
+        writing = [entry["Resource"] for entry in statements(every_template[name]) if "s3:PutObject" in entry["Action"]]
+        allowed = [place for resource in writing for place in (resource if isinstance(resource, list) else [resource])]
+        assert allowed == [{"Fn::Sub": f"${{{bucket}}}/{prefix}*"} for prefix in prefixes]
     # And what lies there goes by itself
     [bucket_properties] = properties_of(template, "AWS::S3::Bucket").values()
     rules = bucket_properties["LifecycleConfiguration"]["Rules"]
-    assert {rule["Prefix"]: rule["ExpirationInDays"] for rule in rules if "Prefix" in rule} == {rejected: 90, plans: 14}
+    kept = {rule["Prefix"]: rule["ExpirationInDays"] for rule in rules if "Prefix" in rule}
+    assert kept == dict(zip(prefixes, (90, 365, 14), strict=True))
 
 
 def test_no_role_has_managed_policies_beyond_those_for_logs_and_network(transformed: Template) -> None:

@@ -8,6 +8,7 @@ CREATE TABLE voucher_customer.ledger_parts (
     rows_read            bigint NOT NULL,
     rows_counted         bigint NOT NULL,
     rows_rejected        jsonb NOT NULL,
+    values_filled        jsonb NOT NULL,
     usage_country_code   text[] NOT NULL,
     usage_measure        text[] NOT NULL,
     usage_value          bigint[] NOT NULL,

@@ -1,4 +1,4 @@
-"""What a refresh reports to CloudWatch: figures of the run, and figures of what it published."""
+"""What a refresh tells CloudWatch: figures of the run, and figures of what it published."""
 
 from collections import Counter
 
@@ -35,10 +35,12 @@ def measure_publication(summary: Summary) -> None:
         ("ObjectsBad", summary.objects_bad),
         ("ObjectsLeft", summary.objects_left),
         ("UnfinishedRefreshErrors", len(summary.errors) if summary.objects_left else 0),
+        ("ReportsFailed", int(bool(summary.report_error))),
     ):
         metrics.add_metric(name, MetricUnit.Count, value)
     metrics.add_metric("BacklogBytes", MetricUnit.Bytes, summary.backlog_bytes)
     metrics.add_metric("RefreshDuration", MetricUnit.Milliseconds, summary.took_ms)
+    metrics.add_metric("ReportDuration", MetricUnit.Milliseconds, summary.report_ms)
     if summary.rows_published is not None:
         metrics.add_metric("RowsPublished", MetricUnit.Count, summary.rows_published)
         metrics.add_metric("WinnersChanged", MetricUnit.Count, len(summary.winners_changed))

@@ -1,0 +1,247 @@
+"""Explore: what the refresh function would make of parquet, told before it is dropped and without a stack.
+
+The function's own code counts, rejects, publishes and writes the report, on an embedded PostgreSQL and an S3 inside of
+this process.
+"""
+
+import os
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import NamedTuple
+
+import boto3
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from moto import mock_aws
+
+from functions.common.database import Database
+from functions.common.days import utc_day
+from functions.common.settings import load_settings
+from functions.refresh.bucket import Bucket
+from functions.refresh.cleaning import COLUMNS, ObjectError, Rejected, as_distinct, check_type, clean
+from functions.refresh.events import Trigger
+from functions.refresh.handler import make_refresh
+from functions.refresh.publication import Summary
+from functions.refresh.refresh import RefreshError
+from functions.refresh.report.reports import LATEST
+from functions.refresh.settings import RefreshSettings
+from infra import ROOT
+from infra.local.demo import keys_of, published_table
+from infra.local.postgres import Postgres, start_postgres
+from infra.local.stack import PREFIX, Step
+
+REPORT = ROOT / ".local" / "explored.html"
+"""Where the page goes."""
+
+_BUCKET = "explored"
+_TIMEOUT_SECONDS = 60
+_MAX_COUNTRIES = 50
+_MAX_SHOWN = 50
+_LONGEST_VALUE = 60
+
+
+class BadValue(NamedTuple):
+    """A raw value that makes its row useless, and why."""
+
+    reason: str
+    value: str
+
+
+class Profile:
+    """What the values of an object mean, column by column.
+
+    Attributes
+    ----------
+    rows : int
+        Rows of the object.
+    countries : collections.Counter
+        Rows by country.
+    bad : collections.Counter
+        Rows by bad value. A row with two of them counts for both.
+    first_rows : dict of BadValue to int
+        The number of the first row that has it.
+    """
+
+    def __init__(self) -> None:
+        self.rows = 0
+        self.countries: Counter[str] = Counter()
+        self.bad: Counter[BadValue] = Counter()
+        self.first_rows: dict[BadValue, int] = {}
+
+    def add(self, records: pa.RecordBatch, first_row: int) -> None:
+        """Look at a batch of the columns `COLUMNS`."""
+        self.rows += records.num_rows
+        for name in COLUMNS:
+            distinct = as_distinct(records.column(name), name)
+            meanings = clean(distinct.dictionary, name)
+            # What a null means comes last.
+            at = distinct.indices.fill_null(len(meanings) - 1).to_numpy()
+            rows = np.bincount(at, minlength=len(meanings))
+            for number, meaning in enumerate(meanings):
+                if isinstance(meaning, Rejected) and rows[number]:
+                    bad = BadValue(meaning.reason, _shown(distinct.dictionary, number))
+                    self.bad[bad] += int(rows[number])
+                    self.first_rows.setdefault(bad, first_row + int(np.argmax(at == number)))
+                elif name == "country_code" and rows[number]:
+                    self.countries[str(meaning)] += int(rows[number])
+
+
+def _shown(distinct: pa.Array, number: int) -> str:
+    if number == len(distinct):
+        return "null"
+    try:
+        return repr(distinct[number].as_py())
+    except UnicodeDecodeError:
+        return repr(distinct[number].cast(pa.large_binary()).as_py())
+
+
+def explore(files: Sequence[Path], *, as_of: date | None, countries: str, step: Step) -> bool:
+    """Print what the refresh function would make of files, write its report to `REPORT`.
+
+    Parameters
+    ----------
+    files : sequence of Path
+        The parquet files.
+    as_of : date or None
+        The day to publish as of; None means today.
+    countries : str
+        The countries to publish, separated by commas; empty means all that occur.
+    step : callable
+        Told of each step.
+
+    Returns
+    -------
+    bool
+        Whether the function would count every file.
+
+    Raises
+    ------
+    LocalError
+        When PostgreSQL does not start.
+    """
+    keys = keys_of(files)
+    with embedded(step) as database_url:
+        client = boto3.client("s3")
+        client.create_bucket(Bucket=_BUCKET)
+        for key, path in keys.items():
+            client.upload_file(str(path), _BUCKET, key)
+        bucket = Bucket(_BUCKET, PREFIX)
+        occurring: Counter[str] = Counter()
+        for key, path in keys.items():
+            _print_schema(path)
+            occurring.update(_print_profile(bucket, key))
+        # The function's setting separates them by commas.
+        chosen = countries or ",".join(name for name, _ in occurring.most_common(_MAX_COUNTRIES) if "," not in name)
+        with step("refresh, by the function's own code"):
+            summary = _refresh(database_url, chosen, as_of)
+        print(f"\nThe table that would be published as of {summary.as_of}:\n")
+        print(published_table(database_url))
+        REPORT.parent.mkdir(exist_ok=True)
+        REPORT.write_bytes(client.get_object(Bucket=_BUCKET, Key=f"reports/{LATEST}")["Body"].read())
+    _print_verdict(summary, len(keys))
+    return not summary.errors
+
+
+@contextmanager
+def embedded(step: Step) -> Iterator[str]:
+    """Run PostgreSQL, and S3 for this process, whatever AWS the environment points to; give the database's address."""
+    kept = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith("AWS_")}
+    folder: Path | None = None
+    try:
+        with step("start PostgreSQL"):
+            folder, address = start_postgres()
+        with mock_aws():
+            os.environ["AWS_DEFAULT_REGION"] = "us-east-1"
+            boto3.setup_default_session()
+            yield address.url
+    finally:
+        if folder:
+            Postgres(folder).stop()
+        os.environ.pop("AWS_DEFAULT_REGION", None)
+        os.environ.update(kept)
+
+
+def _refresh(database_url: str, countries: str, as_of: date | None) -> Summary:
+    variables = {"DATABASE_URL": database_url, "BUCKET": _BUCKET, "PREFIX": PREFIX}
+    settings = load_settings(RefreshSettings, variables | ({"COUNTRIES": countries} if countries else {}))
+    database = Database(settings, timeout_seconds=_TIMEOUT_SECONDS)
+    try:
+        refresh = make_refresh(settings, database, lambda: datetime.now(UTC))
+        return refresh.run(Trigger("manual", as_of or utc_day(datetime.now(UTC))))
+    except RefreshError as error:
+        return error.summary
+    finally:
+        database.close()
+
+
+def _print_schema(path: Path) -> None:
+    """Print the columns that are needed beside those that are there."""
+    print(f"\n{path}")
+    try:
+        schema = pq.read_schema(path)
+    except (pa.ArrowException, OSError):
+        return  # which the refresh says better
+    for name in COLUMNS:
+        print(f"  {name:<16} {_verdict(schema, name)}")
+    if ignored := [name for name in schema.names if name not in COLUMNS]:
+        print(f"  ignored: {', '.join(ignored)}")
+
+
+def _verdict(schema: pa.Schema, name: str) -> str:
+    if (there := schema.names.count(name)) != 1:
+        return "there twice" if there else "missing"
+    kind = schema.field(name).type
+    try:
+        check_type(name, kind)
+    except ObjectError as error:
+        return str(error)
+    return f"good: {kind}"
+
+
+def _print_profile(bucket: Bucket, key: str) -> Counter[str]:
+    """Print what the values of an object mean; return the rows of each country."""
+    profile = Profile()
+    version = dict(bucket.versions())[key]
+    try:
+        for share in bucket.shares(key, version, 1):
+            for first_row, records in share:
+                profile.add(records, first_row)
+    except ObjectError:
+        return profile.countries  # the refresh says why
+    print(f"  rows: {profile.rows:,}")
+    for name, rows in profile.countries.most_common(_MAX_SHOWN):
+        print(f"  {rows:>12,}  {name!r}")
+    _print_more(len(profile.countries), "countries")
+    if not profile.bad:
+        print("  values rejected: none")
+        return profile.countries
+    print(f"  values rejected: {len(profile.bad):,} different ones")
+    for bad, rows in profile.bad.most_common(_MAX_SHOWN):
+        first = profile.first_rows[bad]
+        print(f"  {rows:>12,}  {bad.reason}: {bad.value[:_LONGEST_VALUE]}, first in row {first:,}")
+    _print_more(len(profile.bad), "values")
+    return profile.countries
+
+
+def _print_more(found: int, what: str) -> None:
+    if found > _MAX_SHOWN:
+        print(f"  and {found - _MAX_SHOWN:,} more {what}")
+
+
+def _print_verdict(summary: Summary, files: int) -> None:
+    rejected = sum(summary.rows_rejected.values())
+    print(
+        f"\n{summary.rows_read:,} rows read, {summary.rows_counted:,} counted, {rejected:,} rejected;"
+        f" rows in no segment: {', '.join(f'{family} {rows:,}' for family, rows in summary.rows_in_no_segment.items())}"
+    )
+    for reason, rows in sorted(summary.rows_rejected.items(), key=lambda found: -found[1]):
+        print(f"  {rows:>12,}  {reason}")
+    print(f"The report, to open in a browser: {REPORT}")
+    for error in summary.errors:
+        print(f"REFUSED {error}")
+    if not summary.errors:
+        print(f"ACCEPTED: {files} file{'s' * (files > 1)} would be counted")

@@ -1,0 +1,86 @@
+"""Explore: what the refresh function would make of a file is told before it is dropped."""
+
+import os
+from collections.abc import Iterator
+from contextlib import nullcontext
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from infra.local import explore as exploring
+from infra.local.explore import explore
+from tests.support import parquet, record
+
+
+@pytest.fixture
+def report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Keep the developer's own page, and AWS, out of reach."""
+    monkeypatch.setattr(exploring, "REPORT", tmp_path / "explored.html")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+    monkeypatch.setenv("AWS_PROFILE", "nobody")
+    yield exploring.REPORT
+    assert os.environ["AWS_PROFILE"] == "nobody"
+
+
+def told(capsys: pytest.CaptureFixture[str]) -> list[str]:
+    return [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+
+
+def test_a_file_is_profiled_published_and_accepted(
+    report: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # Given a file with good rows of two countries, and bad ones
+    good = [record(), record(), record(country_code="Chile", voucher_amount=None)]
+    bad = [record(total_orders="-1"), record(total_orders="-1", last_order_ts="never"), record(last_order_ts=None)]
+    file = tmp_path / "v.parquet"
+    file.write_bytes(parquet([{**row, "customer": 7} for row in [*good, *bad]]))
+    # When it is explored
+    accepted = explore([file], as_of=date(2020, 6, 15), countries="", step=lambda _: nullcontext())
+    # Then it would be counted
+    assert accepted
+    lines = told(capsys)
+    assert lines[-1] == "ACCEPTED: 1 file would be counted"
+    # And one reads what is needed and what is there
+    assert [line for line in lines if line.startswith(("country_code good", "total_orders good", "ignored"))] == [
+        "country_code good: string", "total_orders good: string", "ignored: customer",
+    ]  # fmt: skip
+    assert {"rows: 6", "5 'Peru'", "1 'Chile'"} <= set(lines)
+    # And every value that is rejected, also where its row is rejected for another
+    assert [line for line in lines if "first in row" in line] == [
+        "2 total_orders_negative: '-1', first in row 3",
+        "1 last_order_ts_unreadable: 'never', first in row 4",
+        "1 last_order_ts_missing: null, first in row 5",
+    ]
+    assert "6 rows read, 3 counted, 3 rejected; rows in no segment: frequent_segment 0, recency_segment 0" in lines
+    # And the table of the day, for all countries
+    assert "0 | 121 | 179 | recency_segment | 2640 | 2 | Peru | 120-180" in lines
+    assert "0 | 0 | 4 | frequent_segment | 0 | 1 | Chile | 0-4" in lines
+    assert '"as_of":"2020-06-15"' in report.read_text()
+
+
+def test_files_that_could_not_be_counted_are_refused_with_the_reason(
+    report: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # Given a good file and bad ones
+    without_orders = {name: value for name, value in record().items() if name != "total_orders"}
+    contents = {
+        "a": parquet([record()]),
+        "b": parquet([without_orders]),
+        "c": parquet([record(voucher_amount=[1])]),
+        "d": b"garbage",
+        "e": b"",
+    }
+    for name, content in contents.items():
+        (tmp_path / f"{name}.parquet").write_bytes(content)
+    # When they are explored
+    files = sorted(tmp_path.glob("*.parquet"))
+    accepted = explore(files, as_of=None, countries="Peru", step=lambda _: nullcontext())
+    # Then the function would refuse the bad ones, and count the other
+    assert not accepted
+    refused = sorted(line for line in told(capsys) if line.startswith("REFUSED"))
+    reasons = ("missing: ['total_orders']", "column voucher_amount is of type list", "no readable parquet", "is empty")
+    for name, reason, line in zip("bcde", reasons, refused, strict=True):
+        assert line.startswith(f"REFUSED vouchers/{name}.parquet: ")
+        assert reason in line
+    assert '"objects":1,' in report.read_text()
