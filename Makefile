@@ -4,7 +4,7 @@ BIN := .venv/bin
 OPERATE = $(BIN)/python -m infra.operations $(if $(STACK),--stack "$(STACK)")
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up up-localstack down clean deploy migrate refresh backfill verify report explore redrive logs teardown test test-faults e2e-localstack bench bench-memory bench-api lint fix lock
+.PHONY: help setup demo up up-localstack down clean deploy migrate refresh backfill backlog verify report explore redrive logs teardown test test-faults e2e-localstack bench bench-memory bench-api bench-scale simulate lint fix lock
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -76,6 +76,9 @@ refresh: setup  ## refresh once: AS_OF=2018-08-05
 backfill: setup  ## count what lies under a prefix and is not counted yet: PREFIX=vouchers/2019/ AS_OF=2018-08-05
 	@$(OPERATE) backfill "$(PREFIX)" $(if $(AS_OF),--as-of "$(AS_OF)")
 
+backlog: setup  ## count what is not counted yet on many functions at once: PREFIX=vouchers/2019/ AS_OF=2018-08-05
+	@$(OPERATE) backlog $(if $(PREFIX),--prefix "$(PREFIX)") $(if $(AS_OF),--as-of "$(AS_OF)")
+
 verify: setup  ## recount the bucket and compare with what is counted and published: PREFIX=vouchers/2019/ FIX=1 mends
 	@$(OPERATE) verify $(if $(PREFIX),--prefix "$(PREFIX)") $(if $(filter 1,$(FIX)),--fix)
 
@@ -110,6 +113,12 @@ bench-memory: setup .local/tools/bench/.ready  ## measure the memory of a refres
 
 bench-api: setup  ## compare the lookup API with Flask + SQLAlchemy and with bare Chalice
 	@$(BIN)/python -m tests.benchmarks.api
+
+bench-scale: setup .local/tools/bench/.ready  ## measure how many functions write to one database, and count a backlog, at once
+	@$(BIN)/python -m tests.benchmarks.scale
+
+simulate: setup .local/tools/bench/.ready  ## estimate what a backlog would take on AWS: PLOTS=folder
+	@$(BIN)/python -m tests.benchmarks.simulate $(if $(PLOTS),--plots "$(PLOTS)")
 
 lint: setup .local/tools/checkov/.ready  ## check without changing anything
 	$(BIN)/ruff check .

@@ -1,7 +1,8 @@
 """Accounting: making the ledger match the bucket, object by object."""
 
+import math
 import os
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from datetime import datetime
 from typing import Literal, NamedTuple
@@ -9,11 +10,11 @@ from typing import Literal, NamedTuple
 import pyarrow as pa
 from botocore.exceptions import BotoCoreError, ClientError
 
-from functions.refresh.bucket import Batch, Bucket, ObjectChangedError, ObjectVersion
+from functions.refresh.bucket import WHOLE, Batch, Bucket, ObjectChangedError, ObjectVersion, Part
 from functions.refresh.cleaning import ObjectError
 from functions.refresh.deadline import Deadline, OutOfTimeError
 from functions.refresh.events import BY_HAND, Trigger
-from functions.refresh.ledger import NO_ENTRY, Ledger, LedgerEntry
+from functions.refresh.ledger import NO_ENTRY, Ledger, LedgerChanges, LedgerEntry
 from functions.refresh.usage import Usage
 
 # Another refresh, or a writer of the object, got in between each time: not something to wait out here.
@@ -28,6 +29,9 @@ _PROCESSORS = os.cpu_count() or 1
 # each other.
 OBJECTS_AT_ONCE = 8
 _BYTES_AT_ONCE = 40 * 2**20
+
+# What is read in the time that an object takes beside its bytes: docs/scale.md.
+_OBJECT_BYTES = 2**20
 
 
 class Outcome(NamedTuple):
@@ -44,6 +48,8 @@ class Outcome(NamedTuple):
         For one that was counted, its rows.
     rows_rejected : mapping of str to int
         Its rows that were not counted, by reason.
+    backlog_bytes : int
+        For one that is left because there is too much for one run, its `work`.
     objects : int
         How many objects it is about: those that a whole run skips are told as one.
     """
@@ -53,6 +59,7 @@ class Outcome(NamedTuple):
     rows_read: int = 0
     rows_counted: int = 0
     rows_rejected: Mapping[str, int] = {}
+    backlog_bytes: int = 0
     objects: int = 1
 
 
@@ -62,6 +69,11 @@ class Seen(NamedTuple):
     key: str
     entry: LedgerEntry
     version: ObjectVersion | None
+
+
+def work(version: ObjectVersion) -> int:
+    """Return how much there is to count in an object, in bytes; the time that it takes beside them counts too."""
+    return version.size + _OBJECT_BYTES
 
 
 def has_room(sizes: Collection[int], size: int) -> bool:
@@ -87,15 +99,22 @@ class Accounting:
         What is counted of it.
     clock : callable
         Gives the present moment with its zone.
+    inline_bytes : int
+        How much `work` one run takes upon itself; where there is more, it counts nothing.
     """
 
-    def __init__(self, bucket: Bucket, ledger: Ledger, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self, bucket: Bucket, ledger: Ledger, clock: Callable[[], datetime], *, inline_bytes: float = math.inf
+    ) -> None:
         self._bucket = bucket
         self._ledger = ledger
         self._clock = clock
+        self._inline_bytes = inline_bytes
 
-    def account_for_all(self, trigger: Trigger, deadline: Deadline) -> Iterator[Outcome]:
-        """Compare the ledger with the listing, and look closer only where they differ, at some objects at a time.
+    def account_for_all(
+        self, trigger: Trigger, deadline: Deadline, *, inline_bytes: float | None = None
+    ) -> Iterator[Outcome]:
+        """Compare the ledger with the listing, and look closer only where they differ.
 
         Parameters
         ----------
@@ -103,26 +122,56 @@ class Accounting:
             Its prefix bounds what is looked at.
         deadline : Deadline
             After it, what differs is only numbered.
+        inline_bytes : float or None
+            Another limit than the usual one on the `work` of this run.
 
         Yields
         ------
         Outcome
             One for each object, as it is done, and one for all that are skipped.
         """
+        limit = self._inline_bytes if inline_bytes is None else inline_bytes
+        to_do: list[Seen] = []
+        waiting: list[tuple[Seen, int]] = []
+        backlog_bytes = 0
+        for seen in self._look(trigger.prefix):
+            if isinstance(seen, Outcome):
+                yield seen
+            elif _stays_bad(seen, trigger):
+                yield Outcome("bad")
+            elif seen.version is None:
+                to_do.append(seen)
+            else:
+                waiting.append((seen, work(seen.version)))
+                backlog_bytes += work(seen.version)
+            # Of a first load there may be hundreds of thousands, which would all wait in memory.
+            if backlog_bytes > limit:
+                yield from (Outcome("left", backlog_bytes=size) for _, size in waiting)
+                waiting.clear()
+        to_do += (seen for seen, _ in waiting)
+        yield from self.account_for_each(((seen.key, seen) for seen in to_do), trigger, deadline)
+
+    def differences(self, trigger: Trigger) -> Iterator[tuple[Seen, ObjectVersion]]:
+        """Compare the ledger with the listing, and return what is to be counted."""
+        for seen in self._look(trigger.prefix):
+            if isinstance(seen, Seen) and seen.version is not None and not _stays_bad(seen, trigger):
+                yield seen, seen.version
+
+    def changes(self, since: datetime, prefix: str) -> LedgerChanges:
+        """Return what became since a moment of objects whose keys begin with a prefix."""
+        return self._ledger.changes(since, prefix)
+
+    def account_for_each(
+        self, objects: Iterable[tuple[str, Seen | None]], trigger: Trigger, deadline: Deadline
+    ) -> Iterator[Outcome]:
+        """Make the ledger match some objects, a few at a time: keys, and what was seen of them if it was."""
         with ThreadPoolExecutor(OBJECTS_AT_ONCE) as workers:
             under_way: dict[Future[Outcome], int] = {}
-            for seen in self._look(trigger.prefix):
-                if isinstance(seen, Outcome):
-                    yield seen
-                    continue
-                # Its run failed, which is enough: a person may want it tried again, the daily run does not.
-                if trigger.kind not in BY_HAND and seen.entry.knows_as_bad(seen.version):
-                    yield Outcome("bad")
-                    continue
-                size = seen.version.size if seen.version else 0
+            for key, seen in objects:
+                size = seen.version.size if seen and seen.version else 0
                 while under_way and not has_room(under_way.values(), size):
                     yield from _finished(under_way)
-                under_way[workers.submit(self._account_for, seen.key, trigger, deadline, seen)] = size
+                under_way[workers.submit(self._account_for, key, trigger, deadline, seen)] = size
             while under_way:
                 yield from _finished(under_way)
 
@@ -156,16 +205,18 @@ class Accounting:
             version = None
             try:
                 version = seen.version if seen else self._bucket.version(key)
+                if not seen and version and not entry.matches(version) and work(version) > self._inline_bytes:
+                    return Outcome("left", backlog_bytes=work(version))
                 seen = None
                 outcome = self._match(key, entry, version, trigger, deadline)
             except ObjectChangedError:
                 continue
             except ObjectError as error:
-                outcome = self._fail(key, entry, version, error, trigger)
+                outcome = self.fail(key, entry, version, error, trigger)
                 deadline.achieve()
             except (ClientError, BotoCoreError) as error:
                 # What S3 or the network did wrong is no property of the version.
-                outcome = self._fail(key, entry, None, error, trigger)
+                outcome = self.fail(key, entry, None, error, trigger)
             if outcome:
                 return outcome
         return Outcome(
@@ -210,7 +261,7 @@ class Accounting:
             return f"{key}: is counted, but its rejected rows cannot be written: {in_short(error)}"
         return ""
 
-    def _fail(
+    def fail(
         self, key: str, entry: LedgerEntry, bad: ObjectVersion | None, error: Exception, trigger: Trigger
     ) -> Outcome | None:
         """Note in the ledger why an object cannot be counted; None when another refresh changed the entry meanwhile."""
@@ -218,15 +269,15 @@ class Accounting:
         written = self._ledger.write_failure(key, entry, reason, bad, sequencer=trigger.sequencer, now=self._clock())
         return Outcome("failed", f"{key}: {reason}") if written else None
 
-    def count(self, key: str, version: ObjectVersion, deadline: Deadline) -> Usage | None:
-        """Count one version of an object, a large one on all processors; None when the time was over before its end.
+    def count(self, key: str, version: ObjectVersion, deadline: Deadline, part: Part = WHOLE) -> Usage | None:
+        """Count one version of an object, or a part of it, a large one on all processors; None when the time was over.
 
         Raises
         ------
         ObjectError
             When the time was over and nothing else was done in it: the next run would come no further.
         """
-        shares = self._bucket.shares(key, version, _PROCESSORS if version.size > _LARGE_BYTES else 1)
+        shares = self._bucket.shares(key, version, _PROCESSORS if version.size > _LARGE_BYTES else 1, part)
         usages = [Usage() for _ in shares]
         try:
             if len(shares) == 1:
@@ -245,6 +296,12 @@ class Accounting:
         for other in others:
             usage.update(other)
         return usage
+
+
+def _stays_bad(seen: Seen, trigger: Trigger) -> bool:
+    """Tell whether a run leaves an object alone, because an earlier one failed on it, as it is, and told of it."""
+    # A person may want it tried again, the daily run does not.
+    return trigger.kind not in BY_HAND and seen.entry.knows_as_bad(seen.version)
 
 
 def _count_share(batches: Iterator[Batch], usage: Usage, deadline: Deadline) -> None:

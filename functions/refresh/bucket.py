@@ -2,11 +2,12 @@
 
 import io
 import itertools
+import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 import boto3
 import pyarrow as pa
@@ -41,6 +42,27 @@ class ObjectVersion(NamedTuple):
     size: int
 
 
+class Part(NamedTuple):
+    """One of the parts that an object is counted in; together they are all of its row groups."""
+
+    number: int = 0
+    parts: int = 1
+
+    def row_groups(self, count: int) -> range:
+        """Return those that are its own of an object's row groups; none where there are more parts than row groups.
+
+        Examples
+        --------
+        >>> [list(Part(number, 3).row_groups(5)) for number in range(3)]
+        [[0], [1, 2], [3, 4]]
+        """
+        return range(count * self.number // self.parts, count * (self.number + 1) // self.parts)
+
+
+WHOLE = Part()
+"""All of an object."""
+
+
 class Batch(NamedTuple):
     """Some rows of an object, and the number that the first of them has in it."""
 
@@ -57,14 +79,15 @@ class Bucket:
         The bucket.
     prefix : str
         Keys of the dataset begin with it.
-    rejected_prefix : str
-        Keys of rejected rows begin with it.
+    rejected_prefix, plan_prefix : str
+        Keys of rejected rows and of plans begin with them.
     """
 
-    def __init__(self, name: str, prefix: str, rejected_prefix: str = "rejected/") -> None:
+    def __init__(self, name: str, prefix: str, rejected_prefix: str = "rejected/", plan_prefix: str = "plans/") -> None:
         self.name = name
         self.prefix = prefix
         self._rejected_prefix = rejected_prefix
+        self._plan_prefix = plan_prefix
 
     @cached_property
     def _client(self) -> "S3Client":
@@ -92,7 +115,7 @@ class Bucket:
             raise
         return ObjectVersion(found["ETag"], found["ContentLength"])
 
-    def shares(self, key: str, version: ObjectVersion, count: int) -> list[Iterator[Batch]]:
+    def shares(self, key: str, version: ObjectVersion, count: int, part: Part = WHOLE) -> list[Iterator[Batch]]:
         """Split one version of an object into shares that threads may read at the same time.
 
         Parameters
@@ -103,6 +126,8 @@ class Bucket:
             The version to read; every request to S3 asks for this one.
         count : int
             How many shares at most: the row groups are dealt out to them.
+        part : Part
+            The part of the object to read.
 
         Returns
         -------
@@ -132,28 +157,33 @@ class Bucket:
             raise ObjectError(f"needed column there twice: {twice}")
         for name in COLUMNS:
             check_type(name, schema.field(name).type)
-        groups = range(metadata.num_row_groups)
+        groups = part.row_groups(metadata.num_row_groups)
         with _errors_of(key):
             has_large = any(_needed_bytes(metadata, group) > _MAX_FETCHED_BYTES for group in groups)
         if has_large:
-            return [self._large_groups(key, version, metadata, first)]
+            return [self._large_groups(key, version, metadata, groups, first)]
         dealt = [list(groups[first::count]) for first in range(min(count, len(groups)) or 1)]
         opening = [first, *(self._open(key, version) for _ in dealt[1:])]
         return [_share(key, metadata, *share) for share in zip(dealt, opening, strict=True)]
 
     def _large_groups(
-        self, key: str, version: ObjectVersion, metadata: pq.FileMetaData, opening: AbstractContextManager[Any]
+        self,
+        key: str,
+        version: ObjectVersion,
+        metadata: pq.FileMetaData,
+        groups: range,
+        opening: AbstractContextManager[Any],
     ) -> Iterator[Batch]:
         """Read row groups that are too large to be fetched at once, the columns side by side.
 
         Each through an opening of its own: taking turns in one, they would fetch the same pieces again and again.
         """
-        first_row = 0
+        first_row = sum(metadata.row_group(group).num_rows for group in range(groups.start))
         with _errors_of(key), opening, ThreadPoolExecutor(len(COLUMNS)) as readers, ExitStack() as opened:
             # Of what it holds, an opening keeps the half that lies before and fetches the half that comes.
             sources = [opened.enter_context(self._open(key, version, 2 * _PIECE_BYTES)) for _ in COLUMNS]
             files = [_parquet(source, metadata, pre_buffer=False, buffer_size=_TAIL_BYTES) for source in sources]
-            for group in range(metadata.num_row_groups):
+            for group in groups:
                 columns = [
                     file.iter_batches(_BATCH_ROWS, row_groups=[group], columns=[name], use_threads=False)
                     for file, name in zip(files, COLUMNS, strict=True)
@@ -167,13 +197,20 @@ class Bucket:
                     yield Batch(first_row, records)
                     first_row += records.num_rows
 
-    def put_rejected(self, key: str, version: ObjectVersion, rows: pa.Table) -> None:
-        """Write the rejected rows of one version of an object; doing so again replaces them."""
+    def put_rejected(self, key: str, version: ObjectVersion, rows: pa.Table, part: Part = WHOLE) -> None:
+        """Write the rejected rows of one version of an object, or of a part; doing so again replaces them."""
         body = io.BytesIO()
         pq.write_table(rows, body)
         etag = version.etag.strip('"')
-        name = f"{key}.{etag}.parquet"
+        suffix = "" if part == WHOLE else f".{part.number + 1}-of-{part.parts}"
+        name = f"{key}.{etag}{suffix}.parquet"
         self._client.put_object(Bucket=self.name, Key=self._rejected_prefix + name, Body=body.getvalue())
+
+    def put_plan(self, plan: IO[bytes]) -> str:
+        """Write a plan, from where the file stands, and return its key."""
+        key = f"{self._plan_prefix}{uuid.uuid4()}.json"
+        self._client.upload_fileobj(plan, self.name, key)
+        return key
 
     def _open(self, key: str, version: ObjectVersion, window_bytes: int = _TAIL_BYTES) -> AbstractContextManager[Any]:
         return open_s3_object(

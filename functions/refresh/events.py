@@ -1,4 +1,4 @@
-"""What makes a refresh run: an S3 event, the daily rule, a run that had to stop before its end, or a person."""
+"""What makes a refresh run: an S3 event, the daily rule, a run that had to leave objects, or a person."""
 
 from collections.abc import Mapping
 from datetime import date, datetime
@@ -6,13 +6,14 @@ from typing import Any, Literal, NamedTuple
 
 from functions.common.days import parse_day, utc_day
 
-Kind = Literal["object_created", "object_deleted", "daily", "unfinished", "manual", "backfill"]
+Kind = Literal["object_created", "object_deleted", "daily", "unfinished", "backlog", "manual", "backfill"]
 
 _KINDS: dict[str, Kind] = {
     "Object Created": "object_created",
     "Object Deleted": "object_deleted",
     "Scheduled Event": "daily",
     "Refresh Unfinished": "unfinished",
+    "Refresh Backlog": "backlog",
 }
 
 
@@ -55,7 +56,7 @@ class Trigger(NamedTuple):
 
     Attributes
     ----------
-    kind : {'object_created', 'object_deleted', 'daily', 'unfinished', 'manual', 'backfill'}
+    kind : {'object_created', 'object_deleted', 'daily', 'unfinished', 'backlog', 'manual', 'backfill'}
         What happened.
     as_of : date
         The day to publish as of.
@@ -96,7 +97,7 @@ def read_event(event: Mapping[str, Any], *, bucket: str, prefix: str, now: datet
     ----------
     event : mapping
         An EventBridge event (S3 "Object Created" or "Object Deleted", a schedule, or what a rule makes of the
-        result of a run that left objects, "Refresh Unfinished"), or a manual one:
+        result of a run that left objects, "Refresh Unfinished" or "Refresh Backlog"), or a manual one:
         `{}` or `{"as_of": "2018-08-05"}`, for a part of the dataset with `{"prefix": "vouchers/2019/"}`.
     bucket : str
         The bucket that the function serves.
@@ -119,7 +120,7 @@ def read_event(event: Mapping[str, Any], *, bucket: str, prefix: str, now: datet
         )
     try:
         as_of = parse_day(event["time"])
-        if kind in ("daily", "unfinished"):
+        if kind in ("daily", "unfinished", "backlog"):
             return Trigger(kind, as_of)
         # EventBridge gives keys as they are: decoding them, as for S3 notifications, would turn "a+b" into "a b".
         found, detail = event["detail"]["bucket"]["name"], event["detail"]["object"]

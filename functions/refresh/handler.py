@@ -14,19 +14,22 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from functions.common.database import Database
 from functions.common.settings import load_settings
 from functions.refresh.accounting import Accounting
+from functions.refresh.backlog import Backlog, Plan, read_step
 from functions.refresh.bucket import Bucket
 from functions.refresh.deadline import Deadline
 from functions.refresh.events import VerificationRequest, asks_to_migrate, read_event, read_verification
+from functions.refresh.items import Items
 from functions.refresh.ledger import Ledger
-from functions.refresh.metrics import measure, metrics
-from functions.refresh.publication import Publications, Summary
+from functions.refresh.metrics import measure_objects, measure_publication, metrics
+from functions.refresh.parts import Parts
+from functions.refresh.publication import ItemSummary, Publications, Summary
 from functions.refresh.refresh import Refresh, RefreshError
 from functions.refresh.report.reports import Reports
 from functions.refresh.schema import migrate
 from functions.refresh.settings import RefreshSettings
 from functions.refresh.verification import Verification
 
-# An advisory lock is waited for this long, and no statement takes longer.
+# The lock is waited for this long, and no statement takes longer.
 _DATABASE_TIMEOUT_SECONDS = 60
 
 # An answer over 256 KB does not reach the event bus, and so would start no next run.
@@ -53,16 +56,39 @@ def refresh() -> Refresh:
     return make_refresh(settings(), database(), _now)
 
 
+@cache
+def backlog() -> Backlog:
+    """Return the use case of a backlog, wired on first use."""
+    return make_backlog(settings(), database(), _now)
+
+
 def make_refresh(settings: RefreshSettings, database: Database, clock: Callable[[], datetime]) -> Refresh:
     """Wire the parts together on a database whose schema is brought up to date."""
     migrate(database)
     return Refresh(
-        Accounting(Bucket(settings.bucket, settings.prefix, settings.rejected_prefix), Ledger(database), clock),
+        _make_accounting(settings, database, clock),
         Publications(database),
         Reports(database, settings.bucket, settings.reports_prefix),
         countries=settings.published_countries,
         clock=clock,
     )
+
+
+def make_backlog(settings: RefreshSettings, database: Database, clock: Callable[[], datetime]) -> Backlog:
+    """Wire the parts together for a backlog."""
+    refresh = make_refresh(settings, database, clock)
+    accounting = _make_accounting(settings, database, clock)
+    bucket, parts = _make_bucket(settings), Parts(database)
+    items = Items(accounting, bucket, Ledger(database), parts, clock)
+    return Backlog(accounting, bucket, items, parts, refresh, clock=clock, item_bytes=settings.item_bytes)
+
+
+def _make_accounting(settings: RefreshSettings, database: Database, clock: Callable[[], datetime]) -> Accounting:
+    return Accounting(_make_bucket(settings), Ledger(database), clock, inline_bytes=settings.inline_bytes)
+
+
+def _make_bucket(settings: RefreshSettings) -> Bucket:
+    return Bucket(settings.bucket, settings.prefix, settings.rejected_prefix, settings.plan_prefix)
 
 
 def make_verification(settings: RefreshSettings, database: Database, clock: Callable[[], datetime]) -> Verification:
@@ -79,20 +105,22 @@ def _now() -> datetime:
 
 @logger.inject_lambda_context(clear_state=True)
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Refresh once, bring the schema up to date, or verify, and return what was done or found.
+    """Refresh once, bring the schema up to date, verify, or take a step of a backlog, and return what came of it.
 
     Parameters
     ----------
     event : dict
-        See `functions.refresh.events.read_event`, `asks_to_migrate` and `read_verification`.
+        See `functions.refresh.events.read_event`, `asks_to_migrate`, `read_verification` and
+        `functions.refresh.backlog.read_step`.
     context : LambdaContext
         The invocation.
 
     Returns
     -------
     dict
-        `functions.refresh.publication.Summary`, `functions.refresh.schema.Migrations` or
-        `functions.refresh.verification.Verified` in JSON types.
+        `functions.refresh.publication.Summary`, `functions.refresh.schema.Migrations`,
+        `functions.refresh.verification.Verified`, `functions.refresh.backlog.Plan` or
+        `functions.refresh.publication.ItemSummary` in JSON types.
 
     Raises
     ------
@@ -101,9 +129,12 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         failure destination hears of it.
     """
     # EventBridge's id is the same at every repetition of an event, and leads back to it.
-    logger.set_correlation_id(event.get("id", context.aws_request_id))
+    logger.set_correlation_id(event.get("event", event).get("id", context.aws_request_id))
     if asks_to_migrate(event):
         return _migrate()
+    if "step" in event:
+        taken: dict[str, Any] = _take_step(event, context)
+        return taken
     verification = read_verification(event, prefix=settings().prefix, now=_now())
     return _verify(verification, context) if verification else _refresh(event, context)
 
@@ -143,13 +174,44 @@ def _refresh(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     return _tell(summary)
 
 
+@metrics.log_metrics
+def _take_step(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Plan a backlog, count an item of it, or publish what its items came to."""
+    step = read_step(event)
+    trigger = read_event(step.event, bucket=settings().bucket, prefix=settings().prefix, now=_now())
+    logger.append_keys(trigger=trigger.kind)
+    result = backlog().take(step, trigger, _deadline(context))
+    if isinstance(result, Summary):
+        metrics.add_metric("Refreshes", MetricUnit.Count, 1)
+        metrics.add_metric("RefreshesSucceeded", MetricUnit.Count, int(not result.errors))
+        measure_publication(result)
+        _tell_of_report(result)
+    elif isinstance(result, ItemSummary):
+        measure_objects(result)
+    else:
+        metrics.add_metric("ItemsPlanned", MetricUnit.Count, result.items)
+    answer = _in_short(result)
+    logger.info(f"took step {event['step']}", extra={"summary": answer})
+    return answer
+
+
 def _tell(summary: Summary) -> dict[str, Any]:
     """Measure and log what a refresh did."""
-    measure(summary)
-    answer: dict[str, Any] = msgspec.to_builtins(summary)
-    if more := answer["errors"][_MAX_ERRORS_TOLD:]:
-        answer["errors"] = [*answer["errors"][:_MAX_ERRORS_TOLD], f"and {len(more)} more, which refreshes holds"]
+    measure_objects(summary)
+    measure_publication(summary)
+    answer = _in_short(summary)
     logger.info("refreshed", extra={"summary": answer})
+    _tell_of_report(summary)
+    return answer
+
+
+def _tell_of_report(summary: Summary) -> None:
     if summary.report_error:
         logger.error("the report could not be written", extra={"error": summary.report_error})
+
+
+def _in_short(result: Summary | ItemSummary | Plan) -> dict[str, Any]:
+    answer: dict[str, Any] = msgspec.to_builtins(result)
+    if more := answer.get("errors", [])[_MAX_ERRORS_TOLD:]:
+        answer["errors"] = [*answer["errors"][:_MAX_ERRORS_TOLD], f"and {len(more)} more, which refreshes holds"]
     return answer

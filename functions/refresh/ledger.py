@@ -6,9 +6,9 @@ write is never based on an older look at the object than the one it replaces.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from pg8000.native import Connection
 
@@ -83,14 +83,17 @@ _COUNTS_WITHOUT_VERSION = """
       AND (rows_read <> 0 OR rows_counted <> 0 OR rows_rejected <> '{}' OR cardinality(usage_count) <> 0)
 """
 
+# Parts that were counted of the object are of no use any more, whichever version they are of.
 _WRITE_COUNTED = """
+    WITH parts AS (DELETE FROM voucher_customer.ledger_parts WHERE key = :key)
     INSERT INTO voucher_customer.ledger AS ledger (
         key, revision, etag, size, sequencer, rows_read, rows_counted, rows_rejected, values_filled,
         usage_country_code, usage_measure, usage_value, usage_voucher_amount, usage_count, changed_at
     ) VALUES (
         :key, 1, :etag, :size, :sequencer, :rows_read, :rows_counted, CAST(:rows_rejected AS jsonb),
         CAST(:values_filled AS jsonb),
-        :country_code, :measure, :value, :voucher_amount, :count, :now
+        CAST(:country_code AS text[]), CAST(:measure AS text[]), CAST(:value AS bigint[]),
+        CAST(:voucher_amount AS bigint[]), CAST(:count AS bigint[]), :now
     )
     ON CONFLICT (key) DO UPDATE SET
         revision = ledger.revision + 1,
@@ -109,6 +112,29 @@ _WRITE_FAILURE = """
         (error, failed_etag, sequencer, changed_at)
         = (excluded.error, excluded.failed_etag, excluded.sequencer, excluded.changed_at)
 """
+
+
+_CHANGES = """
+    WITH changed AS (
+        SELECT * FROM voucher_customer.ledger WHERE changed_at >= :since AND starts_with(key, :prefix)
+    ), counted AS (
+        SELECT * FROM changed WHERE error IS NULL AND etag IS NOT NULL
+    ), rejected AS (
+        SELECT reason, sum(CAST(rows AS bigint)) AS rows
+        FROM counted, jsonb_each_text(rows_rejected) AS each (reason, rows) GROUP BY reason
+    ), failed AS (
+        SELECT * FROM changed WHERE error IS NOT NULL
+    ), first_failed AS (
+        SELECT key, error FROM failed ORDER BY key LIMIT :limit
+    )
+    SELECT (SELECT count(*) FROM counted), (SELECT count(*) FROM failed), (SELECT count(failed_etag) FROM failed),
+           (SELECT coalesce(sum(rows_read), 0) FROM counted), (SELECT coalesce(sum(rows_counted), 0) FROM counted),
+           (SELECT json_object_agg(reason, rows) FROM rejected),
+           (SELECT json_agg(key || ': ' || error ORDER BY key) FROM first_failed)
+"""
+
+# Of a large backlog more may have failed than anyone reads; all of them are in the ledger.
+_MAX_ERRORS = 1000
 
 
 class LedgerEntry(NamedTuple):
@@ -138,6 +164,32 @@ class LedgerEntry(NamedTuple):
     def knows_as_bad(self, version: ObjectVersion | None) -> bool:
         """Tell whether this version cannot be counted, however often it is tried."""
         return version is not None and self.failed_etag == version.etag
+
+
+class LedgerChanges(NamedTuple):
+    """What became of entries that changed.
+
+    Attributes
+    ----------
+    objects_counted, objects_failed : int
+        How many hold what their object did, and how many say why not.
+    objects_bad : int
+        Those of the failed whose reason lies in what they hold.
+    rows_read, rows_counted : int
+        Rows of those that are counted.
+    rows_rejected : dict of str to int
+        Their rows that were not counted, by reason.
+    errors : list of str
+        The first of the failed, each with its reason.
+    """
+
+    objects_counted: int
+    objects_failed: int
+    objects_bad: int
+    rows_read: int
+    rows_counted: int
+    rows_rejected: dict[str, int]
+    errors: list[str]
 
 
 NO_ENTRY = LedgerEntry(0, None, None, None)
@@ -197,6 +249,24 @@ class Ledger:
                 "SELECT revision, etag, error, failed_etag FROM voucher_customer.ledger WHERE key = :key", key=key
             )
         return LedgerEntry(*rows[0]) if rows else NO_ENTRY
+
+    def entries_of(self, keys: Sequence[str]) -> dict[str, LedgerEntry]:
+        """Return the entries of some keys, those that have one."""
+        with self._database.transaction() as connection:
+            rows = connection.run(
+                "SELECT key, revision, etag, error, failed_etag FROM voucher_customer.ledger"
+                " WHERE key = ANY (CAST(:keys AS text[]))",
+                keys=list(keys),
+            )
+        return {key: LedgerEntry(*entry) for key, *entry in rows}
+
+    def changes(self, since: datetime, prefix: str) -> LedgerChanges:
+        """Return what became of the entries that changed since a moment, of keys that begin with a prefix."""
+        with self._database.transaction() as connection:
+            [[counted, failed, bad, read, rows_counted, rejected, errors]] = connection.run(
+                _CHANGES, since=since, prefix=prefix, limit=_MAX_ERRORS
+            )
+        return LedgerChanges(counted, failed, bad, int(read), int(rows_counted), rejected or {}, errors or [])
 
     def keys_that_count_without_version(self, prefix: str = "") -> set[str]:
         """Return the keys that count something though no version of them is counted."""
@@ -303,15 +373,39 @@ class Ledger:
         return True
 
     def _write(
-        self, key: str, entry: LedgerEntry, columns: Mapping[str, object], statement: str, **values: object
+        self, key: str, entry: LedgerEntry, columns: Mapping[str, list[Any]], statement: str, **values: object
     ) -> bool:
+        # Written out before the lock is taken: pg8000 would take ten milliseconds over it while others wait.
+        arrays = {name: array_literal(column) for name, column in columns.items()}
         with self._database.transaction() as connection:
             lock(connection)
             if not _is_unchanged(connection, key, entry):
                 return False
-            connection.run(_CHANGE + _APPLY_TO_TOTALS, key=key, **columns)
-            connection.run(statement, key=key, **columns, **values)
+            connection.run(_CHANGE + _APPLY_TO_TOTALS, key=key, **arrays)
+            connection.run(statement, key=key, **arrays, **values)
         return True
+
+
+def array_literal(values: Sequence[str | int]) -> str:
+    r"""Write values as PostgreSQL does an array.
+
+    Examples
+    --------
+    >>> array_literal([2640, 4400])
+    '{2640,4400}'
+    >>> array_literal(["Peru", 'a "b" \\ {c}'])
+    '{"Peru","a \\"b\\" \\\\ {c}"}'
+    """
+    if values and isinstance(values[0], str):
+        # Few of them are different.
+        quoted = {text: _quoted(str(text)) for text in set(values)}
+        return "{" + ",".join([quoted[text] for text in values]) + "}"
+    return "{" + ",".join(map(str, values)) + "}"
+
+
+def _quoted(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
 
 
 def _is_unchanged(connection: Connection, key: str, entry: LedgerEntry) -> bool:

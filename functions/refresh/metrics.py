@@ -6,7 +6,7 @@ from aws_lambda_powertools import Metrics, single_metric
 from aws_lambda_powertools.metrics import MetricUnit
 
 from functions.common.settings import METRICS_NAMESPACE
-from functions.refresh.publication import Summary
+from functions.refresh.publication import ItemSummary, Summary
 from functions.refresh.winners import Winner
 
 _SERVICE = "refresh"
@@ -14,25 +14,33 @@ _SERVICE = "refresh"
 metrics = Metrics(namespace=METRICS_NAMESPACE, service=_SERVICE)
 
 
-def measure(summary: Summary) -> None:
-    """Add the figures of a run to `metrics`, and print those that have dimensions of their own."""
+def measure_objects(summary: Summary | ItemSummary) -> None:
+    """Add the figures of objects and rows to `metrics`, and print those that have dimensions of their own."""
     for name, value in (
         ("ObjectsCounted", summary.objects_counted),
-        ("ObjectsRemoved", summary.objects_removed),
         ("ObjectsFailed", summary.objects_failed),
-        ("ObjectsBad", summary.objects_bad),
-        ("ObjectsLeft", summary.objects_left),
-        ("UnfinishedRefreshErrors", len(summary.errors) if summary.objects_left else 0),
         ("RowsRead", summary.rows_read),
         ("RowsCounted", summary.rows_counted),
         ("RowsRejected", sum(summary.rows_rejected.values())),
+    ):
+        metrics.add_metric(name, MetricUnit.Count, value)
+    for reason, rows in summary.rows_rejected.items():
+        _count("RowsRejectedByReason", rows, reason=reason)
+
+
+def measure_publication(summary: Summary) -> None:
+    """Add the figures of a run to `metrics`, and print those that have dimensions of their own."""
+    for name, value in (
+        ("ObjectsRemoved", summary.objects_removed),
+        ("ObjectsBad", summary.objects_bad),
+        ("ObjectsLeft", summary.objects_left),
+        ("UnfinishedRefreshErrors", len(summary.errors) if summary.objects_left else 0),
         ("ReportsFailed", int(bool(summary.report_error))),
     ):
         metrics.add_metric(name, MetricUnit.Count, value)
+    metrics.add_metric("BacklogBytes", MetricUnit.Bytes, summary.backlog_bytes)
     metrics.add_metric("RefreshDuration", MetricUnit.Milliseconds, summary.took_ms)
     metrics.add_metric("ReportDuration", MetricUnit.Milliseconds, summary.report_ms)
-    for reason, rows in summary.rows_rejected.items():
-        _count("RowsRejectedByReason", rows, reason=reason)
     if summary.rows_published is not None:
         metrics.add_metric("RowsPublished", MetricUnit.Count, summary.rows_published)
         metrics.add_metric("WinnersChanged", MetricUnit.Count, len(summary.winners_changed))

@@ -67,7 +67,8 @@ _FINISH = """
         as_of = :as_of, countries = :countries, published_at = :published_at, took_ms = :took_ms,
         objects_counted = :objects_counted, objects_skipped = :objects_skipped,
         objects_removed = :objects_removed, objects_failed = :objects_failed,
-        objects_bad = :objects_bad, objects_left = :objects_left, rows_read = :rows_read, rows_counted = :rows_counted,
+        objects_bad = :objects_bad, objects_left = :objects_left, backlog_bytes = :backlog_bytes,
+        rows_read = :rows_read, rows_counted = :rows_counted,
         rows_rejected = CAST(:rows_rejected AS jsonb), rows_published = :rows_published,
         rows_in_no_segment = CAST(:rows_in_no_segment AS jsonb),
         outcome = :outcome, error = :error
@@ -90,7 +91,9 @@ class Summary(msgspec.Struct, kw_only=True):
     objects_bad : int
         Those that could not be counted by an earlier refresh, are as they were then, and were not tried again.
     objects_left : int
-        Those that the next refresh has to count, because the time was over.
+        Those that are to be counted yet: by the next refresh, because the time was over, or as a backlog.
+    backlog_bytes : int
+        How much there was to count, where that was too much for one run; then nothing was counted. See `work`.
     rows_read, rows_counted : int
         Rows of the objects newly counted.
     rows_rejected : dict of str to int
@@ -124,6 +127,7 @@ class Summary(msgspec.Struct, kw_only=True):
     objects_failed: int = 0
     objects_bad: int = 0
     objects_left: int = 0
+    backlog_bytes: int = 0
     rows_read: int = 0
     rows_counted: int = 0
     rows_rejected: dict[str, int] = msgspec.field(default_factory=dict)
@@ -136,6 +140,28 @@ class Summary(msgspec.Struct, kw_only=True):
     report: str = ""
     report_error: str = ""
     report_ms: int = 0
+
+
+class ItemSummary(msgspec.Struct):
+    """What became of the objects of an item, in the words of `Summary`.
+
+    Attributes
+    ----------
+    objects_left : int
+        Those that are not done: the time was over, they changed, or other parts are to be counted yet.
+    """
+
+    objects_counted: int = 0
+    objects_skipped: int = 0
+    objects_removed: int = 0
+    objects_failed: int = 0
+    objects_bad: int = 0
+    objects_left: int = 0
+    backlog_bytes: int = 0
+    rows_read: int = 0
+    rows_counted: int = 0
+    rows_rejected: dict[str, int] = msgspec.field(default_factory=dict)
+    errors: list[str] = msgspec.field(default_factory=list)
 
 
 class PublishedTable(NamedTuple):

@@ -1,13 +1,14 @@
 """The one operation: make the ledger match the bucket, then publish as of a day."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 
 from functions.refresh.accounting import Accounting, Outcome, in_short
 from functions.refresh.deadline import Deadline
 from functions.refresh.events import Trigger
-from functions.refresh.publication import Publications, Summary
+from functions.refresh.publication import ItemSummary, Publications, Summary
 from functions.refresh.report.reports import Reports
 
 
@@ -95,18 +96,57 @@ class Refresh:
             As `run`.
         """
         summary = self._publications.start(trigger, self._countries, self._clock())
-        try:
+        with self._noting_failure(summary):
             for outcome in outcomes:
-                _add(outcome, summary)
+                add(outcome, summary)
             self._publications.publish(summary, self._clock())
-        except Exception as error:
-            summary.errors.append(f"{type(error).__name__}: {in_short(error)}")
-            self._publications.fail(summary, self._clock())
-            raise
         self._write_report(summary)
         if summary.errors and not summary.objects_left:
             raise RefreshError(summary)
         return summary
+
+    def conclude_backlog(self, trigger: Trigger, since: datetime, deadline: Deadline | None = None) -> Summary:
+        """Publish what the items of a backlog came to, and say what they left.
+
+        Deleted objects are taken out. Nothing is counted: what is left may be what a function died of. That an
+        object cannot be counted is no error of this run, but stands in its summary.
+
+        Parameters
+        ----------
+        trigger : Trigger
+            Where to look, and the day.
+        since : datetime
+            When the first of the items began.
+        deadline : Deadline or None
+            When to stop.
+        """
+        summary = self._publications.start(trigger, self._countries, self._clock())
+        # Whoever started it, what failed meanwhile is not to be tried again.
+        looking = trigger._replace(kind="backlog")
+        with self._noting_failure(summary):
+            for outcome in self._accounting.account_for_all(looking, deadline or Deadline(), inline_bytes=0):
+                add(outcome, summary)
+            # What the items counted is as it should be by now, and what failed for good is known as bad.
+            changes = self._accounting.changes(since, trigger.prefix)
+            summary.objects_counted = changes.objects_counted
+            summary.objects_skipped = max(0, summary.objects_skipped - changes.objects_counted)
+            summary.objects_failed += changes.objects_failed
+            summary.objects_bad = max(0, summary.objects_bad - changes.objects_bad)
+            summary.rows_read, summary.rows_counted = changes.rows_read, changes.rows_counted
+            summary.rows_rejected = changes.rows_rejected
+            summary.errors += changes.errors
+            self._publications.publish(summary, self._clock())
+        self._write_report(summary)
+        return summary
+
+    @contextmanager
+    def _noting_failure(self, summary: Summary) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:
+            summary.errors.append(f"{type(error).__name__}: {in_short(error)}")
+            self._publications.fail(summary, self._clock())
+            raise
 
     def _write_report(self, summary: Summary) -> None:
         """Write the report, and tell in the summary of what became of it; a page that fails costs no publication."""
@@ -124,12 +164,13 @@ class Refresh:
         return [outcome] if outcome else []
 
 
-def _add(outcome: Outcome, summary: Summary) -> None:
+def add(outcome: Outcome, summary: Summary | ItemSummary) -> None:
     """Note in the summary what became of an object, or of some."""
     name = f"objects_{outcome.kind}"
     setattr(summary, name, getattr(summary, name) + outcome.objects)
     if outcome.error:
         summary.errors.append(outcome.error)
+    summary.backlog_bytes += outcome.backlog_bytes
     summary.rows_read += outcome.rows_read
     summary.rows_counted += outcome.rows_counted
     if outcome.rows_rejected:

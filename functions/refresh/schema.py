@@ -36,6 +36,13 @@ class Migrations(msgspec.Struct, frozen=True):
 
 def lock(connection: Connection) -> None:
     """Wait for the other refreshes and hold them off until the transaction ends."""
+    # In a queue for a table, because whoever waits for an advisory lock holds a snapshot meanwhile: no count that is
+    # replaced could be cleared away, and each object would take longer the more of them wait.
+    connection.execute_simple("LOCK TABLE voucher_customer.turns IN EXCLUSIVE MODE")
+    _lock_schema(connection)
+
+
+def _lock_schema(connection: Connection) -> None:
     connection.run("SELECT pg_advisory_xact_lock(:lock)", lock=_LOCK)
 
 
@@ -50,7 +57,7 @@ def migrate(database: Database) -> Migrations:
         When the schema cannot be made or the lock not be had.
     """
     with database.transaction() as connection:
-        lock(connection)
+        _lock_schema(connection)
         connection.run("CREATE SCHEMA IF NOT EXISTS voucher_customer")
         connection.run(
             "CREATE TABLE IF NOT EXISTS voucher_customer.migrations"

@@ -1,5 +1,9 @@
 """Settings of the refresh function."""
 
+from typing import Annotated
+
+import msgspec
+
 from functions.common.settings import DatabaseSettings, NonEmpty, SettingsError
 
 
@@ -18,6 +22,12 @@ class RefreshSettings(DatabaseSettings, frozen=True, kw_only=True, rename="upper
         Keys of the report's pages begin with it.
     countries : str
         The countries to publish, separated by commas.
+    plan_prefix : str
+        Keys of plans begin with it.
+    inline_bytes : int
+        What one run takes upon itself; what is more is a backlog, which many functions count item by item.
+    item_bytes : int
+        How large an item of a backlog is, more or less.
     """
 
     bucket: NonEmpty
@@ -25,6 +35,9 @@ class RefreshSettings(DatabaseSettings, frozen=True, kw_only=True, rename="upper
     rejected_prefix: str = "rejected/"
     reports_prefix: str = "reports/"
     countries: NonEmpty = "Peru"
+    plan_prefix: str = "plans/"
+    inline_bytes: Annotated[int, msgspec.Meta(ge=0)] = 10 * 2**30
+    item_bytes: Annotated[int, msgspec.Meta(ge=1)] = 256 * 2**20
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -32,6 +45,11 @@ class RefreshSettings(DatabaseSettings, frozen=True, kw_only=True, rename="upper
             raise SettingsError(
                 f"REJECTED_PREFIX {self.rejected_prefix!r} must lie outside the dataset, PREFIX {self.prefix!r}:"
                 " rejected rows would be counted again"
+            )
+        if self.plan_prefix.startswith(self.prefix):
+            raise SettingsError(
+                f"PLAN_PREFIX {self.plan_prefix!r} must lie outside the dataset, PREFIX {self.prefix!r}:"
+                " every plan would start a refresh"
             )
 
         if self.reports_prefix.startswith(self.prefix):

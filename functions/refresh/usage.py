@@ -6,6 +6,7 @@ combinations of these numbers.
 """
 
 from collections import Counter
+from collections.abc import Mapping
 
 import numpy as np
 import numpy.typing as npt
@@ -109,12 +110,23 @@ class Usage:
         ObjectError
             As `table`.
         """
-        self.rows_read += other.rows_read
-        self.rows_counted += other.rows_counted
-        self.rows_rejected.update(other.rows_rejected)
+        self.restore(other.table, other.rows_read, other.rows_counted, other.rows_rejected, other.values_filled)
         self.rejected.update(other.rejected)
-        self._others.append(other.table)
-        self._others_filled.update(other.values_filled)
+
+    def restore(
+        self,
+        table: pa.Table,
+        rows_read: int,
+        rows_counted: int,
+        rows_rejected: Mapping[str, int],
+        values_filled: Mapping[str, int],
+    ) -> None:
+        """Add usage as it was counted before, with the columns of `USAGE_SCHEMA`."""
+        self.rows_read += rows_read
+        self.rows_counted += rows_counted
+        self.rows_rejected.update(rows_rejected)
+        self._others.append(table)
+        self._others_filled.update(values_filled)
 
     def add(self, records: pa.RecordBatch, first_row: int = 0) -> None:
         """Count a batch of voucher records.

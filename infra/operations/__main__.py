@@ -47,7 +47,13 @@ def _parser() -> argparse.ArgumentParser:
         "refresh only what lies under a prefix",
     )
     backfilling.add_argument("prefix", help="such as vouchers/2019/")
-    for subparser in (refreshing, backfilling):
+    counting = add(
+        "backlog",
+        lambda stack, given: commands.backlog(stack, given.as_of, given.prefix),
+        "count on many functions at once what is not counted yet",
+    )
+    counting.add_argument("--prefix", help="such as vouchers/2019/")
+    for subparser in (refreshing, backfilling, counting):
         subparser.add_argument("--as-of", type=day, help="publish as of this day")
     verifying = add(
         "verify",

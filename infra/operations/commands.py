@@ -9,6 +9,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError, WaiterError
 
+from infra.operations.backlog import count_backlog
 from infra.operations.deployed import Deployed, OperationError
 
 _REPORTS_PREFIX = "reports/"
@@ -25,19 +26,32 @@ def migrate(stack: Deployed) -> None:
 
 
 def refresh(stack: Deployed, as_of: date | None, prefix: str | None) -> None:
-    """Refresh, as of a day if one is named, and only what lies under a prefix if one is named."""
-    event: dict[str, Any] = {}
-    if as_of is not None:
-        event["as_of"] = as_of.isoformat()
-    if prefix is not None:
-        event["prefix"] = prefix
-    print(f"{stack.place}: {_in_words(stack.invoke_refresh(event))}")
+    """Refresh, as of a day if one is named, and only what lies under a prefix if one is named.
+
+    What is too much for one run is counted by the state machine.
+    """
+    event = _event(as_of, prefix)
+    summary = stack.invoke_refresh(event)
+    print(f"{stack.place}: {_in_words(summary)}", flush=True)
+    if summary["backlog_bytes"]:
+        print(f"{stack.place}: {_in_words(count_backlog(stack, event))}")
+
+
+def backlog(stack: Deployed, as_of: date | None, prefix: str | None) -> None:
+    """Have the state machine count what is not counted yet, however little it is."""
+    print(f"{stack.place}: {_in_words(count_backlog(stack, _event(as_of, prefix)))}")
+
+
+def _event(as_of: date | None, prefix: str | None) -> dict[str, str]:
+    event = {"as_of": as_of.isoformat()} if as_of else {}
+    return event if prefix is None else {**event, "prefix": prefix}
 
 
 def _in_words(summary: dict[str, Any]) -> str:
     """Say in one line what a refresh did."""
     rejected = sum(summary["rows_rejected"].values())
-    left = f", {summary['objects_left']} left for the next run" if summary["objects_left"] else ""
+    waits_for = "the state machine, too much for one run" if summary["backlog_bytes"] else "the next run"
+    left = f", {summary['objects_left']} left for {waits_for}" if summary["objects_left"] else ""
     errors = f"; failed: {'; '.join(summary['errors'])}" if summary["errors"] else ""
     report = f"; no report: {summary['report_error']}" if summary["report_error"] else ""
     return (

@@ -163,4 +163,4 @@ def _overtake(world: World, server: Server, random: Random, at: int) -> int:
 
 
 def _is_awaited(world: World) -> bool:
-    return bool(world.sql.run("SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"))
+    return bool(world.sql.run("SELECT 1 FROM pg_locks WHERE NOT granted"))

@@ -13,9 +13,10 @@ from pg8000.native import Connection
 
 from functions.common.database import Database
 from functions.common.settings import DatabaseSettings, load_settings
+from functions.refresh.backlog import Backlog
 from functions.refresh.deadline import Deadline
 from functions.refresh.events import read_event
-from functions.refresh.handler import make_refresh
+from functions.refresh.handler import make_backlog, make_refresh
 from functions.refresh.publication import Summary
 from functions.refresh.refresh import Refresh
 from functions.refresh.settings import RefreshSettings
@@ -130,6 +131,9 @@ class Pipeline:
 
     def make(self, clock: Callable[[], datetime] = lambda: NOW) -> Refresh:
         return make_refresh(load_settings(RefreshSettings, self.environ), self.database, clock)
+
+    def make_backlog(self, clock: Callable[[], datetime] = lambda: NOW) -> Backlog:
+        return make_backlog(load_settings(RefreshSettings, self.environ), self.database, clock)
 
     def refresh(self, event: dict[str, Any], deadline: Deadline | None = None) -> Summary:
         return self.refresh_with(self.make(), event, deadline)

@@ -33,7 +33,7 @@ def test_every_alarm_has_a_paragraph_that_says_what_to_do() -> None:
     resources = [entry for path in NESTED for entry in read_template(path)["Resources"].items()]
     alarms = [name for name, resource in resources if resource["Type"] == "AWS::CloudWatch::Alarm"]
     operations = (ROOT / "docs" / "operations.md").read_text()
-    assert len(alarms) == 9
+    assert len(alarms) == 11
     assert [name for name in alarms if f"\n- **{name}**: " not in operations] == []
 
 
@@ -44,7 +44,7 @@ def test_the_dashboard_and_the_alarms_show_metrics_that_are_measured() -> None:
     sources = "\n".join(
         path.read_text() for folder in ("functions", "chalice_app") for path in (ROOT / folder).rglob("*.py")
     )
-    of_aws = {"Errors", "Throttles", "4XXError", "5XXError", "CPUUtilization"}
+    of_aws = {"Errors", "ExecutionsFailed", "Throttles", "4XXError", "5XXError", "CPUUtilization"}
     assert {"WinnerCount", "Lookups", "PublicationAge", "RowsPublished"} <= shown
     assert [name for name in shown - of_aws if f'"{name}"' not in sources] == []
 

@@ -37,6 +37,7 @@ def read(event: dict[str, Any]) -> Trigger:
         ),
         ("daily", Trigger("daily", date(2020, 12, 22))),
         ("unfinished", Trigger("unfinished", date(2020, 12, 22))),
+        ("backlog", Trigger("backlog", date(2020, 12, 22))),
         ("manual", Trigger("manual", date(2018, 8, 5))),
         ("backfill", Trigger("backfill", date(2020, 12, 22), prefix="vouchers/2019/")),
     ],

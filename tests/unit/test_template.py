@@ -3,12 +3,13 @@
 import json
 import re
 from collections.abc import Iterator
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import msgspec
 import pytest
 
+from functions.refresh.backlog import read_step
 from functions.refresh.deadline import PUBLISHING_SECONDS
 from functions.refresh.events import Trigger, read_event
 from functions.refresh.publication import Summary
@@ -123,13 +124,13 @@ def test_no_policy_allows_every_action_or_every_resource(every_template: dict[st
     assert found == {}
 
 
-def test_rejected_rows_and_reports_are_all_that_may_be_written_to_the_bucket_and_they_expire(
+def test_rejected_rows_reports_and_plans_are_all_that_may_be_written_to_the_bucket_and_they_expire(
     every_template: dict[str, Template],
 ) -> None:
     # Given the prefixes that the function writes to
     template = every_template["template.yaml"]
     variables = template["Resources"]["RefreshFunction"]["Properties"]["Environment"]["Variables"]
-    prefixes = [variables["REJECTED_PREFIX"], variables["REPORTS_PREFIX"]]
+    prefixes = [variables["REJECTED_PREFIX"], variables["REPORTS_PREFIX"], variables["PLAN_PREFIX"]]
     # Then its role and the network let it write there, and nowhere else
     for name, bucket in (("template.yaml", "VoucherBucket.Arn"), ("network.yaml", "BucketArn")):
         writing = [entry["Resource"] for entry in statements(every_template[name]) if "s3:PutObject" in entry["Action"]]
@@ -139,7 +140,7 @@ def test_rejected_rows_and_reports_are_all_that_may_be_written_to_the_bucket_and
     [bucket_properties] = properties_of(template, "AWS::S3::Bucket").values()
     rules = bucket_properties["LifecycleConfiguration"]["Rules"]
     kept = {rule["Prefix"]: rule["ExpirationInDays"] for rule in rules if "Prefix" in rule}
-    assert kept == dict(zip(prefixes, (90, 365), strict=True))
+    assert kept == dict(zip(prefixes, (90, 365, 14), strict=True))
 
 
 def test_no_role_has_managed_policies_beyond_those_for_logs_and_network(transformed: Template) -> None:
@@ -195,17 +196,86 @@ def test_a_run_that_left_objects_starts_the_next_one_by_its_own_result(transform
     [rule] = [rule for rule in rules if rule.get("EventPattern", {}).get("source") == ["lambda"]]
     # Then it takes those of this function that say that something is left
     assert rule["EventPattern"]["resources"] == [{"prefix": {"Fn::GetAtt": ["RefreshFunction", "Arn"]}}]
-    assert rule["EventPattern"]["detail"] == {"responsePayload": {"objects_left": [{"numeric": [">", 0]}]}}
-    assert "objects_left" in {field.name for field in msgspec.structs.fields(Summary)}
+    said = {"objects_left": [{"numeric": [">", 0]}], "backlog_bytes": [{"numeric": ["=", 0]}]}
+    assert rule["EventPattern"]["detail"] == {"responsePayload": said}
+    assert set(said) <= {field.name for field in msgspec.structs.fields(Summary)}
     # And what it sends is an event that the function reads
     [target] = rule["Targets"]
     assert target["Arn"] == {"Fn::GetAtt": ["RefreshFunction", "Arn"]}
+    assert sent_by(target) == Trigger("unfinished", date(2020, 12, 22))
+
+
+def sent_by(target: dict[str, Any]) -> Trigger:
+    """Read what the target of a rule is sent."""
     made = target["InputTransformer"]["InputTemplate"]
     for name, path in target["InputTransformer"]["InputPathsMap"].items():
         assert path == f"$.{name}"
         made = made.replace(f"<{name}>", json.dumps("2020-12-22T00:29:07Z"))
-    trigger = read_event(json.loads(made), bucket="b", prefix="vouchers/", now=datetime.now(UTC))
-    assert trigger == Trigger("unfinished", date(2020, 12, 22))
+    return read_event(json.loads(made), bucket="b", prefix="vouchers/", now=datetime.now(UTC))
+
+
+def test_a_run_that_finds_a_backlog_starts_the_state_machine_by_its_own_result(
+    every_template: dict[str, Template],
+) -> None:
+    # Given the rule on results
+    [rule] = properties_of(every_template["backlog.yaml"], "AWS::Events::Rule").values()
+    # Then it takes those of this function that the rule on unfinished runs does not take
+    assert rule["EventPattern"]["resources"] == [{"prefix": {"Ref": "RefreshFunction"}}]
+    assert rule["EventPattern"]["detail"] == {"responsePayload": {"backlog_bytes": [{"numeric": [">", 0]}]}}
+    # And starts the state machine with an event that the steps read, and an undelivered one is kept
+    [target] = rule["Targets"]
+    assert target["Arn"] == {"Ref": "StateMachine"}
+    assert target["DeadLetterConfig"]["Arn"] == {"Ref": "FailureQueue"}
+    assert sent_by(target) == Trigger("backlog", date(2020, 12, 22))
+
+
+@pytest.fixture(scope="module")
+def states(every_template: dict[str, Template]) -> dict[str, Any]:
+    """Return the states of the state machine, as CloudFormation fills its definition in."""
+    given = every_template["template.yaml"]["Parameters"]
+    text = every_template["backlog.yaml"]["Resources"]["StateMachine"]["Properties"]["DefinitionString"]["Fn::Sub"]
+    for name, parameter in (("Concurrency", "BacklogConcurrency"), ("ToleratedFailures", "BacklogToleratedFailures")):
+        text = text.replace(f"${{{name}}}", str(given[parameter]["Default"]))
+    definition = json.loads(text)
+    assert definition["TimeoutSeconds"] <= timedelta(days=7).total_seconds()  # as long as parts are kept
+    states: dict[str, Any] = definition["States"]
+    return states
+
+
+def test_every_step_of_a_backlog_is_read_and_tried_again_within_bounds(
+    every_template: dict[str, Template], states: dict[str, Any]
+) -> None:
+    # Given the states that invoke the function
+    tasks = {**states, **states["Count"]["ItemProcessor"]["States"]}
+    taken = {name: state for name, state in tasks.items() if state.get("Resource", "").endswith(":lambda:invoke")}
+    assert set(taken) == {"Plan", "CountItem", "Publish"}
+    item = {"objects": [["vouchers/a.parquet", ['"etag"', 1], 0]]}
+    timeout = every_template["template.yaml"]["Resources"]["RefreshFunction"]["Properties"]["Timeout"]
+    for state in taken.values():
+        # Then what they send is a step
+        payload = {"event": {}, "item": item, "since": "2020-12-22T00:29:07Z"}
+        names = {name.removesuffix(".$") for name in state["Parameters"]["Payload"]}
+        sent = {name: state["Parameters"]["Payload"].get(name, payload.get(name)) for name in names}
+        assert read_step(sent)
+        # And they wait as long as the function may run, and give up after a bounded number of tries
+        assert state["TimeoutSeconds"] > timeout
+        throttled, other = state["Retry"]
+        assert throttled["ErrorEquals"] == ["Lambda.TooManyRequestsException"]
+        assert (throttled["MaxAttempts"], throttled["MaxDelaySeconds"]) == (60, 60)
+        assert (other["ErrorEquals"], other["MaxAttempts"]) == (["States.ALL"], 2)
+
+
+def test_a_backlog_leaves_room_for_other_refreshes_and_ends_with_a_publication(
+    transformed: Template, states: dict[str, Any]
+) -> None:
+    assert states["Count"]["MaxConcurrency"] < transformed["Parameters"]["RefreshConcurrency"]["Default"]
+    # Whatever becomes of the items, what is counted is published
+    assert states["Count"]["Next"] == "Publish"
+    assert [catcher["Next"] for catcher in states["Count"]["Catch"]] == ["Publish"]
+    # And whatever is not as it should be ends as failed
+    ends = {name for name, state in states.items() if state["Type"] == "Fail"}
+    chosen = {choice["Next"] for choice in states["IsAllDone"]["Choices"]}
+    assert chosen == ends | {"Again"}
 
 
 def test_a_refresh_has_much_more_time_than_it_keeps_for_publishing(transformed: Template) -> None:
@@ -269,6 +339,7 @@ def test_the_parts_of_the_stack_get_the_parameters_that_they_ask_for(every_templ
     nested = {
         ("template.yaml", "Database"): "database.yaml",
         ("template.yaml", "Watching"): "watching.yaml",
+        ("template.yaml", "Backlog"): "backlog.yaml",
         ("database.yaml", "Network"): "network.yaml",
     }
     found = {

@@ -1,0 +1,67 @@
+"""Have a backlog counted by the stack's state machine, and follow it."""
+
+import json
+import time
+from typing import Any
+
+from infra.operations.deployed import Deployed, OperationError
+
+_SECONDS_BETWEEN_LOOKS = 2
+_MOST_OTHERS = 10
+
+
+def count_backlog(stack: Deployed, event: dict[str, Any]) -> dict[str, Any]:
+    """Start the state machine, print how it gets on, and return the summary of its publication.
+
+    While another execution is at work it ends at once; then that one is waited for first.
+
+    Parameters
+    ----------
+    stack : Deployed
+        The stack.
+    event : dict
+        What the refresh function would be invoked with.
+
+    Raises
+    ------
+    OperationError
+        When not everything was counted; the message says what is left.
+    """
+    client, machine = stack.client("stepfunctions"), stack.outputs["BacklogStateMachine"]
+    for _ in range(_MOST_OTHERS):
+        started = client.start_execution(stateMachineArn=machine, input=json.dumps(event))["executionArn"]
+        print(f"{stack.place}: counting the backlog: {started}", flush=True)
+        ended = _follow(client, started)
+        if ended["status"] != "SUCCEEDED":
+            raise OperationError(f"the backlog is not counted: {ended.get('error')}: {ended.get('cause')}")
+        output: dict[str, Any] = json.loads(ended["output"])
+        if "running" not in output:
+            return output
+        other = output["running"]["oldest"]["ExecutionArn"]
+        print(f"{stack.place}: another execution is at work, waiting for its end: {other}", flush=True)
+        _follow(client, other)
+    raise OperationError("others were at work all the time: try again later")
+
+
+def _follow(client: Any, execution: str) -> dict[str, Any]:
+    """Print how an execution gets on, and return what is known of it when it has ended."""
+    told = ""
+    while True:
+        found: dict[str, Any] = client.describe_execution(executionArn=execution)
+        if (progress := _progress(client, execution)) != told:
+            print(progress, flush=True)
+            told = progress
+        if found["status"] != "RUNNING":
+            return found
+        time.sleep(_SECONDS_BETWEEN_LOOKS)
+
+
+def _progress(client: Any, execution: str) -> str:
+    """Say how far the items of the latest plan are."""
+    runs = client.list_map_runs(executionArn=execution)["mapRuns"]
+    if not runs:
+        return ""
+    latest = max(runs, key=lambda run: run["startDate"])
+    counts = client.describe_map_run(mapRunArn=latest["mapRunArn"])["itemCounts"]
+    failed = f", {counts['failed']} failed" if counts["failed"] else ""
+    return f"items: {counts['succeeded']} of {counts['total']} counted{failed}"
