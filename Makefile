@@ -124,6 +124,7 @@ lint: setup .local/tools/checkov/.ready  ## check without changing anything
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	PYTHONPATH=.:chalice_app $(BIN)/lint-imports --no-cache
 	@# W3002: the parts of the stack lie in files, which `sam deploy` uploads.
 	$(BIN)/cfn-lint --ignore-checks W3002 -- template.yaml infra/templates/*.yaml
 	$(BIN)/python -m infra.checks.transform .local/transformed.json

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import threading
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, cast
@@ -210,9 +211,12 @@ def test_an_object_that_changes_while_it_is_verified_is_no_difference(counted: P
         lambda: counted.sql.run(f"{ENTRY_SET} revision = revision + 1 WHERE key ~ '/b'"),
     ]
 
+    guard = threading.Lock()
+
     def change() -> None:
-        while changes:
-            changes.pop()()
+        with guard:  # who reads the other object waits until all is changed
+            while changes:
+                changes.pop()()
 
     counted.before_reading(change)
     found = verify(counted, fix=True)
