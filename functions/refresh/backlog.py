@@ -17,7 +17,7 @@ from functions.refresh.deadline import Deadline
 from functions.refresh.events import EventError, Trigger
 from functions.refresh.items import Item, Items, PlannedObject
 from functions.refresh.parts import Parts
-from functions.refresh.publication import ItemSummary, Summary
+from functions.refresh.publication import ItemSummary
 from functions.refresh.refresh import Refresh
 
 # Step Functions hands a function 256 KB at most; this leaves room for the event.
@@ -121,7 +121,7 @@ class Backlog:
         self._clock = clock
         self._item_bytes = item_bytes
 
-    def take(self, step: Step, trigger: Trigger, deadline: Deadline) -> Plan | ItemSummary | Summary:
+    def take(self, step: Step, trigger: Trigger, deadline: Deadline) -> Plan | ItemSummary:
         """Take a step.
 
         Parameters

@@ -210,7 +210,7 @@ def _tell_of_report(summary: Summary) -> None:
         logger.error("the report could not be written", extra={"error": summary.report_error})
 
 
-def _in_short(result: Summary | ItemSummary | Plan) -> dict[str, Any]:
+def _in_short(result: ItemSummary | Plan) -> dict[str, Any]:
     answer: dict[str, Any] = msgspec.to_builtins(result)
     if more := answer.get("errors", [])[_MAX_ERRORS_TOLD:]:
         answer["errors"] = [*answer["errors"][:_MAX_ERRORS_TOLD], f"and {len(more)} more, which refreshes holds"]

@@ -14,7 +14,7 @@ _SERVICE = "refresh"
 metrics = Metrics(namespace=METRICS_NAMESPACE, service=_SERVICE)
 
 
-def measure_objects(summary: Summary | ItemSummary) -> None:
+def measure_objects(summary: ItemSummary) -> None:
     """Add the figures of objects and rows to `metrics`, and print those that have dimensions of their own."""
     for name, value in (
         ("ObjectsCounted", summary.objects_counted),

@@ -164,7 +164,7 @@ class Refresh:
         return [outcome] if outcome else []
 
 
-def add(outcome: Outcome, summary: Summary | ItemSummary) -> None:
+def add(outcome: Outcome, summary: ItemSummary) -> None:
     """Note in the summary what became of an object, or of some."""
     name = f"objects_{outcome.kind}"
     setattr(summary, name, getattr(summary, name) + outcome.objects)
