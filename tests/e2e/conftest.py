@@ -104,6 +104,18 @@ class RunningStack:
         )
         return json.loads(answer["Payload"].read()), base64.b64decode(answer["LogResult"]).decode()
 
+    def send(self, event: dict[str, Any]) -> None:
+        """Invoke the refresh function as EventBridge does: asynchronously, so that a failure is tried again."""
+        self.client("lambda").invoke(
+            FunctionName=self.variables["REFRESH_FUNCTION"], InvocationType="Event", Payload=json.dumps(event).encode()
+        )
+
+    @property
+    def failure_queue(self) -> str:
+        """The address of the failure queue."""
+        name = self.resource("RefreshFailures").rpartition("/")[2]
+        return str(self.client("sqs").get_queue_url(QueueName=name)["QueueUrl"])
+
     def resource(self, name: str) -> str:
         """Return the id that a resource of the template has."""
         found = self.client("cloudformation").describe_stack_resource(

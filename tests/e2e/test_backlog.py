@@ -183,10 +183,7 @@ def change(stack: RunningStack, statements: str) -> None:
 def test_a_run_that_finds_a_backlog_starts_the_state_machine_by_its_result(backlog: RunningStack) -> None:
     rows = some_rows(random.Random(3), 20)
     backlog.put("backlog/a.parquet", parquet(rows))
-    backlog.client("lambda").invoke(
-        FunctionName=backlog.variables["REFRESH_FUNCTION"],
-        InvocationType="Event", Payload=json.dumps(daily(str(today()))).encode(),
-    )  # fmt: skip
+    backlog.send(daily(str(today())))
     backlog.wait_until_published(recount(rows, today(), COUNTRIES))
     [[kind]] = backlog.rows("SELECT trigger FROM voucher_customer.refreshes ORDER BY refresh_id DESC LIMIT 1")
     assert kind == "backlog"

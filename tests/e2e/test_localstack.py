@@ -142,11 +142,7 @@ def test_runs_that_leave_objects_follow_each_other_until_all_are_counted(stack: 
         s3.put_object(Bucket=bucket, Key=key, Body=body)
 
     # When the daily rule starts one
-    stack.client("lambda").invoke(
-        FunctionName=stack.variables["REFRESH_FUNCTION"],
-        InvocationType="Event",
-        Payload=json.dumps(daily(str(today()))).encode(),
-    )
+    stack.send(daily(str(today())))
 
     # Then each is followed by the next, until none is left
     stack.wait_until_published(recount([record()] * len(keys), today(), COUNTRIES))

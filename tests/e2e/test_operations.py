@@ -69,10 +69,7 @@ def test_what_failed_for_good_is_redriven_when_its_cause_is_mended(stack: Runnin
     # Given an event in the failure queue, because its object was no parquet
     key = stack.put("redriven.parquet", b"garbage")
     if EMULATOR == "ministack":  # whose EventBridge invokes once and forgets
-        event = created(key, str(today()), bucket=stack.variables["BUCKET"])
-        stack.client("lambda").invoke(
-            FunctionName=stack.variables["REFRESH_FUNCTION"], InvocationType="Event", Payload=json.dumps(event).encode()
-        )
+        stack.send(created(key, str(today()), bucket=stack.variables["BUCKET"]))
     wait_for("a message in the failure queue", lambda: waiting(stack) or None, seconds=300)
 
     # When it is redriven unmended, then it fails again and stays
@@ -91,9 +88,8 @@ def test_what_failed_for_good_is_redriven_when_its_cause_is_mended(stack: Runnin
 
 def waiting(stack: RunningStack) -> int:
     """Return how many messages are in the failure queue."""
-    queue = stack.client("sqs").get_queue_url(QueueName=stack.resource("RefreshFailures").rpartition("/")[2])
     answer = stack.client("sqs").get_queue_attributes(
-        QueueUrl=queue["QueueUrl"], AttributeNames=["ApproximateNumberOfMessages"]
+        QueueUrl=stack.failure_queue, AttributeNames=["ApproximateNumberOfMessages"]
     )
     return int(answer["Attributes"]["ApproximateNumberOfMessages"])
 

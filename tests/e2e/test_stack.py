@@ -125,16 +125,13 @@ def test_an_object_that_fails_ends_in_the_ledger_and_its_event_in_the_failure_qu
 
     if EMULATOR == "ministack":
         # Its EventBridge invokes once and forgets; an asynchronous invocation is tried again as on AWS.
-        event = created(key, str(today()), bucket=stack.variables["BUCKET"])
-        stack.client("lambda").invoke(
-            FunctionName=stack.variables["REFRESH_FUNCTION"], InvocationType="Event", Payload=json.dumps(event).encode()
-        )
-    queue = stack.client("sqs").get_queue_url(QueueName=stack.resource("RefreshFailures").rpartition("/")[2])
+        stack.send(created(key, str(today()), bucket=stack.variables["BUCKET"]))
+    queue = stack.failure_queue
 
     def message() -> dict[str, Any] | None:
-        found = stack.client("sqs").receive_message(QueueUrl=queue["QueueUrl"], WaitTimeSeconds=1).get("Messages")
+        found = stack.client("sqs").receive_message(QueueUrl=queue, WaitTimeSeconds=1).get("Messages")
         for entry in found or []:
-            stack.client("sqs").delete_message(QueueUrl=queue["QueueUrl"], ReceiptHandle=entry["ReceiptHandle"])
+            stack.client("sqs").delete_message(QueueUrl=queue, ReceiptHandle=entry["ReceiptHandle"])
         return json.loads(found[0]["Body"]) if found else None
 
     failure = wait_for("a message in the failure queue", message, seconds=60)
