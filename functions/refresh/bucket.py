@@ -182,7 +182,8 @@ class Bucket:
         with _errors_of(key), opening, ThreadPoolExecutor(len(COLUMNS)) as readers, ExitStack() as opened:
             # Of what it holds, an opening keeps the half that lies before and fetches the half that comes.
             sources = [opened.enter_context(self._open(key, version, 2 * _PIECE_BYTES)) for _ in COLUMNS]
-            files = [_parquet(source, metadata, pre_buffer=False, buffer_size=_TAIL_BYTES) for source in sources]
+            texts = _texts(metadata)
+            files = [_parquet(source, metadata, texts, pre_buffer=False, buffer_size=_TAIL_BYTES) for source in sources]
             for group in groups:
                 columns = [
                     file.iter_batches(_BATCH_ROWS, row_groups=[group], columns=[name], use_threads=False)
@@ -236,19 +237,24 @@ def _share(
     rows = (metadata.row_group(group).num_rows for group in range(metadata.num_row_groups))
     first_rows = [0, *itertools.accumulate(rows)]
     with _errors_of(key), opening as source:
+        texts = _texts(metadata)
         for group in groups:
             first_row = first_rows[group]
-            for records in _parquet(source, metadata, pre_buffer=True).iter_batches(
+            for records in _parquet(source, metadata, texts, pre_buffer=True).iter_batches(
                 _BATCH_ROWS, row_groups=[group], columns=COLUMNS, use_threads=metadata.num_row_groups == 1
             ):
                 yield Batch(first_row, records)
                 first_row += records.num_rows
 
 
-def _parquet(source: Any, metadata: pq.FileMetaData, **options: Any) -> pq.ParquetFile:
-    """Open what was described already, with text as dictionaries."""
+def _texts(metadata: pq.FileMetaData) -> list[str]:
+    """Return the needed columns that hold text."""
     schema = metadata.schema.to_arrow_schema()
-    texts = [name for name in COLUMNS if _is_text(schema.field(name).type)]
+    return [name for name in COLUMNS if _is_text(schema.field(name).type)]
+
+
+def _parquet(source: Any, metadata: pq.FileMetaData, texts: list[str], **options: Any) -> pq.ParquetFile:
+    """Open what was described already, with text as dictionaries."""
     return pq.ParquetFile(source, metadata=metadata, read_dictionary=texts, **options)
 
 

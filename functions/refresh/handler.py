@@ -62,11 +62,17 @@ def backlog() -> Backlog:
     return make_backlog(settings(), database(), _now)
 
 
+@cache
+def verification() -> Verification:
+    """Return the use case of a verification, wired on first use."""
+    return make_verification(settings(), database(), _now)
+
+
 def make_refresh(settings: RefreshSettings, database: Database, clock: Callable[[], datetime]) -> Refresh:
     """Wire the parts together on a database whose schema is brought up to date."""
     migrate(database)
     return Refresh(
-        _make_accounting(settings, database, clock),
+        _make_accounting(settings, _make_bucket(settings), Ledger(database), clock),
         Publications(database),
         Reports(database, settings.bucket, settings.reports_prefix),
         countries=settings.published_countries,
@@ -77,26 +83,28 @@ def make_refresh(settings: RefreshSettings, database: Database, clock: Callable[
 def make_backlog(settings: RefreshSettings, database: Database, clock: Callable[[], datetime]) -> Backlog:
     """Wire the parts together for a backlog."""
     refresh = make_refresh(settings, database, clock)
-    accounting = _make_accounting(settings, database, clock)
-    bucket, parts = _make_bucket(settings), Parts(database)
-    items = Items(accounting, bucket, Ledger(database), parts, clock)
+    bucket, ledger, parts = _make_bucket(settings), Ledger(database), Parts(database)
+    accounting = _make_accounting(settings, bucket, ledger, clock)
+    items = Items(accounting, bucket, ledger, parts, clock)
     return Backlog(accounting, bucket, items, parts, refresh, clock=clock, item_bytes=settings.item_bytes)
-
-
-def _make_accounting(settings: RefreshSettings, database: Database, clock: Callable[[], datetime]) -> Accounting:
-    return Accounting(_make_bucket(settings), Ledger(database), clock, inline_bytes=settings.inline_bytes)
-
-
-def _make_bucket(settings: RefreshSettings) -> Bucket:
-    return Bucket(settings.bucket, settings.prefix, settings.rejected_prefix, settings.plan_prefix)
 
 
 def make_verification(settings: RefreshSettings, database: Database, clock: Callable[[], datetime]) -> Verification:
     """Wire the parts together for a verification."""
     refresh = make_refresh(settings, database, clock)
-    bucket = Bucket(settings.bucket, settings.prefix, settings.rejected_prefix)
-    ledger = Ledger(database)
-    return Verification(Accounting(bucket, ledger, clock), bucket, ledger, Publications(database), refresh)
+    bucket, ledger = _make_bucket(settings), Ledger(database)
+    accounting = _make_accounting(settings, bucket, ledger, clock)
+    return Verification(accounting, bucket, ledger, Publications(database), refresh)
+
+
+def _make_accounting(
+    settings: RefreshSettings, bucket: Bucket, ledger: Ledger, clock: Callable[[], datetime]
+) -> Accounting:
+    return Accounting(bucket, ledger, clock, inline_bytes=settings.inline_bytes)
+
+
+def _make_bucket(settings: RefreshSettings) -> Bucket:
+    return Bucket(settings.bucket, settings.prefix, settings.rejected_prefix, settings.plan_prefix)
 
 
 def _now() -> datetime:
@@ -135,13 +143,12 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     if "step" in event:
         taken: dict[str, Any] = _take_step(event, context)
         return taken
-    verification = read_verification(event, prefix=settings().prefix, now=_now())
-    return _verify(verification, context) if verification else _refresh(event, context)
+    request = read_verification(event, prefix=settings().prefix, now=_now())
+    return _verify(request, context) if request else _refresh(event, context)
 
 
 def _verify(request: VerificationRequest, context: LambdaContext) -> dict[str, Any]:
-    verification = make_verification(settings(), database(), _now)
-    answer: dict[str, Any] = msgspec.to_builtins(verification.run(request, _deadline(context)))
+    answer: dict[str, Any] = msgspec.to_builtins(verification().run(request, _deadline(context)))
     logger.info("verified", extra={key: value for key, value in answer.items() if key != "differences"})
     return answer
 

@@ -6,9 +6,9 @@ write is never based on an older look at the object than the one it replaces.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from pg8000.native import Connection
 
@@ -319,9 +319,8 @@ class Ledger:
         bool
             False, and nothing written, when the entry changed since `entry` was read.
         """
-        columns = usage.table.to_pydict()
         return self._write(
-            key, entry, columns, _WRITE_COUNTED,
+            key, entry, usage,
             etag=version.etag, size=version.size, rows_read=usage.rows_read, rows_counted=usage.rows_counted,
             rows_rejected=json.dumps(usage.rows_rejected), values_filled=json.dumps(usage.values_filled),
             sequencer=sequencer, now=now,
@@ -335,9 +334,8 @@ class Ledger:
         bool
             False, and nothing written, when the entry changed since `entry` was read.
         """
-        columns = Usage().table.to_pydict()
         return self._write(
-            key, entry, columns, _WRITE_COUNTED,
+            key, entry, Usage(),
             etag=None, size=None, rows_read=0, rows_counted=0, rows_rejected="{}", values_filled="{}",
             sequencer=sequencer, now=now,
         )  # fmt: skip
@@ -372,17 +370,15 @@ class Ledger:
             connection.run(_WRITE_FAILURE, key=key, error=error, failed_etag=failed_etag, sequencer=sequencer, now=now)
         return True
 
-    def _write(
-        self, key: str, entry: LedgerEntry, columns: Mapping[str, list[Any]], statement: str, **values: object
-    ) -> bool:
+    def _write(self, key: str, entry: LedgerEntry, usage: Usage, **values: object) -> bool:
         # Written out before the lock is taken: pg8000 would take ten milliseconds over it while others wait.
-        arrays = {name: array_literal(column) for name, column in columns.items()}
+        arrays = {name: array_literal(column) for name, column in usage.table.to_pydict().items()}
         with self._database.transaction() as connection:
             lock(connection)
             if not _is_unchanged(connection, key, entry):
                 return False
             connection.run(_CHANGE + _APPLY_TO_TOTALS, key=key, **arrays)
-            connection.run(statement, key=key, **arrays, **values)
+            connection.run(_WRITE_COUNTED, key=key, **arrays, **values)
         return True
 
 

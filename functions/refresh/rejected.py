@@ -16,6 +16,7 @@ MAX_REJECTED_ROWS = 10_000
 # A text of any length is stored once, however many rows have it. Here each row gets its own.
 _MAX_TEXT_BYTES = 16 * 2**20
 
+# Half as wide as they might be: there is one for every value of every row.
 Codes = npt.NDArray[np.int32]
 Rows = npt.NDArray[np.intp]
 

@@ -41,22 +41,21 @@ class RefreshSettings(DatabaseSettings, frozen=True, kw_only=True, rename="upper
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if (self.rejected_prefix + self.prefix).startswith(self.prefix):
-            raise SettingsError(
-                f"REJECTED_PREFIX {self.rejected_prefix!r} must lie outside the dataset, PREFIX {self.prefix!r}:"
-                " rejected rows would be counted again"
-            )
-        if self.plan_prefix.startswith(self.prefix):
-            raise SettingsError(
-                f"PLAN_PREFIX {self.plan_prefix!r} must lie outside the dataset, PREFIX {self.prefix!r}:"
-                " every plan would start a refresh"
-            )
-
-        if self.reports_prefix.startswith(self.prefix):
-            raise SettingsError(
-                f"REPORTS_PREFIX {self.reports_prefix!r} must lie outside the dataset, PREFIX {self.prefix!r}:"
-                " each page would start the next refresh"
-            )
+        for name, prefix, first_key, why in (
+            # Rejected rows lie under the key of their object.
+            (
+                "REJECTED",
+                self.rejected_prefix,
+                self.rejected_prefix + self.prefix,
+                "rejected rows would be counted again",
+            ),
+            ("PLAN", self.plan_prefix, self.plan_prefix, "every plan would start a refresh"),
+            ("REPORTS", self.reports_prefix, self.reports_prefix, "each page would start the next refresh"),
+        ):
+            if first_key.startswith(self.prefix):
+                raise SettingsError(
+                    f"{name}_PREFIX {prefix!r} must lie outside the dataset, PREFIX {self.prefix!r}: {why}"
+                )
 
     @property
     def published_countries(self) -> list[str]:

@@ -24,7 +24,7 @@ from functions.refresh.cleaning import (
     as_small_numbers,
     clean,
 )
-from functions.refresh.rejected import RejectedRows
+from functions.refresh.rejected import Codes, RejectedRows
 
 USAGE_SCHEMA = pa.schema(
     [
@@ -45,8 +45,6 @@ _MAX_CELLS = 2_000_000
 _UNMET = -1
 
 Integers = npt.NDArray[np.int64]
-# Half as wide, for what there is one of for every row.
-Codes = npt.NDArray[np.int32]
 
 
 class Usage:

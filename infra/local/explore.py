@@ -21,7 +21,7 @@ from moto import mock_aws
 from functions.common.database import Database
 from functions.common.days import utc_day
 from functions.common.settings import load_settings
-from functions.refresh.bucket import Bucket
+from functions.refresh.bucket import Bucket, ObjectVersion
 from functions.refresh.cleaning import COLUMNS, ObjectError, Rejected, as_distinct, check_type, clean
 from functions.refresh.events import Trigger
 from functions.refresh.handler import make_refresh
@@ -130,10 +130,11 @@ def explore(files: Sequence[Path], *, as_of: date | None, countries: str, step: 
         for key, path in keys.items():
             client.upload_file(str(path), _BUCKET, key)
         bucket = Bucket(_BUCKET, PREFIX)
+        versions = dict(bucket.versions())
         occurring: Counter[str] = Counter()
         for key, path in keys.items():
             _print_schema(path)
-            occurring.update(_print_profile(bucket, key))
+            occurring.update(_print_profile(bucket, key, versions[key]))
         # The function's setting separates them by commas.
         chosen = countries or ",".join(name for name, _ in occurring.most_common(_MAX_COUNTRIES) if "," not in name)
         with step("refresh, by the function's own code"):
@@ -202,10 +203,9 @@ def _verdict(schema: pa.Schema, name: str) -> str:
     return f"good: {kind}"
 
 
-def _print_profile(bucket: Bucket, key: str) -> Counter[str]:
+def _print_profile(bucket: Bucket, key: str, version: ObjectVersion) -> Counter[str]:
     """Print what the values of an object mean; return the rows of each country."""
     profile = Profile()
-    version = dict(bucket.versions())[key]
     try:
         for share in bucket.shares(key, version, 1):
             for first_row, records in share:

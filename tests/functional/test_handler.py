@@ -22,7 +22,7 @@ def invoke(pipeline: Pipeline) -> Iterator[Any]:
     """Invoke the handler as a fresh process would."""
     yield lambda event: handler.handler(event, cast(Any, Context()))
     handler.database().close()
-    for made_once in (handler.settings, handler.database, handler.refresh, handler.backlog):
+    for made_once in (handler.settings, handler.database, handler.refresh, handler.backlog, handler.verification):
         made_once.cache_clear()
 
 

@@ -1,7 +1,5 @@
 """Settings: typed, and every fault named at once."""
 
-from pathlib import Path
-
 import msgspec
 import pytest
 
@@ -9,6 +7,7 @@ from chalicelib.settings import LookupSettings
 from functions.common.fields import FieldsError, read_fields
 from functions.common.settings import DatabaseSettings, SettingsError, load_settings
 from functions.refresh.settings import RefreshSettings
+from infra import ROOT
 
 GOOD = {
     "AWS_REGION": "us-east-1",
@@ -74,7 +73,7 @@ def test_fields_name_every_problem() -> None:
 
 
 def test_the_template_sets_every_variable_that_is_needed() -> None:
-    template = (Path(__file__).parents[2] / "template.yaml").read_text()
+    template = (ROOT / "template.yaml").read_text()
     elsewhere = {"AWS_REGION", "DATABASE_PASSWORD"}  # Lambda's own; only ever out of a DATABASE_URL
     for model in (RefreshSettings, LookupSettings):
         for field in msgspec.structs.fields(model):

@@ -10,7 +10,8 @@ import numpy.typing as npt
 from pg8000.native import Connection
 
 from functions.common.database import Database
-from functions.common.segments import Segment, check_segments
+from functions.common.segments import Segment
+from functions.refresh.schema import read_segments
 from functions.refresh.winners import Winner, WinnerChange
 
 MAX_OTHER_COUNTRIES = 40
@@ -33,8 +34,6 @@ _READ_TABLE = """
     FROM voucher_customer.voucher_segments
     ORDER BY country_code, segment_name, min_range, voucher_amount
 """
-
-_READ_RULES = "SELECT segment_name, segment_type, min_range, max_range FROM voucher_customer.customer_segments"
 
 # As text that numpy reads at once: hundreds of thousands of rows one by one would take seconds.
 _READ_USAGE = """
@@ -179,7 +178,7 @@ class Run(msgspec.Struct, frozen=True):
     error: str | None
 
 
-class RejectedRows(msgspec.Struct, frozen=True):
+class RejectedForReason(msgspec.Struct, frozen=True):
     """How many rows were rejected for a reason."""
 
     reason: str
@@ -204,7 +203,7 @@ class Facts(NamedTuple):
         Of the published countries, by country and measure.
     others : list of OtherCountry
         Those with the most rows.
-    rejected : list of RejectedRows
+    rejected : list of RejectedForReason
         The most frequent reason first.
     runs, failed, winners
         The latest first.
@@ -220,7 +219,7 @@ class Facts(NamedTuple):
     usage: Mapping[tuple[str, str], CountryUsage]
     others: list[OtherCountry]
     ledger: LedgerTotals
-    rejected: list[RejectedRows]
+    rejected: list[RejectedForReason]
     failed: list[FailedObject]
     runs: list[Run]
     winners: list[DayOfWinners]
@@ -256,11 +255,11 @@ def read_facts(database: Database) -> Facts | None:
             countries,
             msgspec.convert(changes, list[WinnerChange]),
             _rows(connection, _READ_TABLE, PublishedRow),
-            check_segments(Segment(*row) for row in connection.run(_READ_RULES)),
+            read_segments(connection),
             _read_usage(connection, countries),
             _rows(connection, _READ_OTHERS, OtherCountry, countries=countries, at_most=MAX_OTHER_COUNTRIES),
             _rows(connection, _READ_LEDGER, LedgerTotals)[0],
-            _rows(connection, _READ_REJECTED, RejectedRows),
+            _rows(connection, _READ_REJECTED, RejectedForReason),
             _rows(connection, _READ_FAILED, FailedObject, at_most=MAX_OBJECTS_FAILED),
             _rows(connection, _READ_RUNS, Run, at_most=MAX_RUNS),
             _rows(connection, _READ_WINNERS, DayOfWinners, as_of=as_of, at_most=MAX_DAYS_OF_WINNERS),

@@ -5,7 +5,7 @@ from datetime import date, datetime
 import msgspec
 
 from functions.common.segments import Segment
-from functions.refresh.report.facts import FailedObject, LedgerTotals, OtherCountry, RejectedRows, Run
+from functions.refresh.report.facts import FailedObject, LedgerTotals, OtherCountry, RejectedForReason, Run
 
 MAX_COUNTRIES = 100
 MAX_AMOUNTS = 12
@@ -195,6 +195,6 @@ class Figures(msgspec.Struct, frozen=True):
     days: list[date]
     changes: list[Change]
     ledger: LedgerTotals
-    rejected: list[RejectedRows]
+    rejected: list[RejectedForReason]
     failed: list[FailedObject]
     runs: list[Run]
