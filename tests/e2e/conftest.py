@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 MINUTES = 60
+PATIENCE = 4 * MINUTES
+"""How long a test waits for the stack: an emulator tries a failed invocation again after one minute, and two."""
 
 # `make` takes it from the environment too.
 EMULATOR = os.environ.get("EMULATOR", "ministack")
@@ -138,7 +140,7 @@ class RunningStack:
             connection.close()
 
     def wait_until_published(self, table: Published) -> None:
-        wait_for("the table", lambda: self.published() == table or None, seconds=MINUTES, every=0.2)
+        wait_for("the table", lambda: self.published() == table or None, seconds=PATIENCE, every=0.2)
 
 
 @pytest.fixture(scope="session")

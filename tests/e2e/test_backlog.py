@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 
 from infra.local.processes import wait_for
-from tests.e2e.conftest import EMULATOR, MINUTES, RunningStack
+from tests.e2e.conftest import EMULATOR, MINUTES, PATIENCE, RunningStack
 from tests.e2e.test_operations import operate
 from tests.e2e.test_stack import COUNTRIES, today
 from tests.support import daily, parquet, record, recount
@@ -89,7 +89,7 @@ def ended(stack: RunningStack, execution: str) -> dict[str, Any]:
         found: dict[str, Any] = stack.client("stepfunctions").describe_execution(executionArn=execution)
         return None if found["status"] == "RUNNING" else found
 
-    return wait_for("its end", end, seconds=2 * MINUTES, every=0.2)
+    return wait_for("its end", end, seconds=PATIENCE, every=0.2)
 
 
 def executions(stack: RunningStack, status: str) -> list[str]:
@@ -127,9 +127,12 @@ def test_a_thousand_objects_and_a_large_one_are_counted_whatever_happens_meanwhi
     # When it is backfilled, and objects vanish and change and a function dies while its items are counted
     operator.start()
     client = backlog.client("stepfunctions")
-    [execution] = wait_for("an execution", lambda: executions(backlog, "RUNNING") or None, seconds=MINUTES, every=0.1)
+    [execution] = wait_for("an execution", lambda: executions(backlog, "RUNNING") or None, seconds=PATIENCE, every=0.1)
     wait_for(
-        "its items", lambda: client.list_map_runs(executionArn=execution)["mapRuns"] or None, seconds=MINUTES, every=0.1
+        "its items",
+        lambda: client.list_map_runs(executionArn=execution)["mapRuns"] or None,
+        seconds=PATIENCE,
+        every=0.1,
     )
     kill_a_function(backlog)
     for name in ("backlog/0001.parquet", "backlog/0998.parquet"):

@@ -3,7 +3,7 @@
 import json
 
 from infra.local.processes import wait_for
-from tests.e2e.conftest import EMULATOR, RunningStack, run
+from tests.e2e.conftest import EMULATOR, PATIENCE, RunningStack, run
 from tests.e2e.test_stack import COUNTRIES, today
 from tests.support import created, parquet, record, recount
 
@@ -70,7 +70,7 @@ def test_what_failed_for_good_is_redriven_when_its_cause_is_mended(stack: Runnin
     key = stack.put("redriven.parquet", b"garbage")
     if EMULATOR == "ministack":  # whose EventBridge invokes once and forgets
         stack.send(created(key, str(today()), bucket=stack.variables["BUCKET"]))
-    wait_for("a message in the failure queue", lambda: waiting(stack) or None, seconds=300)
+    wait_for("a message in the failure queue", lambda: waiting(stack) or None, seconds=PATIENCE)
 
     # When it is redriven unmended, then it fails again and stays
     assert f"still in the failure queue: Object Created {key}" in operate(stack, "make redrive", status=2)

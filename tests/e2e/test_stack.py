@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from infra.local.processes import wait_for
-from tests.e2e.conftest import EMULATOR, RunningStack, clean_environment
+from tests.e2e.conftest import EMULATOR, PATIENCE, RunningStack, clean_environment
 from tests.support import ROOT, created, parquet, record, recount
 
 COUNTRIES = ["Peru", "China", "Australia", "Latvia"]
@@ -41,7 +41,7 @@ def wait_for_answer(stack: RunningStack, method: str, customer: dict[str, Any], 
     wait_for(
         f"the answer {expected}",
         lambda: ask(stack, method, "/voucher_amount", customer) == expected or None,
-        seconds=30,
+        seconds=PATIENCE,
         every=0.5,
     )
 
@@ -111,7 +111,7 @@ def test_the_log_of_a_refresh_is_in_the_group_of_the_template(stack: RunningStac
         lines = [json.loads(event["message"]) for event in events if '"message":"refreshed"' in event["message"]]
         return next((line for line in lines if line["summary"]["as_of"] == "2019-02-03"), None)
 
-    assert wait_for("the line in the log", line, seconds=60)["trigger"] == "manual"
+    assert wait_for("the line in the log", line, seconds=PATIENCE)["trigger"] == "manual"
 
 
 def test_an_object_that_fails_ends_in_the_ledger_and_its_event_in_the_failure_queue(stack: RunningStack) -> None:
@@ -121,7 +121,7 @@ def test_an_object_that_fails_ends_in_the_ledger_and_its_event_in_the_failure_qu
         rows = stack.rows("SELECT error FROM voucher_customer.ledger WHERE key = 'vouchers/broken.parquet'")
         return rows[0][0] if rows else None
 
-    assert "no readable parquet" in wait_for("the error in the ledger", error, seconds=60)
+    assert "no readable parquet" in wait_for("the error in the ledger", error, seconds=PATIENCE)
 
     if EMULATOR == "ministack":
         # Its EventBridge invokes once and forgets; an asynchronous invocation is tried again as on AWS.
@@ -134,7 +134,7 @@ def test_an_object_that_fails_ends_in_the_ledger_and_its_event_in_the_failure_qu
             stack.client("sqs").delete_message(QueueUrl=queue, ReceiptHandle=entry["ReceiptHandle"])
         return json.loads(found[0]["Body"]) if found else None
 
-    failure = wait_for("a message in the failure queue", message, seconds=60)
+    failure = wait_for("a message in the failure queue", message, seconds=PATIENCE)
     assert failure["requestPayload"]["detail"]["object"]["key"] == key
     assert key in json.dumps(failure["responsePayload"])
     assert failure["requestContext"]["condition"] == "RetriesExhausted"
