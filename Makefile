@@ -4,7 +4,7 @@ BIN := .venv/bin
 OPERATE = $(BIN)/python -m infra.operations $(if $(STACK),--stack "$(STACK)")
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up up-localstack down clean deploy migrate refresh backfill backlog verify report explore redrive logs teardown test test-faults e2e-localstack bench bench-memory bench-api bench-scale simulate lint fix lock
+.PHONY: help setup demo up up-localstack down clean deploy migrate refresh backfill backlog verify report explore redrive logs teardown test test-faults e2e-localstack mutants bench bench-memory bench-api bench-scale simulate lint fix lock
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -104,6 +104,9 @@ e2e-localstack: setup  ## run the end-to-end tests on LocalStack
 	@if $(BIN)/uv python find --quiet --no-python-downloads $(LOCALSTACK_PYTHON); then \
 		$(MAKE) .local/tools/localstack/.ready && EMULATOR=localstack $(BIN)/python -m pytest tests/e2e; \
 	else echo "skipped: LocalStack runs on Python 3.11 and 3.12 only, and neither is on this machine"; fi
+
+mutants: setup .local/tools/mutants/.ready  ## run the tests on every mutant of the rules, the ledger and the lookup: MODULE=functions/refresh/cleaning.py for one
+	@$(BIN)/python -m tests.mutants $(MODULE)
 
 bench: setup .local/tools/bench/.ready  ## compare the refresh with polars, DuckDB and pandas, and measure its memory, growth and cold start: ROWS=1000000 PLOTS=folder
 	@$(BIN)/python -m tests.benchmarks $(if $(ROWS),--rows "$(ROWS)") $(if $(PLOTS),--plots "$(PLOTS)")

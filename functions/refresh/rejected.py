@@ -92,7 +92,7 @@ def _text_sizes(column: Any, rows: Rows) -> npt.NDArray[np.int64]:
     """Return how many bytes of text each row has in a column."""
     if not pa.types.is_dictionary(column.type) or pa.types.is_primitive(column.type.value_type):
         return np.zeros(len(rows), np.int64)
-    lengths = pc.binary_length(column.dictionary.cast(pa.large_string())).fill_null(0)
+    lengths = pc.binary_length(column.dictionary.cast(pa.large_string()))
     sizes: npt.NDArray[np.int64] = lengths.take(column.indices.take(pa.array(rows))).fill_null(0).to_numpy()
     return sizes.astype(np.int64)
 

@@ -27,6 +27,7 @@ _LOCKS: dict[str, list[str]] = {
     "infra/tools/checkov.txt": [],
     "infra/tools/lambda.txt": [],
     "infra/tools/bench.txt": [],
+    "infra/tools/mutants.txt": [],
     # Releases after that day break it.
     "infra/tools/localstack.txt": ["--exclude-newer=2026-02-15"],
 }

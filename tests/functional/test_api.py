@@ -1,6 +1,7 @@
 """The lookup API through API Gateway's own events, on what the refresh function published."""
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -74,7 +75,7 @@ class TestLookup:
             ({"segment_name": "recency_segment"}, {"country_code", "last_order_ts"}),
             ({**FREQUENT_CUSTOMER, "total_orders": -1}, {"total_orders"}),
             ({**FREQUENT_CUSTOMER, "total_orders": 1.5}, {"total_orders"}),
-            ({**FREQUENT_CUSTOMER, "total_orders": 10**40}, {"total_orders"}),
+            ({**FREQUENT_CUSTOMER, "total_orders": 2**63}, {"total_orders"}),
             ({**FREQUENT_CUSTOMER, "total_orders": True, "country_code": 51}, {"country_code", "total_orders"}),
             ({**RECENCY_CUSTOMER, "last_order_ts": "soon", "country_code": ""}, {"country_code", "last_order_ts"}),
             ({**RECENCY_CUSTOMER, "last_order_ts": 1525305600}, {"last_order_ts"}),
@@ -91,6 +92,21 @@ class TestLookup:
         assert {error["field"] for error in problem["errors"]} == fields
         assert all(error["detail"] for error in problem["errors"])
 
+    @pytest.mark.parametrize(("family", "says"), [(None, "is missing"), ("none", "is unknown")])
+    def test_a_family_that_is_not_known_is_told_from_one_that_is_not_there(
+        self, call: Call, family: str | None, says: str
+    ) -> None:
+        _, problem, _ = call("POST", "/voucher_amount", {**FREQUENT_CUSTOMER, "segment_name": family})
+        [error] = problem["errors"]
+        assert error["detail"] == f"{says}: must be one of frequent_segment, recency_segment"
+
+    def test_a_last_order_may_be_of_today_and_not_of_tomorrow(
+        self, call: Call, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("app.now", lambda: datetime(2020, 12, 22, 23, 59, tzinfo=UTC))
+        for day, expected in (("2020-12-22", 404), ("2020-12-23", 422)):
+            assert call("POST", "/voucher_amount", {**RECENCY_CUSTOMER, "last_order_ts": day})[0] == expected
+
     @pytest.mark.parametrize("body", ["{", "[1]", '"text"', "NaN", "\ud800"])
     def test_a_body_that_is_no_json_object_is_malformed(self, call: Call, body: str) -> None:
         status, problem, _ = call("POST", "/voucher_amount", body.encode("utf-8", "replace").decode())
@@ -105,6 +121,7 @@ class TestLookup:
                 {"last_order_ts": "2020-12-10"},
                 "last order 12 days ago, as of 2020-12-22: recency_segment starts at 30 days",
             ),
+            ({"last_order_ts": "2020-12-22"}, "last order 0 days ago, as of 2020-12-22: recency_segment starts at 30 days"),
             ({"last_order_ts": "2020-12-23"}, "last order 1 days after 2020-12-22, the day that is published"),
             ({"last_order_ts": "2020-11-01"}, "no voucher was used in recency_segment 30-60"),
         ],
@@ -113,6 +130,23 @@ class TestLookup:
         status, problem, _ = call("POST", "/voucher_amount", {**RECENCY_CUSTOMER, **changes})
         assert status == 404
         assert says in problem["detail"]
+
+    @pytest.mark.parametrize(
+        ("rules", "orders", "says"),
+        [
+            ("'frequent_segment', '5+', 5, 99", 4, "4 orders: frequent_segment starts at 5 orders"),
+            ("'frequent_segment', '5+', 5, 99", 100, "100 orders: no frequent_segment covers that"),
+            ("'frequent_segment', '5+', 5, 99", 2**63 - 1, f"{2**63 - 1} orders: no frequent_segment covers that"),
+            ("'recency_segment', '0+', 0, 99", 4, "4 orders: no frequent_segment covers that"),
+        ],
+    )
+    def test_a_customer_that_no_segment_covers_is_told_why(
+        self, call: Call, pipeline: Pipeline, rules: str, orders: int, says: str
+    ) -> None:
+        pipeline.sql.run("DELETE FROM voucher_customer.customer_segments")
+        pipeline.sql.run(f"INSERT INTO voucher_customer.customer_segments VALUES ({rules})")
+        status, problem, _ = call("POST", "/voucher_amount", {**FREQUENT_CUSTOMER, "total_orders": orders})
+        assert (status, problem["detail"]) == (404, says)
 
     def test_days_are_counted_to_the_day_that_is_published(self, call: Call, published: Pipeline) -> None:
         customer = {**RECENCY_CUSTOMER, "last_order_ts": "2020-01-06"}
@@ -151,6 +185,19 @@ class TestLookup:
         assert (answer["voucher_amount"], answer["count"], answer["share"]) == ([2640.0], 3, 0.6)
         assert answer["runner_up"] == {"voucher_amount": [4400.0], "count": 2}
         assert answer["days_since_last_order"] == 351
+
+    def test_an_explanation_tells_the_share_of_all_vouchers_and_who_comes_second(
+        self, call: Call, published: Pipeline
+    ) -> None:
+        # Given three amounts among customers of few orders
+        amounts = [1760.0, 1760.0, 1760.0, 2640.0, 3520.0, 3520.0]
+        rows = [record(voucher_amount=amount, total_orders="1") for amount in amounts]
+        published.refresh(created(published.put("w.parquet", rows)))
+        # When it is explained
+        answer = call("POST", "/voucher_amount", {**FREQUENT_CUSTOMER, "total_orders": 1, "explain": True})[1]
+        # Then four decimals of the share are told, and the two that come second
+        assert (answer["voucher_amount"], answer["count"], answer["share"]) == ([1760.0], 3, 0.4286)
+        assert answer["runner_up"] == {"voucher_amount": [2640.0, 3520.0], "count": 2}
 
     def test_an_explanation_without_a_family_answers_both(self, call: Call) -> None:
         customer = {**RECENCY_CUSTOMER, "explain": True, "total_orders": 7}
@@ -210,7 +257,22 @@ class TestLookup:
         [run] = answer["refreshes"]
         assert (run["trigger"], run["as_of"], run["outcome"]) == ("manual", "2018-08-05", "published")
         assert len(call("GET", "/refreshes")[1]["refreshes"]) == 2
-        assert call("GET", "/refreshes", query={"limit": "0"})[1]["errors"][0]["field"] == "limit"
+
+    @pytest.mark.parametrize(("limit", "told"), [("1", 1), ("", 20), ("100", 100), ("0", None), ("101", None)])
+    def test_as_many_refreshes_are_told_as_are_asked_for(
+        self, call: Call, published: Pipeline, limit: str, told: int | None
+    ) -> None:
+        # Given a hundred refreshes after the first
+        published.sql.run(
+            "INSERT INTO voucher_customer.refreshes (trigger, as_of, started_at, outcome)"
+            " SELECT 'daily', '2020-12-22', now(), 'published' FROM generate_series(1, 100)"
+        )
+        # When the latest are asked for, then they come, the last one first
+        _, answer, _ = call("GET", "/refreshes", query={"limit": limit} if limit else None)
+        if told is None:
+            assert answer["errors"][0]["field"] == "limit"
+        else:
+            assert [run["refresh_id"] for run in answer["refreshes"]] == list(range(101, 101 - told, -1))
 
     def test_answers_are_tied_to_the_refresh(self, call: Call, published: Pipeline) -> None:
         query = {name: str(value) for name, value in FREQUENT_CUSTOMER.items()}

@@ -87,18 +87,20 @@ def test_no_more_than_the_first_ten_thousand_of_an_object_are_kept(pipeline: Pip
     assert [row["row"] for row in kept] == [*range(1, 7001), *range(7002, 10_002)]
 
 
+@pytest.mark.parametrize(("bound", "kept_rows"), [(8000, [0, 1]), (7999, [0])])
 def test_texts_that_are_long_in_every_row_do_not_fill_memory(
-    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, bound: int, kept_rows: list[int]
 ) -> None:
     # Given a bound on texts, and rows that have the same long one, stored once
-    monkeypatch.setattr(rejected, "_MAX_TEXT_BYTES", 10_000)
-    rows = [record(country_code="x" * 4000, last_order_ts="", total_orders="") for _ in range(50)]
+    monkeypatch.setattr(rejected, "_MAX_TEXT_BYTES", bound)
+    rows = [record(country_code="x" * 4000, last_order_ts="", total_orders=None) for _ in range(49)]
+    rows.append(record(last_order_ts="", total_orders="1"))
     # When they are rejected
     summary = pipeline.refresh(created(pipeline.put("a.parquet", rows, row_group_size=10)))
     # Then all are counted as that, and as many are written as the bound allows
-    assert summary.rows_rejected == {"country_code_unreadable": 50}
+    assert summary.rows_rejected == {"country_code_unreadable": 49, "last_order_ts_missing": 1}
     [kept] = written(pipeline).values()
-    assert [row["row"] for row in kept] == [0, 1]
+    assert [row["row"] for row in kept] == kept_rows
 
 
 @pytest.mark.parametrize(

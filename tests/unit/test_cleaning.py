@@ -1,6 +1,8 @@
 """Cleaning: the short ways say what the long ones would."""
 
+import re
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import pyarrow as pa
@@ -8,7 +10,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from functions.refresh.cleaning import SMALL, as_distinct, as_small_numbers, clean
+from functions.refresh.cleaning import (
+    SMALL,
+    Filled,
+    ObjectError,
+    Rejected,
+    as_distinct,
+    as_small_numbers,
+    check_type,
+    clean,
+)
 
 # So many that they are cut down to their days first.
 MANY = [f"2019-01-01 {hour:02}:{minute:02}:00" for hour in range(24) for minute in range(60)]
@@ -31,7 +42,147 @@ def meanings(values: list[Any], kind: pa.DataType, name: str) -> list[Any]:
     """Return what each value means, by way of the dictionary."""
     distinct = as_distinct(pa.array(values, kind), name)
     cleaned = clean(distinct.dictionary, name)
-    return [cleaned[index] for index in distinct.indices.to_pylist()]
+    return [cleaned[-1 if index is None else index] for index in distinct.indices.to_pylist()]
+
+
+MOST = 2**63 - 1
+FIRST_DAY, LAST_DAY = -719_162, 2_932_896
+
+
+@pytest.mark.parametrize("name", ["total_orders", "voucher_amount"])
+@pytest.mark.parametrize(
+    ("values", "kind", "meant"),
+    [
+        (["2.0", " 2 ", "2e0", "0", "-0"], pa.string(), [2, 2, 2, 0, 0]),
+        ([None, "", " ", "nan"], pa.large_string(), [Filled(0)] * 4),
+        ([None, float("nan"), 0.0, 2.0], pa.float64(), [Filled(0), Filled(0), 0, 2]),
+        ([Decimal("2.00"), None], pa.decimal64(9, 2), [2, Filled(0)]),
+        ([MOST, MOST + 1], pa.uint64(), [MOST, "unreadable"]),
+        (["1e999999999", "many", "-inf", "inf"], pa.string(), ["unreadable", "unreadable", "infinite", "infinite"]),
+        ([-1, 1], pa.int8(), ["negative", 1]),
+        ([-0.5, 0.5, 1e300], pa.float64(), ["negative", "fractional", "unreadable"]),
+    ],
+)
+def test_numbers_mean_what_the_rules_say(name: str, values: list[Any], kind: pa.DataType, meant: list[Any]) -> None:
+    expected = [Rejected(f"{name}_{meaning}") if isinstance(meaning, str) else meaning for meaning in meant]
+    assert meanings(values, kind, name) == expected
+
+
+@pytest.mark.parametrize(
+    ("values", "kind", "meant"),
+    [
+        (["2020-01-06", " 2020-01-05T23:30:00-05:00"], pa.string(), [18267, 18267]),
+        ([None, "", " "], pa.string(), ["missing"] * 3),
+        (["soon", "2020-13-01"], pa.string_view(), ["unreadable"] * 2),
+        (["0001-01-01", "9999-12-31", "9999-12-31 23:00-05:00"], pa.string(), [FIRST_DAY, LAST_DAY, "unreadable"]),
+        ([FIRST_DAY, LAST_DAY], pa.date32(), [FIRST_DAY, LAST_DAY]),
+        ([FIRST_DAY - 1, LAST_DAY + 1, None], pa.date32(), ["unreadable", "unreadable", "missing"]),
+        ([-1, 86_399, 86_400, None], pa.timestamp("s"), [-1, 0, 1, "missing"]),
+        ([-1, 86_399_999, 86_400_000], pa.timestamp("ms"), [-1, 0, 1]),
+        ([-1, 86_399_999_999, 86_400_000_000], pa.timestamp("us"), [-1, 0, 1]),
+        ([-1, 86_399_999_999_999, 86_400_000_000_000], pa.timestamp("ns", "America/Lima"), [-1, 0, 1]),
+        ([-86_400_000, 86_400_000], pa.date64(), [-1, 1]),
+    ],
+)
+def test_last_orders_mean_their_day(values: list[Any], kind: pa.DataType, meant: list[Any]) -> None:
+    expected = [Rejected(f"last_order_ts_{meaning}") if isinstance(meaning, str) else meaning for meaning in meant]
+    assert meanings(values, kind, "last_order_ts") == expected
+
+
+@pytest.mark.parametrize(
+    ("country", "fault"),
+    [
+        ("Peru", ""), (" Peru ", ""), ("x" * 100, ""), ("x" * 101, "unreadable"), ("Pe\0ru", "unreadable"),
+        ("Pe\ufffdru", "unreadable"), (None, "blank"), ("", "blank"), (" ", "blank"),
+    ],
+)  # fmt: skip
+def test_a_country_means_itself(country: str | None, fault: str) -> None:
+    expected = Rejected(f"country_code_{fault}") if fault else country
+    assert meanings([country], pa.string(), "country_code") == [expected]
+
+
+@pytest.mark.parametrize("value", [pa.string(), pa.large_string(), pa.string_view()], ids=str)
+@pytest.mark.parametrize("name", ["country_code", "last_order_ts", "total_orders", "voucher_amount"])
+def test_every_column_is_read_from_text_and_from_nothing(name: str, value: pa.DataType) -> None:
+    for kind in (value, pa.dictionary(pa.int32(), value), pa.null()):
+        check_type(name, kind)
+
+
+@pytest.mark.parametrize(
+    ("kind", "names"),
+    [
+        (pa.int8(), {"total_orders", "voucher_amount"}),
+        (pa.float16(), {"total_orders", "voucher_amount"}),
+        (pa.decimal128(9, 2), {"total_orders", "voucher_amount"}),
+        (pa.timestamp("ns"), {"last_order_ts"}),
+        (pa.date32(), {"last_order_ts"}),
+        (pa.bool_(), set()),
+        (pa.binary(), set()),
+        (pa.time32("s"), set()),
+    ],
+    ids=str,
+)
+def test_numbers_and_moments_are_read_where_they_are_meant(kind: pa.DataType, names: set[str]) -> None:
+    for name in ("country_code", "last_order_ts", "total_orders", "voucher_amount"):
+        if name in names:
+            check_type(name, kind)
+        else:
+            with pytest.raises(ObjectError, match=re.escape(f"column {name} is of type {kind}, from which")):
+                check_type(name, kind)
+
+
+@pytest.mark.parametrize(("index", "is_there"), [(0, True), (1, True), (2, False), (-1, False), (None, True)])
+def test_a_value_outside_its_dictionary_is_found(index: int | None, is_there: bool) -> None:
+    indices = pa.array([0, index], pa.int8())
+    damaged = pa.DictionaryArray.from_arrays(indices, pa.array(["Peru", "China"]), safe=False)
+    if is_there:
+        assert as_distinct(damaged, "country_code") is damaged
+    else:
+        with pytest.raises(ObjectError, match="a value lies outside its dictionary"):
+            as_distinct(damaged, "country_code")
+
+
+def test_text_that_is_no_utf_8_is_unreadable_and_what_stands_beside_it_is_not() -> None:
+    texts = pa.array([b"7", b"\xb1\xff", None], pa.binary()).view(pa.string())
+    cleaned = clean(as_distinct(texts, "country_code").dictionary, "country_code")
+    assert cleaned == ["7", Rejected("country_code_unreadable"), Rejected("country_code_blank")]
+
+
+@pytest.mark.parametrize(
+    ("kind", "values"),
+    [
+        (pa.int8(), [None, 0, 127]),
+        (pa.uint16(), [None, 0, 65_535]),
+        (pa.float16(), [None, 0, 65_504]),
+        (pa.int32(), [None, 0, 65_535]),
+        (pa.float32(), [None, 0, 65_535]),
+        (pa.int64(), [65_535]),
+        (pa.int64(), []),
+    ],
+    ids=str,
+)
+def test_a_null_among_small_numbers_is_told_from_all_of_them(kind: pa.DataType, values: list[int | None]) -> None:
+    small = as_small_numbers(pa.array(values, pa.int32()).cast(kind))
+    assert small is not None
+    assert small.tolist() == [SMALL if value is None else value for value in values]
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        pa.array([0.5, None], pa.float16()),
+        pa.array([65_536, None], pa.int32()),
+        pa.array([65_536], pa.uint32()),
+        pa.array([2**32 + 1], pa.int64()),
+        pa.array(["1"]),
+        pa.array([Decimal(1)], pa.decimal128(9, 2)),
+        pa.array([1, None], pa.date32()),
+        pa.array([-1], pa.date32()),
+    ],
+    ids=lambda column: str(column.type),
+)
+def test_a_batch_of_other_than_small_numbers_goes_the_long_way(column: pa.Array) -> None:
+    assert as_small_numbers(column) is None
 
 
 @settings(deadline=None)
@@ -41,8 +192,16 @@ def test_of_many_moments_each_means_the_day_that_it_means_alone(moments: list[st
     assert meanings([*moments, *MANY], pa.string(), "last_order_ts")[: len(moments)] == alone
 
 
-def test_many_moments_of_few_days_are_few_values() -> None:
-    assert len(as_distinct(pa.array(MANY), "last_order_ts").dictionary) == 1
+@pytest.mark.parametrize("kind", [pa.string(), pa.string_view()], ids=str)
+def test_many_moments_of_few_days_are_few_values(kind: pa.DataType) -> None:
+    assert len(as_distinct(pa.array(MANY, kind), "last_order_ts").dictionary) == 1
+
+
+def test_among_many_moments_one_that_is_no_utf_8_is_unreadable_alone() -> None:
+    moments = pa.array([*(text.encode() for text in MANY), b"\xb1\xff"]).view(pa.string())
+    distinct = as_distinct(moments, "last_order_ts").dictionary
+    unreadable, missing = Rejected("last_order_ts_unreadable"), Rejected("last_order_ts_missing")
+    assert clean(distinct, "last_order_ts") == [*[17897] * len(MANY), unreadable, missing]
 
 
 @settings(deadline=None)

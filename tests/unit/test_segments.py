@@ -38,6 +38,11 @@ def test_rules_that_contradict_themselves_are_refused_and_named(rules: list[Segm
         check_segments(rules)
 
 
+def test_a_range_may_be_one_number() -> None:
+    once = Segment("frequent_segment", "1", 1, 1)
+    assert covering_segment(check_segments([once]), 1) == once
+
+
 def test_equal_ranges_of_two_families_do_not_overlap() -> None:
     check_segments([FEW, Segment("recency_segment", "0-4", 0, 4)])
 

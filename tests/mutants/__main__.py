@@ -1,0 +1,178 @@
+"""Runs the tests of a module on each of its mutants: `python -m tests.mutants [MODULE ...]`.
+
+A mutant is a module with one change: another operator, a number one up, a condition turned around. One that no test
+notices is a missing test, or code that nothing needs. The tests run once in this process, which then has everything
+imported and a PostgreSQL running; each mutant is met in a fork of it, which takes a second instead of ten. The files
+stay as they are.
+"""
+
+import argparse
+import difflib
+import json
+import os
+import subprocess
+import sys
+import time
+from collections import Counter
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec, SourceFileLoader
+from importlib.util import spec_from_file_location
+from pathlib import Path
+from select import select
+from signal import SIGKILL
+from typing import NoReturn
+
+import pytest
+
+from infra import ROOT
+from infra.local.postgres import Postgres, start_postgres
+
+_PYTHON = ROOT / ".local" / "tools" / "mutants" / "bin" / "python"
+
+# Without what takes long and meets no line that nothing else does: the tests that no mutant gets past are all run.
+_RULES = ["tests/functional/test_data_rules.py", "-k", "not compression and not impossible and not no_parquet"]
+_LEDGER = ["tests/functional/test_verification.py", "tests/functional/test_refresh.py", "-k", "not history and not real"]
+_LOOKUP = ["tests/functional/test_api.py", "-k", "not whatever"]
+
+TESTS = {
+    "functions/common/days.py": ["functions/common/days.py", "tests/unit/test_days.py"],
+    "functions/common/fields.py": ["functions/common/fields.py", "tests/unit/test_settings.py", *_LOOKUP],
+    "functions/common/segments.py": ["tests/unit/test_segments.py"],
+    "functions/refresh/cleaning.py": ["tests/unit/test_cleaning.py"],
+    "functions/refresh/rejected.py": ["tests/functional/test_rejected.py"],
+    "functions/refresh/usage.py": ["tests/functional/test_rejected.py", *_RULES],
+    "functions/refresh/winners.py": ["functions/refresh/winners.py", "tests/functional/test_winners.py"],
+    "functions/refresh/publication.py": ["tests/functional/test_winners.py", *_LEDGER],
+    "functions/refresh/ledger.py": ["functions/refresh/ledger.py", "tests/functional/test_backlog.py", *_LEDGER],
+    "functions/refresh/parts.py": ["tests/functional/test_backlog.py"],
+    "functions/refresh/accounting.py": [
+        "tests/functional/test_backlog.py", "tests/functional/test_deadline.py", "tests/functional/test_bad_objects.py",
+        "tests/functional/test_rejected.py", *_LEDGER,
+    ],
+    "chalice_app/app.py": ["tests/functional/test_request_log.py", *_LOOKUP],
+    "chalice_app/chalicelib/customers.py": _LOOKUP,
+    "chalice_app/chalicelib/lookup.py": _LOOKUP,
+    "chalice_app/chalicelib/problems.py": _LOOKUP,
+    "chalice_app/chalicelib/published.py": ["tests/functional/test_published.py", *_LOOKUP],
+    "chalice_app/chalicelib/request_log.py": ["tests/functional/test_request_log.py"],
+    "chalice_app/chalicelib/settings.py": ["tests/unit/test_settings.py"],
+}  # fmt: skip
+
+
+class _Mutant(MetaPathFinder, SourceFileLoader):
+    """Imports one module from another source than its file's."""
+
+    def __init__(self, module: str, source: str) -> None:
+        name = module.removeprefix("chalice_app/").removesuffix(".py").replace("/", ".")
+        super().__init__(name, str(ROOT / module))
+        self._source = source
+
+    def find_spec(self, fullname: str, path: object, target: object = None) -> ModuleSpec | None:
+        return spec_from_file_location(fullname, self.path, loader=self) if fullname == self.name else None
+
+    def get_code(self, fullname: str) -> object:
+        return compile(self._source, self.path, "exec")
+
+
+class _Tests:
+    """The tests of a module: first those that noticed most mutants so far, then the fastest."""
+
+    def __init__(self, files: list[str]) -> None:
+        self._files = files
+        self._seconds: Counter[str] = Counter()
+        self._noticed: Counter[str] = Counter()
+
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        items.sort(key=lambda item: (-self._noticed[item.nodeid], self._seconds[item.nodeid]))
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        self._seconds[report.nodeid] += report.duration
+        if report.failed:
+            self._noticed[report.nodeid] += 1
+
+    def pass_here(self) -> bool:
+        # Rewritten asserts tell more, which nobody reads here; and the module itself would be imported to have its own.
+        arguments = ["-x", "-q", "-p", "no:cacheprovider", "--assert=plain", *self._files]
+        return pytest.main(arguments, plugins=[self]) == pytest.ExitCode.OK
+
+    def pass_in_fork(self, mutant: _Mutant, limit: float) -> bool:
+        """Tell whether the tests pass on a mutant within so many seconds."""
+        answers, answer = os.pipe()
+        child = os.fork()
+        if not child:
+            self._answer(mutant, answer)
+        os.close(answer)
+        with os.fdopen(answers) as reader:
+            if select([reader], [], [], limit)[0]:
+                passed, noticed = json.loads(reader.read())
+            else:
+                os.killpg(child, SIGKILL)
+                passed, noticed = False, []
+        os.waitpid(child, 0)
+        self._noticed.update(noticed)
+        return bool(passed)
+
+    def _answer(self, mutant: _Mutant, answer: int) -> NoReturn:
+        """Write whether the tests pass, and those that do not."""
+        passed = False
+        before = Counter(self._noticed)
+        try:
+            os.setsid()
+            silent = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(silent, 1)
+            os.dup2(silent, 2)
+            sys.meta_path.insert(0, mutant)
+            passed = self.pass_here()
+        finally:
+            os.write(answer, json.dumps([passed, list(self._noticed - before)]).encode())
+            os._exit(0)
+
+
+def _forget_project() -> None:
+    """Have each fork import the project anew."""
+    for name, module in list(sys.modules.items()):
+        file = getattr(module, "__file__", None) or ""
+        if file.startswith(f"{ROOT}/") and not file.startswith(sys.prefix) and name != "__main__":
+            del sys.modules[name]
+
+
+def _meet(module: str) -> None:
+    """Print the mutants of a module that survive, each as what was changed."""
+    tests, source = _Tests(TESTS[module]), (ROOT / module).read_text()
+    made = subprocess.run([_PYTHON, ROOT / "tests/mutants/mutate.py", module], check=True, capture_output=True, cwd=ROOT)
+    mutants = json.loads(made.stdout)
+    started = time.monotonic()
+    if not tests.pass_here():
+        sys.exit(f"the tests of {module} fail as it is")
+    _forget_project()
+    limit = 10 + 2 * (time.monotonic() - started)
+    if not tests.pass_in_fork(_Mutant(module, source), limit):
+        sys.exit(f"the tests of {module} fail in a fork")
+    survived = 0
+    for mutant in mutants:
+        if tests.pass_in_fork(_Mutant(module, mutant), limit):
+            survived += 1
+            lines = difflib.unified_diff(source.splitlines(), mutant.splitlines(), module, module, n=0, lineterm="")
+            print("\n".join(list(lines)[2:]), flush=True)
+    took = time.monotonic() - started
+    print(f"{module}: {len(mutants)} mutants, {survived} survived, {took:.0f} s", flush=True)
+
+
+def main() -> None:
+    """Meet the mutants of the modules named, or of all."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("modules", nargs="*", metavar="MODULE", help=f"of {', '.join(TESTS)}")
+    modules = parser.parse_args().modules or list(TESTS)
+    if unknown := [module for module in modules if module not in TESTS]:
+        parser.error(f"no tests are named for {', '.join(unknown)} in {Path(__file__).relative_to(ROOT)}")
+    folder, address = start_postgres()
+    os.environ["TEST_POSTGRES"] = address.url
+    try:
+        for module in modules:
+            _meet(module)
+    finally:
+        Postgres(folder).stop()
+
+
+if __name__ == "__main__":
+    main()

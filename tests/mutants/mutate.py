@@ -1,0 +1,50 @@
+"""Prints the mutants of a module, `python mutate.py MODULE`, in the environment that has cosmic-ray."""
+
+import json
+import re
+import sys
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+
+from cosmic_ray.mutating import mutate_code
+from cosmic_ray.plugins import get_operator, operator_names
+
+# Of the many ways to replace an operator, the next one and the opposite; never `|`, which stands in every second type.
+_REPLACED = re.compile(
+    "Replace((Binary|Comparison)Operator_"
+    "(Add_Sub|Sub_Add|Mul_Add|Div_Mul|FloorDiv_Div|Mod_Mul|Pow_Mul|LShift_RShift|RShift_LShift|BitAnd_BitOr"
+    "|Lt_LtE|Lt_GtE|LtE_Lt|LtE_Gt|Gt_GtE|Gt_LtE|GtE_Gt|GtE_Lt|Eq_NotEq|NotEq_Eq|Is_IsNot|IsNot_Is|In_NotIn|NotIn_In)$"
+    "|True|False|And|Or|Break|Continue|UnaryOperator)"
+)
+
+
+def mutants(source: str) -> Iterator[str]:
+    """Make every mutant of a source, each with one change."""
+    for name in sorted(operator_names()):
+        kind = name.partition("/")[2]
+        if kind.startswith("Variable") or (kind.startswith("Replace") and not _REPLACED.match(kind)):
+            continue
+        operator = get_operator(name)()
+        for occurrence in count():
+            try:
+                mutated = mutate_code(source, operator, occurrence)
+            except AttributeError:
+                continue  # an exception with a dotted name, which cosmic-ray cannot replace
+            if mutated is None:
+                break
+            # Whether something is frozen is for mypy, not for a test.
+            if _compiles(mutated) and mutated.replace("frozen=False", "frozen=True") != source:
+                yield mutated
+
+
+def _compiles(source: str) -> bool:
+    try:
+        compile(source, "mutant", "exec")
+    except SyntaxError:
+        return False
+    return True
+
+
+if __name__ == "__main__":
+    json.dump(list(dict.fromkeys(mutants(Path(sys.argv[1]).read_text()))), sys.stdout)
