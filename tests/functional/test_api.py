@@ -52,6 +52,11 @@ class TestLookup:
     def test_tied_amounts_are_all_answered_lowest_first(self, call: Call) -> None:
         assert call("POST", "/voucher_amount", FREQUENT_CUSTOMER)[1] == {"voucher_amount": [2640.0, 4400.0]}
 
+    def test_a_customer_without_orders_is_of_the_first_segment(self, call: Call) -> None:
+        assert call("POST", "/voucher_amount", {**FREQUENT_CUSTOMER, "total_orders": 0})[1] == {
+            "voucher_amount": [2640.0]
+        }
+
     def test_the_query_string_serves_as_well(self, call: Call) -> None:
         query = {name: str(value) for name, value in FREQUENT_CUSTOMER.items()}
         assert call("GET", "/voucher_amount", query=query)[1] == {"voucher_amount": [2640.0, 4400.0]}
@@ -121,7 +126,10 @@ class TestLookup:
                 {"last_order_ts": "2020-12-10"},
                 "last order 12 days ago, as of 2020-12-22: recency_segment starts at 30 days",
             ),
-            ({"last_order_ts": "2020-12-22"}, "last order 0 days ago, as of 2020-12-22: recency_segment starts at 30 days"),
+            (
+                {"last_order_ts": "2020-12-22"},
+                "last order 0 days ago, as of 2020-12-22: recency_segment starts at 30 days",
+            ),
             ({"last_order_ts": "2020-12-23"}, "last order 1 days after 2020-12-22, the day that is published"),
             ({"last_order_ts": "2020-11-01"}, "no voucher was used in recency_segment 30-60"),
         ],
@@ -132,19 +140,23 @@ class TestLookup:
         assert says in problem["detail"]
 
     @pytest.mark.parametrize(
-        ("rules", "orders", "says"),
+        ("rule", "orders", "says"),
         [
-            ("'frequent_segment', '5+', 5, 99", 4, "4 orders: frequent_segment starts at 5 orders"),
-            ("'frequent_segment', '5+', 5, 99", 100, "100 orders: no frequent_segment covers that"),
-            ("'frequent_segment', '5+', 5, 99", 2**63 - 1, f"{2**63 - 1} orders: no frequent_segment covers that"),
-            ("'recency_segment', '0+', 0, 99", 4, "4 orders: no frequent_segment covers that"),
+            (("frequent_segment", "5+", 5, 99), 4, "4 orders: frequent_segment starts at 5 orders"),
+            (("frequent_segment", "5+", 5, 99), 100, "100 orders: no frequent_segment covers that"),
+            (("frequent_segment", "5+", 5, 99), 2**63 - 1, f"{2**63 - 1} orders: no frequent_segment covers that"),
+            (("recency_segment", "0+", 0, 99), 4, "4 orders: no frequent_segment covers that"),
         ],
     )
     def test_a_customer_that_no_segment_covers_is_told_why(
-        self, call: Call, pipeline: Pipeline, rules: str, orders: int, says: str
+        self, call: Call, pipeline: Pipeline, rule: tuple[str, str, int, int], orders: int, says: str
     ) -> None:
+        # Given one rule
         pipeline.sql.run("DELETE FROM voucher_customer.customer_segments")
-        pipeline.sql.run(f"INSERT INTO voucher_customer.customer_segments VALUES ({rules})")
+        family, kind, first, last = rule
+        insert = "INSERT INTO voucher_customer.customer_segments VALUES (:family, :kind, :first, :last)"
+        pipeline.sql.run(insert, family=family, kind=kind, first=first, last=last)
+        # When a customer outside it is looked up, then the answer says so
         status, problem, _ = call("POST", "/voucher_amount", {**FREQUENT_CUSTOMER, "total_orders": orders})
         assert (status, problem["detail"]) == (404, says)
 

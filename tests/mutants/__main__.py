@@ -13,13 +13,13 @@ import os
 import subprocess
 import sys
 import time
-from collections import Counter
-from importlib.abc import MetaPathFinder
+from collections import Counter, defaultdict
 from importlib.machinery import ModuleSpec, SourceFileLoader
 from importlib.util import spec_from_file_location
 from pathlib import Path
 from select import select
 from signal import SIGKILL
+from types import CodeType
 from typing import NoReturn
 
 import pytest
@@ -31,7 +31,12 @@ _PYTHON = ROOT / ".local" / "tools" / "mutants" / "bin" / "python"
 
 # Without what takes long and meets no line that nothing else does: the tests that no mutant gets past are all run.
 _RULES = ["tests/functional/test_data_rules.py", "-k", "not compression and not impossible and not no_parquet"]
-_LEDGER = ["tests/functional/test_verification.py", "tests/functional/test_refresh.py", "-k", "not history and not real"]
+_LEDGER = [
+    "tests/functional/test_verification.py",
+    "tests/functional/test_refresh.py",
+    "-k",
+    "not history and not real",
+]
 _LOOKUP = ["tests/functional/test_api.py", "-k", "not whatever"]
 
 TESTS = {
@@ -59,7 +64,7 @@ TESTS = {
 }  # fmt: skip
 
 
-class _Mutant(MetaPathFinder, SourceFileLoader):
+class _Mutant(SourceFileLoader):
     """Imports one module from another source than its file's."""
 
     def __init__(self, module: str, source: str) -> None:
@@ -70,8 +75,9 @@ class _Mutant(MetaPathFinder, SourceFileLoader):
     def find_spec(self, fullname: str, path: object, target: object = None) -> ModuleSpec | None:
         return spec_from_file_location(fullname, self.path, loader=self) if fullname == self.name else None
 
-    def get_code(self, fullname: str) -> object:
-        return compile(self._source, self.path, "exec")
+    def get_code(self, fullname: str) -> CodeType:
+        code: CodeType = compile(self._source, self.path, "exec")
+        return code
 
 
 class _Tests:
@@ -79,7 +85,7 @@ class _Tests:
 
     def __init__(self, files: list[str]) -> None:
         self._files = files
-        self._seconds: Counter[str] = Counter()
+        self._seconds: defaultdict[str, float] = defaultdict(float)
         self._noticed: Counter[str] = Counter()
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
@@ -104,7 +110,7 @@ class _Tests:
         os.close(answer)
         with os.fdopen(answers) as reader:
             if select([reader], [], [], limit)[0]:
-                passed, noticed = json.loads(reader.read())
+                passed, noticed = json.loads(reader.read() or "[false, []]")  # or a crash
             else:
                 os.killpg(child, SIGKILL)
                 passed, noticed = False, []
@@ -139,7 +145,9 @@ def _forget_project() -> None:
 def _meet(module: str) -> None:
     """Print the mutants of a module that survive, each as what was changed."""
     tests, source = _Tests(TESTS[module]), (ROOT / module).read_text()
-    made = subprocess.run([_PYTHON, ROOT / "tests/mutants/mutate.py", module], check=True, capture_output=True, cwd=ROOT)
+    made = subprocess.run(
+        [_PYTHON, ROOT / "tests/mutants/mutate.py", module], check=True, capture_output=True, cwd=ROOT
+    )
     mutants = json.loads(made.stdout)
     started = time.monotonic()
     if not tests.pass_here():
