@@ -387,8 +387,8 @@ def array_literal(values: Sequence[str | int]) -> str:
 
     Examples
     --------
-    >>> array_literal([2640, 4400])
-    '{2640,4400}'
+    >>> array_literal([2640])
+    '{2640}'
     >>> array_literal(["Peru", 'a "b" \\ {c}'])
     '{"Peru","a \\"b\\" \\\\ {c}"}'
     """

@@ -13,11 +13,14 @@ from botocore.exceptions import ClientError
 
 from functions.common.database import Database
 from functions.common.settings import DatabaseSettings, load_settings
+from functions.refresh import ledger
 from functions.refresh.backlog import Plan, read_step
 from functions.refresh.deadline import PUBLISHING_SECONDS, Deadline
 from functions.refresh.events import EventError, read_event
 from functions.refresh.handler import make_backlog
+from functions.refresh.ledger import Ledger
 from functions.refresh.publication import ItemSummary, Summary
+from functions.refresh.refresh import RefreshError
 from functions.refresh.settings import RefreshSettings
 from tests.functional.conftest import NOW, Pipeline
 from tests.functional.test_handler import invoke as invoke  # noqa: PLC0414 - a fixture
@@ -268,6 +271,33 @@ def test_a_bad_object_is_told_of_once_and_tried_again_only_by_hand(pipeline: Pip
     # And the next plan does without it, unless a person asks
     assert backlog.plan()[0].objects == 0
     assert backlog.plan({})[0].objects == 1
+
+
+def test_what_changed_since_a_moment_is_told_of_the_keys_under_a_prefix(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given an object that was counted before, one that went, two that are counted since, and two that are bad
+    pipeline.put("old.parquet", [record()])
+    gone = pipeline.put("gone.parquet", [record()])
+    pipeline.refresh(daily())
+    pipeline.delete(gone)
+    pipeline.put("a.parquet", [record(), record(country_code="")])
+    pipeline.put("z/a.parquet", [record()])
+    bad = [pipeline.put(f"{name}.parquet", b"") for name in "cb"]
+    since = NOW + timedelta(hours=1)
+    with pytest.raises(RefreshError):
+        pipeline.refresh_with(pipeline.make(lambda: since), daily())
+    # And for one of them it is not the object's fault
+    pipeline.sql.run("UPDATE voucher_customer.ledger SET failed_etag = NULL WHERE key = :key", key=bad[0])
+    # When it is asked what changed, then what was counted before, and what went, are not told
+    changes = Ledger(pipeline.database).changes
+    errors = [f"{key}: is empty (0 bytes)" for key in sorted(bad)]
+    assert changes(since, PREFIX) == (2, 2, 1, 3, 2, {"country_code_blank": 1}, errors)
+    assert changes(since, f"{PREFIX}z/") == (1, 0, 0, 1, 1, {}, [])
+    assert changes(since, f"{PREFIX}none/") == (0, 0, 0, 0, 0, {}, [])
+    # And of many errors the first ones are told
+    monkeypatch.setattr(ledger, "_MAX_ERRORS", 1)
+    assert changes(since, PREFIX).errors == errors[:1]
 
 
 def test_an_object_that_is_damaged_in_one_part_fails_as_a_whole(pipeline: Pipeline) -> None:

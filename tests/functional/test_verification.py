@@ -74,6 +74,10 @@ def test_what_is_counted_as_the_bucket_says_has_no_differences(counted: Pipeline
 
 A, B, GONE = (f"{PREFIX}{name}.parquet" for name in ("a", "b", "gone"))
 ENTRY_SET = "UPDATE voucher_customer.ledger SET"
+USAGE_OF_ONE = (
+    "usage_country_code = '{Peru}', usage_measure = '{total_orders}', usage_value = '{7}',"
+    " usage_voucher_amount = '{0}', usage_count = '{1}'"
+)
 
 
 @pytest.mark.parametrize(
@@ -81,7 +85,9 @@ ENTRY_SET = "UPDATE voucher_customer.ledger SET"
     [
         (f"{ENTRY_SET} usage_count[1] = 7 WHERE key ~ '/a'", "other counts", A, 1),
         (f"{ENTRY_SET} usage_count[1] = -7 WHERE key ~ '/a'", "other counts", A, 1),
+        (f"{ENTRY_SET} size = size + 1 WHERE key ~ '/a'", "other counts", A, 0),
         (f"{ENTRY_SET} rows_read = 1 WHERE key ~ '/a'", "other counts", A, 0),
+        (f"{ENTRY_SET} rows_counted = 1 WHERE key ~ '/a'", "other counts", A, 0),
         (f"{ENTRY_SET} rows_rejected = '{{\"country_code_blank\": 1}}' WHERE key ~ '/a'", "other counts", A, 0),
         (f"{ENTRY_SET} etag = 'other' WHERE key ~ '/b'", "other version", B, 0),
         (f"{ENTRY_SET} error = 'denied' WHERE key ~ '/b'", "needless error", B, 0),
@@ -90,6 +96,9 @@ ENTRY_SET = "UPDATE voucher_customer.ledger SET"
         (f"{ENTRY_SET} etag = 'old' WHERE key ~ '/gone'", "no object", GONE, 0),
         (f"{ENTRY_SET} error = 'is empty' WHERE key ~ '/gone'", "no object", GONE, 0),
         (f"{ENTRY_SET} rows_read = 3 WHERE key ~ '/gone'", "other counts", GONE, 0),
+        (f"{ENTRY_SET} rows_counted = 3 WHERE key ~ '/gone'", "other counts", GONE, 0),
+        (f"{ENTRY_SET} rows_rejected = '{{\"country_code_blank\": 1}}' WHERE key ~ '/gone'", "other counts", GONE, 0),
+        (f"{ENTRY_SET} {USAGE_OF_ONE} WHERE key ~ '/gone'", "other counts", GONE, 1),
         (f"{ENTRY_SET} etag = 'old', key = 'vouchers/0' WHERE key ~ '/gone'", "no object", f"{PREFIX}0", 0),
     ],
 )
@@ -221,6 +230,12 @@ def test_an_object_that_changes_while_it_is_verified_is_no_difference(counted: P
     counted.before_reading(change)
     found = verify(counted, fix=True)
     assert (found.objects_changed, found.differences, found.objects_verified) == (2, [], 2)
+
+
+def test_other_counts_are_told_in_figures(counted: Pipeline) -> None:
+    counted.sql.run(f"{ENTRY_SET} rows_counted = 1, usage_count[1] = 7 WHERE key ~ '/a'")
+    [difference] = verify(counted).differences
+    assert difference.detail == "the ledger counts 1 rows, the recount 2, and 1 counts of its usage differ"
 
 
 def test_a_prefix_bounds_what_is_looked_at(counted: Pipeline) -> None:

@@ -7,20 +7,21 @@ stay as they are.
 """
 
 import argparse
-import difflib
 import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter, defaultdict
+from collections.abc import Callable, Generator
 from importlib.machinery import ModuleSpec, SourceFileLoader
 from importlib.util import spec_from_file_location
 from pathlib import Path
 from select import select
 from signal import SIGKILL
-from types import CodeType
-from typing import NoReturn
+from types import CodeType, FrameType
+from typing import Any, NoReturn
 
 import pytest
 
@@ -81,14 +82,42 @@ class _Mutant(SourceFileLoader):
 
 
 class _Tests:
-    """The tests of a module: first those that noticed most mutants so far, then the fastest."""
+    """The tests of a module, of which each mutant meets those that run the line that was changed.
 
-    def __init__(self, files: list[str]) -> None:
-        self._files = files
+    First those that noticed most mutants so far, then the fastest.
+    """
+
+    def __init__(self, module: str) -> None:
+        self._path = str(ROOT / module)
+        self._files = TESTS[module]
+        self._lines: dict[str, set[int]] = {}
         self._seconds: defaultdict[str, float] = defaultdict(float)
         self._noticed: Counter[str] = Counter()
+        self._line: int | None = None
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
+        if self._line is not None:
+            return (yield)
+        lines = self._lines.setdefault(item.nodeid, set())
+
+        def trace(frame: FrameType, _event: str, _argument: object) -> Callable[..., Any] | None:
+            if frame.f_code.co_filename != self._path:
+                return None
+            lines.add(frame.f_lineno)
+            return trace
+
+        threading.settrace(trace)
+        sys.settrace(trace)
+        try:
+            return (yield)
+        finally:
+            sys.settrace(None)
+            threading.settrace(None)
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        # What is run when the module is imported, no test runs.
+        items[:] = [item for item in items if self._line in self._lines.get(item.nodeid, ())] or items
         items.sort(key=lambda item: (-self._noticed[item.nodeid], self._seconds[item.nodeid]))
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -101,8 +130,9 @@ class _Tests:
         arguments = ["-x", "-q", "-p", "no:cacheprovider", "--assert=plain", *self._files]
         return pytest.main(arguments, plugins=[self]) == pytest.ExitCode.OK
 
-    def pass_in_fork(self, mutant: _Mutant, limit: float) -> bool:
-        """Tell whether the tests pass on a mutant within so many seconds."""
+    def pass_in_fork(self, mutant: _Mutant, line: int, limit: float) -> bool:
+        """Tell whether the tests pass on a mutant, with a change in a line, within so many seconds."""
+        self._line = line
         answers, answer = os.pipe()
         child = os.fork()
         if not child:
@@ -144,7 +174,7 @@ def _forget_project() -> None:
 
 def _meet(module: str) -> None:
     """Print the mutants of a module that survive, each as what was changed."""
-    tests, source = _Tests(TESTS[module]), (ROOT / module).read_text()
+    tests, source = _Tests(module), (ROOT / module).read_text()
     made = subprocess.run(
         [_PYTHON, ROOT / "tests/mutants/mutate.py", module], check=True, capture_output=True, cwd=ROOT
     )
@@ -154,14 +184,15 @@ def _meet(module: str) -> None:
         sys.exit(f"the tests of {module} fail as it is")
     _forget_project()
     limit = 10 + 2 * (time.monotonic() - started)
-    if not tests.pass_in_fork(_Mutant(module, source), limit):
+    if not tests.pass_in_fork(_Mutant(module, source), 0, limit):
         sys.exit(f"the tests of {module} fail in a fork")
     survived = 0
     for mutant in mutants:
-        if tests.pass_in_fork(_Mutant(module, mutant), limit):
+        before, after = source.splitlines(), mutant.splitlines()
+        line = next(number for number, text in enumerate(before) if after[number : number + 1] != [text]) + 1
+        if tests.pass_in_fork(_Mutant(module, mutant), line, limit):
             survived += 1
-            lines = difflib.unified_diff(source.splitlines(), mutant.splitlines(), module, module, n=0, lineterm="")
-            print("\n".join(list(lines)[2:]), flush=True)
+            print(f"{module}:{line}", f"-{before[line - 1]}", f"+{after[line - 1]}", sep="\n", flush=True)
     took = time.monotonic() - started
     print(f"{module}: {len(mutants)} mutants, {survived} survived, {took:.0f} s", flush=True)
 
