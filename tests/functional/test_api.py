@@ -233,7 +233,7 @@ class TestLookup:
         first, second, third, fourth = answer["results"]
         assert first == {"customer_id": 123, "voucher_amount": [2640.0]}
         assert second["customer_id"] == "b"
-        assert second["problem"]["errors"][0]["field"] == "total_orders"
+        assert (second["problem"]["status"], second["problem"]["errors"][0]["field"]) == (422, "total_orders")
         assert third["problem"] == {"status": 404, "detail": "no voucher was used in frequent_segment 5-13"}
         assert fourth == {"voucher_amount": [2640.0, 4400.0]}
 
