@@ -14,6 +14,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from functions.common.database import Database
 from functions.common.settings import load_settings
 from functions.refresh.accounting import Accounting
+from functions.refresh.audit import LedgerAudit
 from functions.refresh.backlog import Backlog, Plan, read_step
 from functions.refresh.bucket import Bucket
 from functions.refresh.deadline import Deadline
@@ -94,7 +95,7 @@ def make_verification(settings: RefreshSettings, database: Database, clock: Call
     refresh = make_refresh(settings, database, clock)
     bucket, ledger = _make_bucket(settings), Ledger(database)
     accounting = _make_accounting(settings, bucket, ledger, clock)
-    return Verification(accounting, bucket, ledger, Publications(database), refresh)
+    return Verification(accounting, bucket, ledger, LedgerAudit(database), Publications(database), refresh)
 
 
 def _make_accounting(
