@@ -137,7 +137,7 @@ def chalice_local(pipeline: Pipeline, folder: Path) -> Iterator[str]:
 
 
 API_PAGE = (ROOT / "docs" / "api.md").read_text()
-VARYING = {"age_seconds", "took_ms"}
+VARYING = {"age_seconds", "took_ms", "version"}
 
 
 def without_varying(answer: Any) -> Any:
