@@ -29,10 +29,13 @@ def test_continuous_integration_runs_what_is_run_by_hand() -> None:
     assert set(by_hand) <= {command for job in jobs for command in commands(job)}
 
 
-def test_packages_are_built_for_every_runtime_and_processor_of_the_template() -> None:
+def test_everything_is_tested_on_every_runtime_of_the_template_and_built_for_every_processor() -> None:
     parameters = read_template(TEMPLATE)["Parameters"]
-    matrix = read("ci.yml")["jobs"]["packages"]["strategy"]["matrix"]
-    assert [f"python{version}" for version in matrix["python"]] == parameters["Runtime"]["AllowedValues"]
+    jobs = read("ci.yml")["jobs"]
+    for job in ("test", "packages"):
+        versions = jobs[job]["strategy"]["matrix"]["python"]
+        assert [f"python{version}" for version in versions] == parameters["Runtime"]["AllowedValues"]
+    matrix = jobs["packages"]["strategy"]["matrix"]
     assert matrix["architecture"] == parameters["Architecture"]["AllowedValues"]
 
 
