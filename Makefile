@@ -61,6 +61,8 @@ down:  ## stop what `make up` or `make up-localstack` started
 	@if [ -e .venv/.ready ]; then $(BIN)/python -m infra.local down; else echo "nothing is running"; fi
 
 clean: down  ## stop it and remove everything that was made
+	@# Without .venv git would find no hooks, and refuse every commit.
+	@if [ -e $(BIN)/pre-commit ]; then $(BIN)/pre-commit uninstall 2>/dev/null || true; fi
 	rm -rf .venv .local .aws-sam .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

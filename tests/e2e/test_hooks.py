@@ -48,3 +48,12 @@ def test_a_commit_is_refused_until_it_is_as_make_lint_wants_it(repository: Path)
     # When the last is mended, then it is committed
     commit(repository, GOOD)
     assert "Double" in run("git log --oneline --max-count=1", repository).stdout
+
+
+def test_make_clean_takes_the_hooks_along_because_they_need_what_it_removes(repository: Path) -> None:
+    (repository / ".venv").unlink()
+    (repository / ".venv" / "bin").mkdir(parents=True)
+    (repository / ".venv" / "bin" / "pre-commit").symlink_to(ROOT / ".venv" / "bin" / "pre-commit")
+    (repository / ".local" / "tools").unlink()
+    run("make clean", repository)
+    assert not (repository / ".git" / "hooks" / "pre-commit").exists()

@@ -3,6 +3,7 @@
 import re
 import subprocess
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 
 import msgspec
@@ -30,7 +31,6 @@ NOT_RUN = {
     "e2e-localstack": "it runs the tests, on the other emulator",
     "lint": "continuous integration runs it beside the tests",
     "fix": "it changes the checkout; `make lint` runs the same tools",
-    "clean": "it removes what the tests run in",
     "lock": "it asks the package index for minutes; `make lint` checks what it makes",
     "bench": "it measures for minutes; tests/functional/test_benchmarks.py runs its code on a few rows",
     "bench-memory": "it measures for minutes",
@@ -216,6 +216,23 @@ def test_every_decision_record_is_listed_with_its_title() -> None:
         assert path.read_text().startswith(f"# {number}. {title}\n")
         for part in ("Context", "Decision", "Consequences"):
             assert path.read_text().count(f"**{part}.**") == 1, path.name
+
+
+def test_the_sums_of_what_it_costs_are_sums() -> None:
+    tables = (ROOT / "docs" / "cost.md").read_text().split("| **sum** | | **")
+    for table, rest in pairwise(tables):
+        rows = table.rpartition("|---|---|---|\n")[2].splitlines()
+        costs = [float(row.split("|")[3]) for row in rows]
+        total = rest.partition("*")[0]
+        decimals = len(total.partition(".")[2])
+        assert round(sum(costs), decimals) == float(total), rows
+
+
+def test_the_modules_of_the_functions_are_where_the_architecture_says() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text().partition("## Parts and directions")[2]
+    for folder in ("functions/refresh", "chalice_app/chalicelib"):
+        modules = {path.name for path in (ROOT / folder).glob("*.py")} - {"__init__.py", "settings.py"}
+        assert [name for name in sorted(modules) if f"`{name}`" not in page] == []
 
 
 def test_the_issue_forms_and_workflows_are_yaml() -> None:
