@@ -182,6 +182,27 @@ def test_every_file_and_module_that_is_named_is_there(path: Path) -> None:
             assert {f"{place}.py", f"{place}/__main__.py"} & known, code
 
 
+def test_every_parameter_output_metric_alarm_and_variable_that_is_named_is_there() -> None:
+    folders = (
+        "functions/",
+        "chalice_app/",
+        "infra/",
+        "tests/faults/",
+        "template.yaml",
+        "localstack-compose.yml",
+        "Makefile",
+    )
+    files = [ROOT / name for name in files_of_the_checkout() if name.startswith(folders)]
+    kinds = {".py", ".yaml", ".yml", ".sql", ""}
+    sources = "".join(file.read_text() for file in files if file.suffix in kinds and file.is_file())
+    there = set(re.findall(r"\w+", sources))
+    pages = [path for path in PAGES if path.parent.name != "adr"]  # a decision tells of what was left out, too
+    named = {code for path in pages for code in code_in(DOCS[path])}
+    names = [name for name in named if re.fullmatch(r"[A-Z][A-Za-z]*[a-z][A-Z]\w*|[A-Z]+(_[A-Z]+)+", name)]
+    assert len(names) > 100
+    assert [name for name in names if name not in there] == []
+
+
 @pytest.mark.parametrize("path", [path for path in DOCS if path.suffix == ".md"], ids=lambda path: path.stem)
 def test_links_between_the_docs_lead_somewhere(path: Path) -> None:
     for link in re.findall(r"\]\(([^)]+)\)", DOCS[path]):
@@ -233,6 +254,15 @@ def test_the_modules_of_the_functions_are_where_the_architecture_says() -> None:
     for folder in ("functions/refresh", "chalice_app/chalicelib"):
         modules = {path.name for path in (ROOT / folder).glob("*.py")} - {"__init__.py", "settings.py"}
         assert [name for name in sorted(modules) if f"`{name}`" not in page] == []
+
+
+def test_the_tables_are_those_that_the_architecture_lists() -> None:
+    section = (ROOT / "docs" / "architecture.md").read_text().partition("## Tables")[2].partition("\n## ")[0]
+    sources = [*(ROOT / "infra" / "sql").rglob("*.sql"), ROOT / "functions" / "refresh" / "schema.py"]
+    made = re.findall(
+        r"CREATE TABLE (?:IF NOT EXISTS )?(?:voucher_customer\.)?(\w+)", "".join(path.read_text() for path in sources)
+    )
+    assert set(re.findall(r"^\| `(\w+)`", section, re.MULTILINE)) == set(made)
 
 
 def test_the_issue_forms_and_workflows_are_yaml() -> None:
