@@ -11,6 +11,7 @@ from aws_lambda_powertools import Logger
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from functions import __version__
 from functions.common.database import Database
 from functions.common.settings import load_settings
 from functions.refresh.accounting import Accounting
@@ -36,7 +37,7 @@ _DATABASE_TIMEOUT_SECONDS = 60
 # An answer over 256 KB does not reach the event bus, and so would start no next run.
 _MAX_ERRORS_TOLD = 20
 
-logger = Logger(service="refresh")
+logger = Logger(service="refresh", version=__version__)
 
 
 @cache
