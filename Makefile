@@ -4,7 +4,7 @@ BIN := .venv/bin
 OPERATE = $(BIN)/python -m infra.operations $(if $(STACK),--stack "$(STACK)")
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up up-localstack down clean deploy migrate refresh backfill backlog verify report explore redrive logs teardown test test-faults e2e-localstack mutants bench bench-memory bench-api bench-scale simulate lint fix lock
+.PHONY: help setup demo up up-localstack down clean deploy migrate refresh backfill backlog verify report explore redrive logs teardown test test-faults e2e-localstack mutants bench bench-memory bench-api bench-scale simulate lint fix hooks lock
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -61,6 +61,8 @@ down:  ## stop what `make up` or `make up-localstack` started
 	@if [ -e .venv/.ready ]; then $(BIN)/python -m infra.local down; else echo "nothing is running"; fi
 
 clean: down  ## stop it and remove everything that was made
+	@# Without .venv git would find no hooks, and refuse every commit.
+	@if [ -e $(BIN)/pre-commit ]; then $(BIN)/pre-commit uninstall 2>/dev/null || true; fi
 	rm -rf .venv .local .aws-sam .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -144,6 +146,9 @@ lint: setup .local/tools/checkov/.ready  ## check without changing anything
 fix: setup  ## format, and mend what can be mended
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+hooks: setup  ## have git check format, types, imports and locks at each commit
+	$(BIN)/pre-commit install
 
 lock: setup  ## bring the locks up to date with the requirements: UPGRADE=1 takes the newest releases
 	$(BIN)/python -m infra.packaging.locks $(if $(UPGRADE),--upgrade)

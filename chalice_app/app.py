@@ -20,6 +20,7 @@ from chalicelib.problems import SERVED_ERRORS, MalformedError, TooLargeError, pr
 from chalicelib.published import Publication, Published, read_refreshes
 from chalicelib.request_log import SERVICE, log_request, request_ids
 from chalicelib.settings import LookupSettings
+from functions import __version__
 from functions.common.database import Database
 from functions.common.fields import read_fields
 from functions.common.settings import SettingsError, load_settings
@@ -136,6 +137,7 @@ def health() -> dict[str, Any]:
         "age_seconds": round((now() - publication.published_at).total_seconds()),
         "refresh_id": publication.refresh_id,
         "countries": publication.countries,
+        "version": __version__,
     }
 
 

@@ -11,9 +11,11 @@ from aws_lambda_powertools import Logger
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from functions import __version__
 from functions.common.database import Database
 from functions.common.settings import load_settings
 from functions.refresh.accounting import Accounting
+from functions.refresh.audit import LedgerAudit
 from functions.refresh.backlog import Backlog, Plan, read_step
 from functions.refresh.bucket import Bucket
 from functions.refresh.deadline import Deadline
@@ -35,7 +37,7 @@ _DATABASE_TIMEOUT_SECONDS = 60
 # An answer over 256 KB does not reach the event bus, and so would start no next run.
 _MAX_ERRORS_TOLD = 20
 
-logger = Logger(service="refresh")
+logger = Logger(service="refresh", version=__version__)
 
 
 @cache
@@ -94,7 +96,7 @@ def make_verification(settings: RefreshSettings, database: Database, clock: Call
     refresh = make_refresh(settings, database, clock)
     bucket, ledger = _make_bucket(settings), Ledger(database)
     accounting = _make_accounting(settings, bucket, ledger, clock)
-    return Verification(accounting, bucket, ledger, Publications(database), refresh)
+    return Verification(accounting, bucket, ledger, LedgerAudit(database), Publications(database), refresh)
 
 
 def _make_accounting(

@@ -17,8 +17,8 @@ from functions.refresh.bucket import ObjectVersion
 from functions.refresh.schema import lock
 from functions.refresh.usage import Usage
 
-# What an object adds now, less what it added before; both at once, so that rows alike in both stay untouched.
-_CHANGE = """
+# Both at once, so that rows alike in both stay untouched.
+CHANGE = """
     WITH change AS (
         SELECT country_code, measure, value, voucher_amount, sum(count) AS count
         FROM (
@@ -37,6 +37,7 @@ _CHANGE = """
         HAVING sum(count) <> 0
     )
 """
+"""The start of a statement: what an object adds to the totals by its usage given, less what it adds by the ledger."""
 
 _APPLY_TO_TOTALS = """
     MERGE INTO voucher_customer.usage_totals AS total USING change
@@ -46,41 +47,6 @@ _APPLY_TO_TOTALS = """
     WHEN MATCHED THEN UPDATE SET count = total.count + change.count
     WHEN NOT MATCHED THEN INSERT (country_code, measure, value, voucher_amount, count)
         VALUES (change.country_code, change.measure, change.value, change.voucher_amount, change.count)
-"""
-
-# What a recount would change is what is wrong.
-_COMPARE = """
-    SELECT revision, etag, size, rows_read, rows_counted, rows_rejected, error, (SELECT count(*) FROM change)
-    FROM voucher_customer.ledger WHERE key = :key
-"""
-
-_DUE_TOTALS = """
-    WITH due AS (
-        SELECT usage.country_code, usage.measure, usage.value, usage.voucher_amount, sum(usage.count) AS count
-        FROM voucher_customer.ledger, unnest(
-            usage_country_code, usage_measure, usage_value, usage_voucher_amount, usage_count
-        ) AS usage (country_code, measure, value, voucher_amount, count)
-        GROUP BY usage.country_code, usage.measure, usage.value, usage.voucher_amount
-        HAVING sum(usage.count) <> 0
-    )
-"""
-
-_COUNT_WRONG_TOTALS = """
-    SELECT count(*)
-    FROM due FULL JOIN voucher_customer.usage_totals AS total USING (country_code, measure, value, voucher_amount)
-    WHERE due.count IS DISTINCT FROM total.count
-"""
-
-# A ledger that was tampered with may sum up to less than nothing, until its objects are mended.
-_WRITE_TOTALS = """
-    INSERT INTO voucher_customer.usage_totals (country_code, measure, value, voucher_amount, count)
-    SELECT country_code, measure, value, voucher_amount, count FROM due WHERE count > 0
-"""
-
-_COUNTS_WITHOUT_VERSION = """
-    SELECT key FROM voucher_customer.ledger
-    WHERE starts_with(key, :prefix) AND etag IS NULL
-      AND (rows_read <> 0 OR rows_counted <> 0 OR rows_rejected <> '{}' OR cardinality(usage_count) <> 0)
 """
 
 # Parts that were counted of the object are of no use any more, whichever version they are of.
@@ -112,7 +78,6 @@ _WRITE_FAILURE = """
         (error, failed_etag, sequencer, changed_at)
         = (excluded.error, excluded.failed_etag, excluded.sequencer, excluded.changed_at)
 """
-
 
 _CHANGES = """
     WITH changed AS (
@@ -195,30 +160,6 @@ class LedgerChanges(NamedTuple):
 NO_ENTRY = LedgerEntry(0, None, None, None)
 
 
-class Comparison(NamedTuple):
-    """What the ledger says of an object, beside a recount of it.
-
-    Attributes
-    ----------
-    etag : str or None
-        The version that is counted, if one is.
-    error : str or None
-        Why a later version could not be counted.
-    rows_counted : int
-        As the ledger says.
-    is_alike : bool
-        Whether size and rows, the rejected ones by reason, are those of the recount.
-    counts_different : int
-        How many counts of its usage are others than those of the recount.
-    """
-
-    etag: str | None
-    error: str | None
-    rows_counted: int
-    is_alike: bool
-    counts_different: int
-
-
 class Ledger:
     """Reads and changes the ledger, an object at a time.
 
@@ -267,40 +208,6 @@ class Ledger:
                 _CHANGES, since=since, prefix=prefix, limit=_MAX_ERRORS
             )
         return LedgerChanges(counted, failed, bad, int(read), int(rows_counted), rejected or {}, errors or [])
-
-    def keys_that_count_without_version(self, prefix: str = "") -> set[str]:
-        """Return the keys that count something though no version of them is counted."""
-        with self._database.transaction() as connection:
-            return {key for (key,) in connection.run(_COUNTS_WITHOUT_VERSION, prefix=prefix)}
-
-    def compare(self, key: str, entry: LedgerEntry, version: ObjectVersion | None, usage: Usage) -> Comparison | None:
-        """Compare what the ledger says of an object with a recount; None when the entry changed since it was read."""
-        with self._database.transaction() as connection:
-            rows = connection.run(_CHANGE + _COMPARE, key=key, **usage.table.to_pydict())
-        if (rows[0][0] if rows else 0) != entry.revision:
-            return None
-        if not rows:
-            return Comparison(None, None, 0, is_alike=False, counts_different=0)
-        [[_, etag, size, rows_read, rows_counted, rows_rejected, error, counts_different]] = rows
-        recounted = (version.size if version else None, usage.rows_read, usage.rows_counted, usage.rows_rejected)
-        is_alike = (size, rows_read, rows_counted, rows_rejected) == recounted
-        return Comparison(etag, error, rows_counted, is_alike, counts_different)
-
-    def count_wrong_totals(self) -> int:
-        """Return how many of the totals are not the sum of the usage in the ledger."""
-        with self._database.transaction() as connection:
-            [[count]] = connection.run(_DUE_TOTALS + _COUNT_WRONG_TOTALS)
-        return int(count)
-
-    def mend_totals(self) -> int:
-        """Make the totals the sum of the usage in the ledger, and return how many were not."""
-        with self._database.transaction() as connection:
-            lock(connection)
-            [[count]] = connection.run(_DUE_TOTALS + _COUNT_WRONG_TOTALS)
-            if count:
-                connection.run("DELETE FROM voucher_customer.usage_totals")
-                connection.run(_DUE_TOTALS + _WRITE_TOTALS)
-        return int(count)
 
     def write_counted(
         self,
@@ -377,7 +284,7 @@ class Ledger:
             lock(connection)
             if not _is_unchanged(connection, key, entry):
                 return False
-            connection.run(_CHANGE + _APPLY_TO_TOTALS, key=key, **arrays)
+            connection.run(CHANGE + _APPLY_TO_TOTALS, key=key, **arrays)
             connection.run(_WRITE_COUNTED, key=key, **arrays, **values)
         return True
 

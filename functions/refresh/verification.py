@@ -11,11 +11,12 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from functions.common.days import utc_day
 from functions.refresh.accounting import OBJECTS_AT_ONCE, Accounting, Outcome, Seen, has_room, in_short
+from functions.refresh.audit import Comparison, LedgerAudit
 from functions.refresh.bucket import Bucket, ObjectChangedError, ObjectVersion
 from functions.refresh.cleaning import ObjectError
 from functions.refresh.deadline import Deadline
 from functions.refresh.events import Trigger, VerificationRequest
-from functions.refresh.ledger import NO_ENTRY, Comparison, Ledger, LedgerEntry
+from functions.refresh.ledger import NO_ENTRY, Ledger, LedgerEntry
 from functions.refresh.publication import Publications
 from functions.refresh.refresh import Refresh, RefreshError
 from functions.refresh.usage import Usage
@@ -122,6 +123,8 @@ class Verification:
         The dataset.
     ledger : Ledger
         What is counted of it.
+    audit : LedgerAudit
+        Compares that with a recount.
     publications : Publications
         What is published.
     refresh : Refresh
@@ -129,11 +132,18 @@ class Verification:
     """
 
     def __init__(
-        self, accounting: Accounting, bucket: Bucket, ledger: Ledger, publications: Publications, refresh: Refresh
+        self,
+        accounting: Accounting,
+        bucket: Bucket,
+        ledger: Ledger,
+        audit: LedgerAudit,
+        publications: Publications,
+        refresh: Refresh,
     ) -> None:
         self._accounting = accounting
         self._bucket = bucket
         self._ledger = ledger
+        self._audit = audit
         self._publications = publications
         self._refresh = refresh
 
@@ -152,14 +162,14 @@ class Verification:
         deadline.achieve()
         if request.fix and not request.after:
             # First these: mending an object changes them by the difference, and they must not fall below nothing.
-            found.totals_mended = self._ledger.mend_totals()
+            found.totals_mended = self._audit.mend_totals()
         outcomes = list(self._verify_objects(request, deadline, found))
         is_at_end = found.objects_verified == found.objects and not deadline.is_over
         if is_at_end:
             found.go_on_after = None
-            found.totals_different = self._ledger.count_wrong_totals()
+            found.totals_different = self._audit.count_wrong_totals()
             if request.fix and found.totals_different:
-                found.totals_mended += self._ledger.mend_totals()
+                found.totals_mended += self._audit.mend_totals()
                 found.totals_different = 0
             self._verify_table(request, found)
         is_stale = is_at_end and (found.published is None or found.rows_different)
@@ -212,7 +222,7 @@ class Verification:
         """Look at every key that the bucket holds, or of which the ledger says something, in the order of the keys."""
         # The order matters: the ledger's entries first, then the bucket. See `ledger`.
         entries = self._ledger.entries(prefix)
-        said = self._ledger.keys_that_count_without_version(prefix)
+        said = self._audit.keys_that_count_without_version(prefix)
         said |= {key for key, entry in entries.items() if not entry.matches(None)}
         # S3 lists keys in the order of their code points, as Python sorts them.
         rest = deque(sorted(said))
@@ -244,7 +254,7 @@ class Verification:
         usage = self._accounting.count(key, version, deadline) if version else Usage()
         if usage is None:
             return None
-        ledger = self._ledger.compare(key, entry, version, usage)
+        ledger = self._audit.compare(key, entry, version, usage)
         if ledger is None:
             return _Finding(has_changed=True)
         difference = _difference(key, version, usage, ledger)

@@ -17,13 +17,14 @@ from typing import NamedTuple
 from infra import ROOT
 from infra.packaging.authorities import BUNDLE, amazon_authorities, own_authorities
 from infra.packaging.errors import BuildError
-from infra.packaging.folder import check_replaceable, content_hash, replace, size, zipped_size
+from infra.packaging.folder import archived, check_replaceable, content_hash, replace, size
 
 _UV = Path(sys.executable).with_name("uv")
 
 _PLATFORMS = {"x86_64": "x86_64-manylinux_2_28", "arm64": "aarch64-manylinux_2_28"}
 DEFAULT_RUNTIME = "python3.14"
 DEFAULT_ARCHITECTURE = "x86_64"
+ARCHITECTURES = tuple(_PLATFORMS)
 
 _AUTHORITIES_LOCK = "infra/packaging/rds-ca.lock"
 
@@ -213,7 +214,7 @@ def _check_limits(folder: Path, package: Package) -> None:
     if unzipped > package.limit_mib:
         raise BuildError(f"{unzipped:.1f} MiB unzipped is over the limit of {package.limit_mib} MiB: {see}")
     if package.zipped_limit_mb is not None:
-        zipped = zipped_size(folder) / 10**6
+        zipped = len(archived(folder)) / 10**6
         if zipped > package.zipped_limit_mb:
             raise BuildError(f"{zipped:.1f} MB zipped is over the limit of {package.zipped_limit_mb} MB: {see}")
 

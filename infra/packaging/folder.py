@@ -70,10 +70,12 @@ def size(folder: Path) -> int:
     return sum(path.stat().st_size for path in files(folder))
 
 
-def zipped_size(folder: Path) -> int:
-    """Return the bytes of an archive of all files."""
+def archived(folder: Path) -> bytes:
+    """Return an archive of all files, whose bytes follow from their names and contents alone."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         for path in files(folder):
-            archive.write(path, path.relative_to(folder))
-    return buffer.getbuffer().nbytes
+            entry = zipfile.ZipInfo(path.relative_to(folder).as_posix())
+            entry.external_attr = 0o100644 << 16  # a file that its owner may write and everybody read
+            archive.writestr(entry, path.read_bytes(), zipfile.ZIP_DEFLATED)
+    return buffer.getvalue()

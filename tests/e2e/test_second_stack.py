@@ -12,9 +12,9 @@ from tests.e2e.conftest import EMULATOR, RunningStack
 from tests.e2e.test_operations import operate
 from tests.support import ROOT
 
-README = (ROOT / "README.md").read_text()
+API_PAGE = (ROOT / "docs" / "api.md").read_text()
 RUN_HERE = r"<!-- not run by the tests: tests/e2e/test_second_stack.py [^>]+ -->"
-CALLS = re.findall(RUN_HERE + r"\n```(\w+)\n(.*?)```", README, re.DOTALL)
+CALLS = re.findall(RUN_HERE + r"\n```(\w+)\n(.*?)```", API_PAGE, re.DOTALL)
 SIGNED_BY_CURL, SIGNED_BY_BOTO3, WITH_KEY = (text for _, text in CALLS)
 
 
@@ -52,7 +52,7 @@ def answer(stack: RunningStack, command: str, **variables: str) -> str:
     return operate(stack, f"export AWS_REGION=$AWS_DEFAULT_REGION {settings}; {command}")
 
 
-def test_the_api_answers_requests_that_are_signed_as_the_readme_shows(
+def test_the_api_answers_requests_that_are_signed_as_the_page_of_the_api_shows(
     stack: RunningStack, api_url: str, tmp_path: Path
 ) -> None:
     script = tmp_path / "signed.py"

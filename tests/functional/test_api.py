@@ -8,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from functions import __version__
 from tests.functional.conftest import Call, Pipeline
 from tests.support import created, daily, record
 
@@ -346,6 +347,7 @@ class TestLookup:
             "as_of": "2020-12-22",
             "published_at": "2020-12-22T14:12:03+00:00",
             "countries": ["Peru"],
+            "version": __version__,
         }
 
 

@@ -11,6 +11,7 @@ import boto3
 import pytest
 from pg8000.native import Connection
 
+from functions import __version__
 from infra.checks.transform import TEMPLATE, read_template
 from infra.local.postgres import DatabaseAddress
 from infra.localstack.sandbox import Function, Outcome, Sandbox
@@ -73,6 +74,7 @@ def test_what_the_refresh_package_publishes_the_lookup_package_answers(
     assert json.loads(refreshed.payload)["rows_counted"] == 5
     [summary] = [json.loads(line) for line in refreshed.logs.splitlines() if '"message":"refreshed"' in line]
     assert (summary["function_request_id"], summary["cold_start"]) == (REQUEST, True)
+    assert summary["version"] == __version__
     assert read_published(sql) == recount(rows, date(2020, 12, 22), ["Peru"])
 
     answered = invoke("lookup", api_request())

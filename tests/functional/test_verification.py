@@ -187,7 +187,7 @@ def test_where_nothing_is_published_it_is_told_and_published_as_of_today(pipelin
 
 def test_a_table_that_another_run_is_about_to_publish_is_told_as_such(counted: Pipeline) -> None:
     run = "UPDATE voucher_customer.refreshes SET outcome = 'running', started_at = :at WHERE refresh_id = 1"
-    for at, is_followed in ((NOW - timedelta(minutes=16), False), (NOW - timedelta(minutes=14), True)):
+    for at, is_followed in ((NOW - timedelta(minutes=15), False), (NOW - timedelta(minutes=14, seconds=59), True)):
         counted.sql.run(run, at=at)
         assert verify(counted).is_followed is is_followed
 

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 import yaml
 
+from infra.checks.transform import NESTED, read_template
 from infra.local.containers import COMPOSE
 
 
@@ -30,7 +31,9 @@ def test_every_port_is_published_on_this_machine_only(services: dict[str, dict[s
 
 def test_every_image_has_a_version(services: dict[str, dict[str, Any]]) -> None:
     assert services["localstack"]["image"] == "${LOCALSTACK_IMAGE:-localstack/localstack:4.14.0}"
-    assert services["postgres"]["image"] == "postgres:18"
+    [database] = [path for path in NESTED if path.name == "database.yaml"]
+    on_aws = read_template(database)["Resources"]["Database"]["Properties"]["EngineVersion"]
+    assert services["postgres"]["image"] == f"postgres:{on_aws}"
 
 
 def test_up_can_wait_for_every_service(services: dict[str, dict[str, Any]]) -> None:

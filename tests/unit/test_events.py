@@ -3,12 +3,14 @@
 import json
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
+from functions.refresh.backlog import Step, read_step
 from functions.refresh.events import (
     EventError,
+    Kind,
     Trigger,
     VerificationRequest,
     asks_to_migrate,
@@ -18,6 +20,11 @@ from functions.refresh.events import (
 
 EVENTS = Path(__file__).parents[1] / "events"
 NOW = datetime(2020, 12, 22, 23, 59, tzinfo=UTC)
+
+
+def example(name: str) -> dict[str, Any]:
+    event: dict[str, Any] = json.loads((EVENTS / f"{name}.json").read_text())
+    return event
 
 
 def read(event: dict[str, Any]) -> Trigger:
@@ -43,7 +50,24 @@ def read(event: dict[str, Any]) -> Trigger:
     ],
 )
 def test_an_event_names_its_day_and_its_object(name: str, trigger: Trigger) -> None:
-    assert read(json.loads((EVENTS / f"{name}.json").read_text())) == trigger
+    assert read(example(name)) == trigger
+
+
+STEPS = {step.__struct_config__.tag: step for step in get_args(Step)}
+
+
+def test_there_is_an_example_of_every_trigger_and_of_nothing_else() -> None:
+    names = {path.stem for path in EVENTS.iterdir()}
+    invoked_otherwise = {"migrate", "verify", "api_request"}
+    assert names == {*get_args(Kind), *(f"step_{name}" for name in STEPS), *invoked_otherwise}
+    assert {read(example(kind)).kind for kind in get_args(Kind)} == set(get_args(Kind))
+
+
+@pytest.mark.parametrize("name", STEPS)
+def test_a_step_of_a_backlog_carries_the_event_that_it_is_taken_for(name: str) -> None:
+    step = read_step(example(f"step_{name}"))
+    assert type(step) is STEPS[name]
+    assert read(step.event) == Trigger("backlog", date(2020, 12, 22))
 
 
 def test_a_manual_event_without_a_day_means_today() -> None:
@@ -56,7 +80,7 @@ def test_a_backfill_may_name_its_day() -> None:
 
 
 def test_a_migration_is_asked_for_alone() -> None:
-    assert asks_to_migrate(json.loads((EVENTS / "migrate.json").read_text()))
+    assert asks_to_migrate(example("migrate"))
     assert not asks_to_migrate({})
     for event in ({"migrate": False}, {"migrate": 1}, {"migrate": True, "as_of": "2018-08-05"}):
         with pytest.raises(EventError, match="a migration goes alone"):
@@ -64,8 +88,7 @@ def test_a_migration_is_asked_for_alone() -> None:
 
 
 def ask_to_verify(**fields: Any) -> VerificationRequest | None:
-    event = json.loads((EVENTS / "verify.json").read_text())
-    return read_verification({**event, **fields}, prefix="vouchers/", now=NOW)
+    return read_verification({**example("verify"), **fields}, prefix="vouchers/", now=NOW)
 
 
 def test_a_verification_is_asked_for_with_what_it_needs() -> None:
@@ -81,7 +104,7 @@ def test_a_verification_is_asked_for_with_what_it_needs() -> None:
 
 
 def changed(**detail: Any) -> dict[str, Any]:
-    event: dict[str, Any] = json.loads((EVENTS / "object_created.json").read_text())
+    event = example("object_created")
     event["detail"].update(detail)
     return event
 
