@@ -305,11 +305,13 @@ def test_a_run_is_logged_with_what_it_did(pipeline: Pipeline) -> None:
     key = pipeline.put("a.parquet", [record(), record(country_code="")])
     summary = pipeline.refresh(created(key))
     [row] = pipeline.sql.run(
-        "SELECT trigger, as_of, countries, objects_counted, rows_read, rows_counted, rows_rejected, rows_published,"
+        "SELECT trigger, as_of, countries, objects_counted, objects_skipped, objects_removed, objects_failed,"
+        " objects_bad, objects_left, backlog_bytes, rows_read, rows_counted, rows_rejected, rows_published,"
         " outcome, error, published_at, took_ms FROM voucher_customer.refreshes"
     )
     assert row == [
-        "object_created", AS_OF, ["Peru"], 1, 2, 1, {"country_code_blank": 1}, 2, "published", None, NOW, 0,
+        "object_created", AS_OF, ["Peru"], 1, 0, 0, 0, 0, 0, 0, 2, 1, {"country_code_blank": 1}, 2,
+        "published", None, NOW, 0,
     ]  # fmt: skip
     assert pipeline.column("SELECT refresh_id FROM voucher_customer.publication") == [summary.refresh_id]
     [entry] = pipeline.sql.run("SELECT key, rows_read, rows_counted, sequencer FROM voucher_customer.ledger")

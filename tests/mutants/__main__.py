@@ -50,6 +50,7 @@ TESTS = {
     "functions/refresh/winners.py": ["functions/refresh/winners.py", "tests/functional/test_winners.py"],
     "functions/refresh/publication.py": ["tests/functional/test_winners.py", *_LEDGER],
     "functions/refresh/ledger.py": ["functions/refresh/ledger.py", "tests/functional/test_backlog.py", *_LEDGER],
+    "functions/refresh/audit.py": _LEDGER,
     "functions/refresh/parts.py": ["tests/functional/test_backlog.py"],
     "functions/refresh/accounting.py": [
         "tests/functional/test_backlog.py", "tests/functional/test_deadline.py", "tests/functional/test_bad_objects.py",
