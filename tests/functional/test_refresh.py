@@ -2,7 +2,10 @@
 
 import itertools
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date, timedelta
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
@@ -14,7 +17,7 @@ from hypothesis import strategies as st
 from functions.common.segments import SegmentRulesError
 from functions.refresh import schema
 from functions.refresh.bucket import ObjectVersion
-from functions.refresh.ledger import Ledger
+from functions.refresh.ledger import NO_ENTRY, Ledger
 from functions.refresh.refresh import RefreshError
 from functions.refresh.usage import Usage
 from infra.sample.sample import make_sample
@@ -241,6 +244,33 @@ def test_a_slower_refresh_never_undoes_a_faster_one(pipeline: Pipeline) -> None:
     pipeline.refresh(deleted(key))
     assert ledger.write_counted(key, looked, version, usage, sequencer=None, now=NOW) is False
     assert pipeline.column("SELECT count(*) FROM voucher_customer.usage_totals") == [0]
+
+
+@pytest.mark.parametrize("what", ["counted", "removed", "failure"])
+def test_a_write_waits_for_another_and_looks_at_the_entry_then(pipeline: Pipeline, what: str) -> None:
+    # Given a refresh on another connection, which is about to write an entry
+    pipeline.make()
+    key = f"{PREFIX}a.parquet"
+    pipeline.sql.run("BEGIN")
+    schema.lock(pipeline.sql)
+    insert = "INSERT INTO voucher_customer.ledger (key, revision, changed_at) VALUES (:key, 1, :now)"
+    pipeline.sql.run(insert, key=key, now=NOW)
+    # When one that has seen no entry writes it too
+    ledger = Ledger(pipeline.database)
+    write = {
+        "counted": partial(ledger.write_counted, key, NO_ENTRY, ObjectVersion("new", 1), Usage()),
+        "removed": partial(ledger.write_removed, key, NO_ENTRY),
+        "failure": partial(ledger.write_failure, key, NO_ENTRY, "denied"),
+    }[what]
+    with ThreadPoolExecutor(1) as pool:
+        written = pool.submit(write, sequencer=None, now=NOW)
+        deadline = time.monotonic() + 30
+        while not pipeline.column("SELECT 1 FROM pg_locks WHERE NOT granted") and time.monotonic() < deadline:
+            assert not written.done()
+        pipeline.sql.run("COMMIT")
+        # Then it waits for the first, and writes nothing
+        assert written.result() is False
+    assert pipeline.column("SELECT revision FROM voucher_customer.ledger") == [1]
 
 
 def test_refreshes_at_once_count_every_object_once(pipeline: Pipeline) -> None:
