@@ -109,6 +109,21 @@ def test_putting_overwriting_and_deleting_change_the_table(pipeline: Pipeline) -
     assert {key[5]: count for key, count in pipeline.published().items()} == {4400: 1}
 
 
+def test_counts_that_differ_in_their_country_or_their_measure_only_are_added_apart(pipeline: Pipeline) -> None:
+    # Given customers of two countries with as many orders as there are days from 1970 to their last one
+    rows = [
+        record(country_code=country, total_orders="18267", last_order_ts="2020-01-06") for country in ("Peru", "China")
+    ]
+    # When two objects hold them
+    for name in ("a.parquet", "b.parquet"):
+        pipeline.refresh(created(pipeline.put(name, rows)))
+    # Then each of the four counts is two
+    totals = pipeline.sql.run("SELECT country_code, measure, value, count FROM voucher_customer.usage_totals")
+    assert sorted(totals) == [
+        [country, measure, 18267, 2] for country in ("China", "Peru") for measure in ("last_order_day", "total_orders")
+    ]
+
+
 def test_duplicate_late_and_false_events_change_nothing(pipeline: Pipeline) -> None:
     key = pipeline.put("a.parquet", [record()])
     pipeline.refresh(created(key))
@@ -244,6 +259,23 @@ def test_a_slower_refresh_never_undoes_a_faster_one(pipeline: Pipeline) -> None:
     pipeline.refresh(deleted(key))
     assert ledger.write_counted(key, looked, version, usage, sequencer=None, now=NOW) is False
     assert pipeline.column("SELECT count(*) FROM voucher_customer.usage_totals") == [0]
+
+
+def test_after_a_change_of_any_kind_an_earlier_look_writes_nothing(pipeline: Pipeline) -> None:
+    pipeline.make()
+    ledger = Ledger(pipeline.database)
+    version = ObjectVersion("new", 1)
+    for write in (
+        lambda entry: ledger.write_counted("a", entry, version, Usage(), sequencer=None, now=NOW),
+        lambda entry: ledger.write_failure("a", entry, "denied", sequencer=None, now=NOW),
+        lambda entry: ledger.write_removed("a", entry, sequencer=None, now=NOW),
+    ):
+        # Given an entry, and one that is there already
+        for _ in range(2):
+            looked = ledger.entry("a")
+            # When it is written, then whoever looked before does not write
+            assert write(looked) is True
+            assert write(looked) is False
 
 
 @pytest.mark.parametrize("what", ["counted", "removed", "failure"])
