@@ -3,6 +3,7 @@
 import itertools
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date, timedelta
 from functools import partial
@@ -17,7 +18,7 @@ from hypothesis import strategies as st
 from functions.common.segments import SegmentRulesError
 from functions.refresh import schema
 from functions.refresh.bucket import ObjectVersion
-from functions.refresh.ledger import NO_ENTRY, Ledger
+from functions.refresh.ledger import NO_ENTRY, Ledger, LedgerEntry
 from functions.refresh.refresh import RefreshError
 from functions.refresh.usage import Usage
 from infra.sample.sample import make_sample
@@ -265,11 +266,12 @@ def test_after_a_change_of_any_kind_an_earlier_look_writes_nothing(pipeline: Pip
     pipeline.make()
     ledger = Ledger(pipeline.database)
     version = ObjectVersion("new", 1)
-    for write in (
+    writes: list[Callable[[LedgerEntry], bool]] = [
         lambda entry: ledger.write_counted("a", entry, version, Usage(), sequencer=None, now=NOW),
         lambda entry: ledger.write_failure("a", entry, "denied", sequencer=None, now=NOW),
         lambda entry: ledger.write_removed("a", entry, sequencer=None, now=NOW),
-    ):
+    ]
+    for write in writes:
         # Given an entry, and one that is there already
         for _ in range(2):
             looked = ledger.entry("a")
