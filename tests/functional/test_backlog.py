@@ -277,7 +277,8 @@ def test_what_changed_since_a_moment_is_told_of_the_keys_under_a_prefix(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Given an object that was counted before, one that went, two that are counted since, and two that are bad
-    pipeline.put("old.parquet", [record()])
+    for name in ("old", "a", "b"):
+        pipeline.put(f"{name}.parquet", [record()])
     gone = pipeline.put("gone.parquet", [record()])
     pipeline.refresh(daily())
     pipeline.delete(gone)

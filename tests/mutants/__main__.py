@@ -49,7 +49,10 @@ TESTS = {
     "functions/refresh/usage.py": ["tests/functional/test_rejected.py", *_RULES],
     "functions/refresh/winners.py": ["functions/refresh/winners.py", "tests/functional/test_winners.py"],
     "functions/refresh/publication.py": ["tests/functional/test_winners.py", *_LEDGER],
-    "functions/refresh/ledger.py": ["functions/refresh/ledger.py", "tests/functional/test_backlog.py", *_LEDGER],
+    "functions/refresh/ledger.py": [
+        "functions/refresh/ledger.py", "tests/functional/test_backlog.py", "tests/functional/test_bad_objects.py",
+        *_LEDGER,
+    ],
     "functions/refresh/audit.py": _LEDGER,
     "functions/refresh/parts.py": ["tests/functional/test_backlog.py"],
     "functions/refresh/accounting.py": [
