@@ -17,8 +17,10 @@ from hypothesis import strategies as st
 
 from functions.common.segments import SegmentRulesError
 from functions.refresh import schema
+from functions.refresh.audit import LedgerAudit
 from functions.refresh.bucket import ObjectVersion
 from functions.refresh.ledger import NO_ENTRY, Ledger, LedgerEntry
+from functions.refresh.publication import Publications
 from functions.refresh.refresh import RefreshError
 from functions.refresh.usage import Usage
 from infra.sample.sample import make_sample
@@ -291,20 +293,40 @@ def test_a_write_waits_for_another_and_looks_at_the_entry_then(pipeline: Pipelin
     pipeline.sql.run(insert, key=key, now=NOW)
     # When one that has seen no entry writes it too
     ledger = Ledger(pipeline.database)
-    write = {
+    write: Callable[..., bool] = {
         "counted": partial(ledger.write_counted, key, NO_ENTRY, ObjectVersion("new", 1), Usage()),
         "removed": partial(ledger.write_removed, key, NO_ENTRY),
         "failure": partial(ledger.write_failure, key, NO_ENTRY, "denied"),
     }[what]
+    # Then it waits for the first, and writes nothing
+    assert run_after(pipeline, partial(write, sequencer=None, now=NOW)) is False
+    assert pipeline.column("SELECT revision FROM voucher_customer.ledger") == [1]
+
+
+@pytest.mark.parametrize("what", ["publication", "comparison", "totals"])
+def test_what_reads_the_totals_waits_for_who_writes_them(pipeline: Pipeline, what: str) -> None:
+    # Given a refresh on another connection, which is about to write
+    refresh = pipeline.make()
+    pipeline.sql.run("BEGIN")
+    schema.lock(pipeline.sql)
+    # When the totals are published, compared with what is published, or mended, then it is after that
+    acts: dict[str, Callable[[], object]] = {
+        "publication": partial(pipeline.refresh_with, refresh, daily()),
+        "comparison": partial(Publications(pipeline.database).compare, NOW),
+        "totals": LedgerAudit(pipeline.database).mend_totals,
+    }
+    run_after(pipeline, acts[what])
+
+
+def run_after(pipeline: Pipeline, act: Callable[[], object]) -> object:
+    """Run what waits for a lock, commit the transaction that holds it, and return what comes of it."""
     with ThreadPoolExecutor(1) as pool:
-        written = pool.submit(write, sequencer=None, now=NOW)
+        acting = pool.submit(act)
         deadline = time.monotonic() + 30
         while not pipeline.column("SELECT 1 FROM pg_locks WHERE NOT granted") and time.monotonic() < deadline:
-            assert not written.done()
+            assert not acting.done()
         pipeline.sql.run("COMMIT")
-        # Then it waits for the first, and writes nothing
-        assert written.result() is False
-    assert pipeline.column("SELECT revision FROM voucher_customer.ledger") == [1]
+        return acting.result()
 
 
 def test_refreshes_at_once_count_every_object_once(pipeline: Pipeline) -> None:
