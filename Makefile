@@ -96,15 +96,18 @@ logs: setup  ## print the latest log lines of both functions: MINUTES=60
 teardown: setup  ## delete the deployed stack: CONFIRM=its-name
 	@$(OPERATE) teardown --confirm "$(CONFIRM)"
 
+# On every processor, the longest first: the tests of the running stack.
+ON_ALL = --numprocesses=auto --dist=loadgroup --no-loadscope-reorder
+
 test: setup  ## run every test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(ON_ALL)
 
 test-faults: setup  ## attack the pipeline with every fault, in many cases: minutes
-	FAULTS=full $(BIN)/python -m pytest tests/faults
+	FAULTS=full $(BIN)/python -m pytest $(ON_ALL) tests/faults
 
 e2e-localstack: setup  ## run the end-to-end tests on LocalStack
 	@if $(BIN)/uv python find --quiet --no-python-downloads $(LOCALSTACK_PYTHON); then \
-		$(MAKE) .local/tools/localstack/.ready && EMULATOR=localstack $(BIN)/python -m pytest tests/e2e; \
+		$(MAKE) .local/tools/localstack/.ready && EMULATOR=localstack $(BIN)/python -m pytest $(ON_ALL) tests/e2e; \
 	else echo "skipped: LocalStack runs on Python 3.11 and 3.12 only, and neither is on this machine"; fi
 
 mutants: setup .local/tools/mutants/.ready  ## run the tests on every mutant of the rules, the ledger and the lookup: MODULE=functions/refresh/cleaning.py for one

@@ -20,3 +20,10 @@ def postgres() -> Iterator[DatabaseAddress]:
     folder, address = start_postgres()
     yield address
     Postgres(folder).stop()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep together what shares something expensive: all tests of the running stack, and those of a file."""
+    for item in items:
+        uses_stack = "stack" in getattr(item, "fixturenames", ())
+        item.add_marker(pytest.mark.xdist_group("stack" if uses_stack else item.nodeid.partition("::")[0]))

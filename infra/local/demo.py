@@ -36,8 +36,13 @@ _PUBLISHED_TABLE = """
 """
 
 _WHERE_IT_STANDS = """
-    SELECT count(*) FILTER (WHERE etag IS NOT NULL), string_agg(key || ': ' || error, '; '),
-           (SELECT count(*) FROM voucher_customer.refreshes WHERE outcome = 'running')
+    SELECT count(*) FILTER (WHERE etag IS NOT NULL),
+           EXISTS (SELECT FROM voucher_customer.publication)
+               AND NOT EXISTS (SELECT FROM voucher_customer.refreshes WHERE outcome = 'running'),
+           coalesce(
+               string_agg(key || ': ' || error, '; '),
+               (SELECT string_agg(error, '; ') FROM voucher_customer.refreshes WHERE outcome = 'failed')
+           )
     FROM voucher_customer.ledger
 """
 
@@ -117,14 +122,14 @@ def keys_of(files: Sequence[Path]) -> dict[str, Path]:
 def _is_refreshed(stack: Stack, objects: int) -> bool | None:
     connection = stack.connect()
     try:
-        [[counted, errors, running]] = connection.run(_WHERE_IT_STANDS)
+        [[counted, is_published, errors]] = connection.run(_WHERE_IT_STANDS)
     except DatabaseError:
         return None  # the first refresh makes the tables
     finally:
         connection.close()
     if errors:
         raise LocalError(errors)
-    return True if counted == objects and not running else None
+    return True if counted == objects and is_published else None
 
 
 def _has_report(stack: Stack) -> bool | None:

@@ -82,10 +82,8 @@ def stop_group(pid: int, *, name: str) -> None:
     if not _is_running(pid, name):
         return
     for how in (signal.SIGTERM, signal.SIGKILL):
-        try:
+        with suppress(ProcessLookupError):  # when the leader has ended, and nobody else is of its group
             os.killpg(pid, how)
-        except ProcessLookupError:
-            return
         deadline = time.monotonic() + 5
         while time.monotonic() < deadline:
             if not _is_running(pid, name):

@@ -29,8 +29,25 @@ def test_a_program_ends_with_all_that_it_started(action: str, monkeypatch: pytes
     leader.stdout.close()
     stop_group(leader.pid, name="signal.SIGTERM")
     assert has_ended(leader.pid)
-    assert wait_for("its child has ended", lambda: has_ended(child), seconds=30)
+    assert wait_for("its child has ended", lambda: has_ended(child), seconds=60)
     leader.wait()
+
+
+def test_a_program_that_its_starter_has_left_ends_with_all_that_it_started() -> None:
+    # Given a program that is nobody's child any more, as after `make up`: once it ends, nothing is left of its group
+    leader = "import os; print(os.getpid(), flush=True)" + _LEADER.format(action="SIG_DFL")
+    start = "import subprocess, sys; subprocess.Popen([sys.executable, '-c', sys.argv[1]], start_new_session=True)"
+    starter = subprocess.Popen([sys.executable, "-c", start, leader], stdout=subprocess.PIPE)
+    assert starter.stdout is not None
+    pid, child = int(starter.stdout.readline()), int(starter.stdout.readline())
+    starter.stdout.close()
+    starter.wait()
+
+    # When it is stopped
+    stop_group(pid, name="signal.SIGTERM")
+
+    # Then so is what it started
+    assert wait_for("its child has ended", lambda: has_ended(child), seconds=60)
 
 
 def test_a_number_that_belongs_to_another_program_by_now_is_left_alone() -> None:
