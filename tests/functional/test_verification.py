@@ -240,7 +240,8 @@ def test_other_counts_are_told_in_figures(counted: Pipeline) -> None:
 
 def test_a_prefix_bounds_what_is_looked_at(counted: Pipeline) -> None:
     counted.sql.run(f"{ENTRY_SET} rows_read = 9")
-    assert told(verify(counted, prefix=A)) == [(A, "other counts", False)]
+    found = verify(counted, prefix=A)
+    assert (told(found), found.objects, found.objects_changed) == ([(A, "other counts", False)], 1, 0)
     assert [key for key, *_ in told(verify(counted, prefix=A, fix=True))] == [A]
     assert [key for key, *_ in told(verify(counted))] == [B, GONE]
 
