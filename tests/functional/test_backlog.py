@@ -289,7 +289,7 @@ def test_what_changed_since_a_moment_is_told_of_the_keys_under_a_prefix(
     with pytest.raises(RefreshError):
         pipeline.refresh_with(pipeline.make(lambda: since), daily())
     # And for one of them it is not the object's fault
-    pipeline.sql.run("UPDATE voucher_customer.ledger SET failed_etag = NULL WHERE key = :key", key=bad[0])
+    pipeline.sql.run("UPDATE voucher_customer.ledger SET failed_etag = NULL WHERE key = :key", key=bad[1])
     # When it is asked what changed, then what was counted before, and what went, are not told
     changes = Ledger(pipeline.database).changes
     errors = [f"{key}: is empty (0 bytes)" for key in sorted(bad)]

@@ -264,6 +264,30 @@ def test_a_slower_refresh_never_undoes_a_faster_one(pipeline: Pipeline) -> None:
     assert pipeline.column("SELECT count(*) FROM voucher_customer.usage_totals") == [0]
 
 
+def test_an_entry_holds_all_of_the_version_that_came_last(pipeline: Pipeline) -> None:
+    # Given a counted object
+    key = pipeline.put("a.parquet", [record()])
+    pipeline.refresh(created(key))
+    # When it is overwritten by an event with another sequencer
+    pipeline.put("a.parquet", [record(country_code="China", total_orders=""), record(country_code="")])
+    event = created(key)
+    event["detail"]["object"]["sequencer"] = "0062E99A88DC407461"
+    pipeline.refresh(event)
+    # Then the entry is all of the new one
+    [entry] = pipeline.sql.run(
+        "SELECT sequencer, rows_read, rows_counted, rows_rejected, values_filled, usage_country_code"
+        " FROM voucher_customer.ledger"
+    )
+    filled = {"total_orders": 1, "voucher_amount": 0}
+    assert entry == ["0062E99A88DC407461", 2, 1, {"country_code_blank": 1}, filled, ["China", "China"]]
+    # And of a failure it keeps the sequencer
+    pipeline.put("a.parquet", b"garbage")
+    event["detail"]["object"]["sequencer"] = "0062E99A88DC407462"
+    with pytest.raises(RefreshError):
+        pipeline.refresh(event)
+    assert pipeline.column("SELECT sequencer FROM voucher_customer.ledger") == ["0062E99A88DC407462"]
+
+
 def test_after_a_change_of_any_kind_an_earlier_look_writes_nothing(pipeline: Pipeline) -> None:
     pipeline.make()
     ledger = Ledger(pipeline.database)

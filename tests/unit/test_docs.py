@@ -36,6 +36,7 @@ NOT_RUN = {
     "bench-memory": "it measures for minutes",
     "bench-api": "it measures for a minute",
     "bench-scale": "it measures for minutes",
+    "mutants": "it takes an hour",
     "simulate": "it draws figures with libraries that only it installs",
 }
 """Targets that no test runs, and why."""
@@ -192,6 +193,7 @@ def test_every_parameter_output_metric_alarm_and_variable_that_is_named_is_there
         "chalice_app/",
         "infra/",
         "tests/faults/",
+        "tests/conftest.py",
         "template.yaml",
         "localstack-compose.yml",
         "Makefile",
