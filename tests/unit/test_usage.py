@@ -7,10 +7,10 @@ from tests.support import record
 
 
 def test_what_two_parts_have_in_common_is_one_row_of_both() -> None:
-    # Given two parts of an object
+    # Given two parts of an object, in which nothing can be missing
     parts = [Usage(), Usage()]
     for usage in parts:
-        usage.add(pa.RecordBatch.from_pylist([record(total_orders="7")]))
+        usage.add(pa.RecordBatch.from_pylist([record(total_orders=7)]))
     # When they are put together
     whole, part = parts
     whole.update(part)
