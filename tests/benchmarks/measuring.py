@@ -19,6 +19,7 @@ FOLDER = ROOT / ".local" / "bench"
 OBJECTS = FOLDER / "s3"
 
 _BENCH_PYTHON = ROOT / ".local" / "tools" / "bench" / "bin" / "python"
+_ALLOCATORS = ("ARROW_DEFAULT_MEMORY_POOL", "JE_ARROW_MALLOC_CONF", "MALLOC_ARENA_MAX")
 _PEERS = ("polars", "duckdb")
 _VERSIONS_OF_PEERS = (
     "from importlib.metadata import version as v; print(*(f'{n} {v(n)}' for n in ('polars', 'duckdb')))"
@@ -68,8 +69,8 @@ def run(name: str, prefix: str, endpoint: Mapping[str, str], *, cores: Sequence[
 def _environment_of_the_function() -> dict[str, str]:
     """Return what the template says of memory: it counts for the deployed function, so here too."""
     function = read_template(TEMPLATE)["Resources"]["RefreshFunction"]["Properties"]
-    name = "ARROW_DEFAULT_MEMORY_POOL"
-    return {name: function["Environment"]["Variables"][name]}
+    variables = function["Environment"]["Variables"]
+    return {name: variables[name] for name in _ALLOCATORS}
 
 
 class Medians(NamedTuple):
