@@ -97,7 +97,7 @@ teardown: setup  ## delete the deployed stack: CONFIRM=its-name
 	@$(OPERATE) teardown --confirm "$(CONFIRM)"
 
 # On every processor, the longest first: the tests of the running stack.
-ON_ALL = --numprocesses=auto --dist=loadgroup --no-loadscope-reorder
+ON_ALL = --numprocesses=auto --dist=loadgroup --no-loadscope-reorder --durations=15
 
 test: setup  ## run every test
 	$(BIN)/python -m pytest $(ON_ALL)

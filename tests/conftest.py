@@ -23,7 +23,7 @@ def postgres() -> Iterator[DatabaseAddress]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep together what shares something expensive: all tests of the running stack, and those of a file."""
+    """Keep together what shares something expensive: a running stack, built packages, the fixtures of a file."""
     for item in items:
-        uses_stack = "stack" in getattr(item, "fixturenames", ())
-        item.add_marker(pytest.mark.xdist_group("stack" if uses_stack else item.nodeid.partition("::")[0]))
+        shared = {"stack", "packages"} & set(getattr(item, "fixturenames", ()))
+        item.add_marker(pytest.mark.xdist_group(min(shared, default=item.nodeid.partition("::")[0])))
