@@ -22,6 +22,7 @@ def postgres() -> Iterator[DatabaseAddress]:
     Postgres(folder).stop()
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep together what shares something expensive: a running stack, built packages, the fixtures of a file."""
     for item in items:

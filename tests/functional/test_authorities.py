@@ -74,6 +74,8 @@ SERVER, _ = make_certificate(authority=False)
         ((AUTHORITY + SERVER).encode(), "certificate 2 is broken or not an authority's"),
         (b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "certificate 1 is broken"),
     ],
+    # Each process that runs tests makes certificates of its own, and all have to name the cases alike.
+    ids=["not there", "no text", "empty", "cut off", "second cut off", "a key", "a server's", "broken"],
 )
 def test_a_file_that_cannot_be_trusted_fails_the_build(tmp_path: Path, content: bytes | None, why: str) -> None:
     file = tmp_path / "own.pem"
