@@ -28,7 +28,7 @@ _PROCESSORS = os.cpu_count() or 1
 # At one time so many objects, as far as they are not larger than that together: small ones wait for S3, large ones for
 # each other.
 OBJECTS_AT_ONCE = 8
-_BYTES_AT_ONCE = 40 * 2**20
+_BYTES_AT_ONCE = 48 * 2**20
 
 # What is read in the time that an object takes beside its bytes: docs/scale.md.
 _OBJECT_BYTES = 2**20

@@ -159,7 +159,9 @@ class Bucket:
             check_type(name, schema.field(name).type)
         groups = part.row_groups(metadata.num_row_groups)
         with _errors_of(key):
-            has_large = any(_needed_bytes(metadata, group) > _MAX_FETCHED_BYTES for group in groups)
+            has_large = version.size > _MAX_FETCHED_BYTES and any(
+                _needed_bytes(metadata, group) > _MAX_FETCHED_BYTES for group in groups
+            )
         if has_large:
             return [self._large_groups(key, version, metadata, groups, first)]
         dealt = [list(groups[first::count]) for first in range(min(count, len(groups)) or 1)]

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from functions.refresh.cleaning import (
     COLUMNS,
@@ -96,7 +97,9 @@ class Usage:
         # A 0 that was filled in is numbered apart from one that was there.
         is_split = any(vocabulary.filled != _UNMET for vocabulary in self._vocabularies.values())
         if self._others or is_split:
-            table = table.group_by(_KEYS).aggregate([("count", "sum")]).rename_columns([*_KEYS, "count"])
+            table = (
+                table.group_by(_KEYS, use_threads=False).aggregate([("count", "sum")]).rename_columns([*_KEYS, "count"])
+            )
         _check_size(table.num_rows)
         return table
 
@@ -187,6 +190,12 @@ def _check_size(distinct: int) -> None:
         raise ObjectError(f"more than {_MAX_USAGE_ROWS:,} distinct values: these are no voucher records")
 
 
+def _take(codes: Codes, places: Codes | pa.Array) -> Codes:
+    """Return the codes at places, of which all have to be there: nothing checks it, which takes a third of the time."""
+    taken: Codes = pc.take(pa.array(codes), pa.array(places), boundscheck=False).to_numpy()
+    return taken
+
+
 class _Vocabulary:
     """The clean values of a column, numbered from 0 as they are met, and the reasons to reject, from -1 down."""
 
@@ -225,16 +234,14 @@ class _Vocabulary:
         if indices.null_count:
             indices, met = indices.fill_null(len(self._raw)), self._code_of_raw
         self.rejects = bool(met.min(initial=0) < 0)
-        # Without the check of bounds that Arrow has made already.
-        codes: Codes = self._code_of_raw.take(indices.to_numpy(), mode="clip")
-        return codes
+        return _take(self._code_of_raw, indices)
 
     def _encode_small(self, numbers: Codes) -> Codes:
-        codes: Codes = self._code_of_small.take(numbers, mode="clip")
+        codes = _take(self._code_of_small, numbers)
         if codes.min(initial=0) == _UNMET:
-            for number in np.unique(numbers[codes == _UNMET]).tolist():
+            for number in np.flatnonzero(np.bincount(numbers[codes == _UNMET])).tolist():
                 self._code_of_small[number] = self._code(NOTHING if number == SMALL else number)
-            codes = self._code_of_small.take(numbers, mode="clip")
+            codes = _take(self._code_of_small, numbers)
         return codes
 
     def _code(self, value: Meaning) -> int:
@@ -278,8 +285,7 @@ class _Pairs:
         code_of_pair = np.zeros(shape[0] * width, np.int32)
         met = np.flatnonzero(np.bincount(both, minlength=len(code_of_pair)))
         code_of_pair[met] = [self._code(*divmod(pair, width)) for pair in met.tolist()]
-        codes: Codes = code_of_pair.take(both, mode="clip")
-        return codes
+        return _take(code_of_pair, both)
 
     def _code(self, country: int, amount: int) -> int:
         code = self._codes.setdefault((country, amount), len(self._codes))
