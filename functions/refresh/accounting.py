@@ -10,7 +10,8 @@ from typing import Literal, NamedTuple
 import pyarrow as pa
 from botocore.exceptions import BotoCoreError, ClientError
 
-from functions.refresh.bucket import WHOLE, Batch, Bucket, ObjectChangedError, ObjectVersion, Part
+from functions.refresh.batches import Batch
+from functions.refresh.bucket import WHOLE, Bucket, ObjectChangedError, ObjectVersion, Part
 from functions.refresh.cleaning import ObjectError
 from functions.refresh.deadline import Deadline, OutOfTimeError
 from functions.refresh.events import BY_HAND, Trigger

@@ -1,11 +1,9 @@
 """The dataset in S3: which objects it has, and their rows batch by batch. Beside it, the rejected rows."""
 
 import io
-import itertools
 import uuid
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import cached_property
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
@@ -16,18 +14,17 @@ from awswrangler.exceptions import NoFilesFound
 from awswrangler.s3._fs import open_s3_object
 from botocore.exceptions import ClientError
 
-from functions.refresh.cleaning import COLUMNS, ObjectError, check_type
+from functions.refresh.batches import Batch, describe, has_large_group, read_groups, read_large_groups
+from functions.refresh.cleaning import COLUMNS, ObjectError
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 _GONE = {"404", "NoSuchKey", "412", "PreconditionFailed"}
 
-_BATCH_ROWS = 131_072
 # The end of an object, where parquet describes itself, comes with one request; what is larger is fetched as asked for.
 _TAIL_BYTES = 65_536
-# What is needed of a row group is fetched at once up to this, beyond in pieces of each column.
-_MAX_FETCHED_BYTES = 16 * 2**20
+# The columns of a large row group come in such pieces.
 _PIECE_BYTES = 1 * 2**20
 
 
@@ -61,13 +58,6 @@ class Part(NamedTuple):
 
 WHOLE = Part()
 """All of an object."""
-
-
-class Batch(NamedTuple):
-    """Some rows of an object, and the number that the first of them has in it."""
-
-    first_row: int
-    records: pa.RecordBatch
 
 
 class Bucket:
@@ -148,57 +138,33 @@ class Bucket:
             raise ObjectError("is empty (0 bytes)")
         with _errors_of(key), ExitStack() as opened:
             source = opened.enter_context(self._open(key, version))
-            metadata = pq.read_metadata(source)
-            schema = metadata.schema.to_arrow_schema()
+            metadata = describe(source)
+            groups = part.row_groups(metadata.num_row_groups)
+            if has_large_group(metadata, groups, version.size):
+                return [self._large_groups(key, version, metadata, groups)]
             first = _already_open(opened.pop_all(), source)
-        if missing := [name for name in COLUMNS if name not in schema.names]:
-            raise ObjectError(f"needed column missing: {missing}")
-        if twice := [name for name in COLUMNS if schema.names.count(name) > 1]:
-            raise ObjectError(f"needed column there twice: {twice}")
-        for name in COLUMNS:
-            check_type(name, schema.field(name).type)
-        groups = part.row_groups(metadata.num_row_groups)
-        with _errors_of(key):
-            has_large = version.size > _MAX_FETCHED_BYTES and any(
-                _needed_bytes(metadata, group) > _MAX_FETCHED_BYTES for group in groups
-            )
-        if has_large:
-            return [self._large_groups(key, version, metadata, groups, first)]
-        dealt = [list(groups[first::count]) for first in range(min(count, len(groups)) or 1)]
+        dealt = [groups[number::count] for number in range(min(count, len(groups)) or 1)]
         opening = [first, *(self._open(key, version) for _ in dealt[1:])]
-        return [_share(key, metadata, *share) for share in zip(dealt, opening, strict=True)]
+        return [self._share(key, version, metadata, *share) for share in zip(dealt, opening, strict=True)]
 
-    def _large_groups(
+    def _share(
         self,
         key: str,
         version: ObjectVersion,
         metadata: pq.FileMetaData,
-        groups: range,
+        groups: Sequence[int],
         opening: AbstractContextManager[Any],
     ) -> Iterator[Batch]:
-        """Read row groups that are too large to be fetched at once, the columns side by side.
+        with _errors_of(key), opening as source:
+            yield from read_groups(source, metadata, groups, version.size)
 
-        Each through an opening of its own: taking turns in one, they would fetch the same pieces again and again.
-        """
-        first_row = sum(metadata.row_group(group).num_rows for group in range(groups.start))
-        with _errors_of(key), opening, ThreadPoolExecutor(len(COLUMNS)) as readers, ExitStack() as opened:
+    def _large_groups(
+        self, key: str, version: ObjectVersion, metadata: pq.FileMetaData, groups: range
+    ) -> Iterator[Batch]:
+        with _errors_of(key), ExitStack() as opened:
             # Of what it holds, an opening keeps the half that lies before and fetches the half that comes.
             sources = [opened.enter_context(self._open(key, version, 2 * _PIECE_BYTES)) for _ in COLUMNS]
-            texts = _texts(metadata)
-            files = [_parquet(source, metadata, texts, pre_buffer=False, buffer_size=_TAIL_BYTES) for source in sources]
-            for group in groups:
-                columns = [
-                    file.iter_batches(_BATCH_ROWS, row_groups=[group], columns=[name], use_threads=False)
-                    for file, name in zip(files, COLUMNS, strict=True)
-                ]
-                coming = [readers.submit(next, column, None) for column in columns]
-                while any(parts := [part.result() for part in coming]):
-                    if not all(parts):
-                        raise ObjectError("is no readable parquet: some columns end before others")
-                    coming = [readers.submit(next, column, None) for column in columns]
-                    records = pa.RecordBatch.from_arrays([part.column(0) for part in parts if part], COLUMNS)
-                    yield Batch(first_row, records)
-                    first_row += records.num_rows
+            yield from read_large_groups(sources, metadata, groups)
 
     def put_rejected(self, key: str, version: ObjectVersion, rows: pa.Table, part: Part = WHOLE) -> None:
         """Write the rejected rows of one version of an object, or of a part; doing so again replaces them."""
@@ -232,34 +198,6 @@ def _already_open(opened: ExitStack, source: Any) -> Iterator[Any]:
         yield source
 
 
-def _share(
-    key: str, metadata: pq.FileMetaData, groups: list[int], opening: AbstractContextManager[Any]
-) -> Iterator[Batch]:
-    """Read some row groups of an object, each fetched at once."""
-    rows = (metadata.row_group(group).num_rows for group in range(metadata.num_row_groups))
-    first_rows = [0, *itertools.accumulate(rows)]
-    with _errors_of(key), opening as source:
-        texts = _texts(metadata)
-        for group in groups:
-            first_row = first_rows[group]
-            for records in _parquet(source, metadata, texts, pre_buffer=True).iter_batches(
-                _BATCH_ROWS, row_groups=[group], columns=COLUMNS, use_threads=metadata.num_row_groups == 1
-            ):
-                yield Batch(first_row, records)
-                first_row += records.num_rows
-
-
-def _texts(metadata: pq.FileMetaData) -> list[str]:
-    """Return the needed columns that hold text."""
-    schema = metadata.schema.to_arrow_schema()
-    return [name for name in COLUMNS if _is_text(schema.field(name).type)]
-
-
-def _parquet(source: Any, metadata: pq.FileMetaData, texts: list[str], **options: Any) -> pq.ParquetFile:
-    """Open what was described already, with text as dictionaries."""
-    return pq.ParquetFile(source, metadata=metadata, read_dictionary=texts, **options)
-
-
 @contextmanager
 def _errors_of(key: str) -> Iterator[None]:
     """Say what errors of reading mean."""
@@ -273,48 +211,3 @@ def _errors_of(key: str) -> Iterator[None]:
         raise ObjectChangedError(key) from error
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise ObjectError(f"is no readable parquet: {error}") from error
-
-
-class _TouchedError(Exception):
-    """Bytes were asked for that nobody has."""
-
-
-class _Untouchable(io.RawIOBase):
-    """A file so long that any column may lie in it, of which no byte can be read."""
-
-    _at = 0
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        self._at = 2**62 if whence == io.SEEK_END else offset
-        return self._at
-
-    def tell(self) -> int:
-        return self._at
-
-    def readable(self) -> bool:
-        return True
-
-    def read(self, _: int = -1) -> bytes:
-        raise _TouchedError
-
-
-def _needed_bytes(metadata: pq.FileMetaData, number: int) -> int:
-    """Return how long the needed columns of a row group are, or all of it where it is small."""
-    group = metadata.row_group(number)
-    if group.total_byte_size <= _MAX_FETCHED_BYTES:
-        return int(group.total_byte_size)
-    paths = [metadata.schema.column(column).path for column in range(group.num_columns)]
-    needed = [column for column, path in enumerate(paths) if path in COLUMNS]
-    # Asked about a column that a damaged object misdescribes, pyarrow ends the whole process. A reader looks at the
-    # description before it reads and raises an error, so whatever it begins to read may be asked about.
-    for column in needed:
-        with suppress(_TouchedError):
-            next(pq.ParquetFile(_Untouchable(), metadata=metadata).iter_batches(1, [number], [paths[column]]))
-    return sum(group.column(column).total_compressed_size for column in needed)
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))

@@ -12,7 +12,7 @@ import boto3
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from functions.refresh import bucket as reading
+from functions.refresh import batches
 from functions.refresh.bucket import Bucket
 from functions.refresh.cleaning import ObjectError
 from functions.refresh.usage import Usage
@@ -99,5 +99,5 @@ def read_damaged(seeds: range, environ: Mapping[str, str], folder: str) -> None:
 
 def read_damaged_as_large(seeds: range, environ: Mapping[str, str], folder: str) -> None:
     """Do as `read_damaged` what is done of large row groups, which would take long to write and damage."""
-    reading._MAX_FETCHED_BYTES = -1
+    batches._MAX_FETCHED_BYTES = -1
     read_damaged(seeds, environ, folder)
