@@ -12,12 +12,13 @@ import pyarrow.parquet as pq
 
 from functions.refresh.cleaning import COLUMNS, ObjectError, check_type
 
-_BATCH_ROWS = 131_072
+_BATCH_ROWS = 65_536
 # What is needed of a row group is fetched at once up to this, beyond in pieces of each column.
 _MAX_FETCHED_BYTES = 16 * 2**20
-# So much that nobody needs is fetched too where it lies between: a request takes longer.
+# What nobody needs is fetched too where it lies between, up to this: another request takes longer.
 _MAX_GAP_BYTES = 1 * 2**20
-# Of a large row group, what decodes a column asks for so much at once.
+_PIECE_BYTES = 1 * 2**20
+# What decodes a column of a large row group asks for so much at once.
 _ASKED_BYTES = 65_536
 
 
@@ -83,10 +84,12 @@ def read_groups(source: Any, metadata: pq.FileMetaData, groups: Sequence[int], s
     for group in groups:
         first_row = first_rows[group]
         span = _span(metadata, group)
-        if 0 <= span.start < span.end <= size and span.end - span.start - span.needed_bytes <= _MAX_GAP_BYTES:
+        is_narrow = span.end - span.start - span.needed_bytes <= _MAX_GAP_BYTES
+        if is_narrow and 0 <= span.start < span.end <= size:
             source.seek(span.start)
             source.read(span.end - span.start)
-        for records in _parquet(source, metadata, texts, pre_buffer=True).iter_batches(
+        # Where the gaps are wide, what lies between them is fetched at the same time.
+        for records in _parquet(source, metadata, texts, pre_buffer=not is_narrow).iter_batches(
             _BATCH_ROWS, row_groups=[group], columns=COLUMNS, use_threads=metadata.num_row_groups == 1
         ):
             yield Batch(first_row, records)
@@ -96,7 +99,8 @@ def read_groups(source: Any, metadata: pq.FileMetaData, groups: Sequence[int], s
 def read_large_groups(sources: Sequence[Any], metadata: pq.FileMetaData, groups: range) -> Iterator[Batch]:
     """Read row groups that are too large to be fetched at once, the columns side by side.
 
-    Each through a source of its own: taking turns in one, they would fetch the same pieces again and again.
+    Each through a source of its own, which keeps what it read last: taking turns in one, they would fetch the same
+    pieces again and again.
 
     Raises
     ------
@@ -105,7 +109,8 @@ def read_large_groups(sources: Sequence[Any], metadata: pq.FileMetaData, groups:
     """
     first_row = sum(metadata.row_group(group).num_rows for group in range(groups.start))
     texts = _texts(metadata)
-    files = [_parquet(source, metadata, texts, pre_buffer=False, buffer_size=_ASKED_BYTES) for source in sources]
+    pieces = [_Pieces(source) for source in sources]
+    files = [_parquet(source, metadata, texts, pre_buffer=False, buffer_size=_ASKED_BYTES) for source in pieces]
     with ThreadPoolExecutor(len(COLUMNS)) as readers:
         for group in groups:
             columns = [
@@ -137,20 +142,19 @@ def _parquet(source: Any, metadata: pq.FileMetaData, texts: list[str], **options
     return pq.ParquetFile(source, metadata=metadata, read_dictionary=texts, **options)
 
 
-class _TouchedError(Exception):
-    """Bytes were asked for that nobody has."""
-
-
-class _Untouchable(io.RawIOBase):
-    """A file so long that any column may lie in it, of which no byte can be read."""
+class _File(io.RawIOBase):
+    """A file from which any place may be read."""
 
     _at = 0
+
+    def __init__(self, size: int) -> None:
+        self._size = size
 
     def seekable(self) -> bool:
         return True
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        self._at = 2**62 if whence == io.SEEK_END else offset
+        self._at = self._size + offset if whence == io.SEEK_END else offset
         return self._at
 
     def tell(self) -> int:
@@ -158,6 +162,45 @@ class _Untouchable(io.RawIOBase):
 
     def readable(self) -> bool:
         return True
+
+
+class _Pieces(_File):
+    """A source that is read in large pieces, of which it keeps the last."""
+
+    def __init__(self, source: Any) -> None:
+        super().__init__(source.seek(0, io.SEEK_END))
+        self._source = source
+        self._piece = range(0)
+
+    def read(self, count: int = -1) -> bytes:
+        read = self._read_of_piece(count)
+        if len(read) < count:
+            self._source.seek(self._at)
+            piece = self._source.read(max(count - len(read), _PIECE_BYTES))
+            self._piece = range(self._at, self._at + len(piece))
+            del piece  # which the source has
+            read += self._read_of_piece(count - len(read))
+        return read
+
+    def _read_of_piece(self, count: int) -> bytes:
+        """Read as much as the piece has of what is asked for."""
+        read = b""
+        if self._at in self._piece:
+            self._source.seek(self._at)
+            read = self._source.read(min(count, self._piece.stop - self._at))
+            self._at += len(read)
+        return read
+
+
+class _TouchedError(Exception):
+    """Bytes were asked for that nobody has."""
+
+
+class _Untouchable(_File):
+    """A file so long that any column may lie in it, of which no byte can be read."""
+
+    def __init__(self) -> None:
+        super().__init__(2**62)
 
     def read(self, _: int = -1) -> bytes:
         raise _TouchedError

@@ -24,8 +24,6 @@ _GONE = {"404", "NoSuchKey", "412", "PreconditionFailed"}
 
 # The end of an object, where parquet describes itself, comes with one request; what is larger is fetched as asked for.
 _TAIL_BYTES = 65_536
-# The columns of a large row group come in such pieces.
-_PIECE_BYTES = 1 * 2**20
 
 
 class ObjectChangedError(Exception):
@@ -123,7 +121,7 @@ class Bucket:
         -------
         list of iterator of Batch
             The columns `COLUMNS` with the types that they have in the object, text as dictionaries, some
-            hundred thousand rows at a time. What is raised below is raised by the iterators too.
+            ten thousand rows at a time. What is raised below is raised by the iterators too.
 
         Raises
         ------
@@ -162,8 +160,7 @@ class Bucket:
         self, key: str, version: ObjectVersion, metadata: pq.FileMetaData, groups: range
     ) -> Iterator[Batch]:
         with _errors_of(key), ExitStack() as opened:
-            # Of what it holds, an opening keeps the half that lies before and fetches the half that comes.
-            sources = [opened.enter_context(self._open(key, version, 2 * _PIECE_BYTES)) for _ in COLUMNS]
+            sources = [opened.enter_context(self._open(key, version)) for _ in COLUMNS]
             yield from read_large_groups(sources, metadata, groups)
 
     def put_rejected(self, key: str, version: ObjectVersion, rows: pa.Table, part: Part = WHOLE) -> None:
@@ -181,13 +178,13 @@ class Bucket:
         self._client.upload_fileobj(plan, self.name, key)
         return key
 
-    def _open(self, key: str, version: ObjectVersion, window_bytes: int = _TAIL_BYTES) -> AbstractContextManager[Any]:
+    def _open(self, key: str, version: ObjectVersion) -> AbstractContextManager[Any]:
         return open_s3_object(
             f"s3://{self.name}/{key}",
             mode="rb",
             use_threads=False,
             s3_client=self._client,
-            s3_block_size=window_bytes,
+            s3_block_size=_TAIL_BYTES,
             s3_additional_kwargs={"IfMatch": version.etag},
         )
 
