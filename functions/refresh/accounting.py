@@ -30,6 +30,8 @@ _PROCESSORS = os.cpu_count() or 1
 # each other.
 OBJECTS_AT_ONCE = 8
 _BYTES_AT_ONCE = 48 * 2**20
+# Larger ones wait for a processor rather than for S3: so one more than there are processors.
+_BUSY_BYTES = 8 * 2**20
 
 # What is read in the time that an object takes beside its bytes: docs/scale.md.
 _OBJECT_BYTES = 2**20
@@ -79,7 +81,9 @@ def work(version: ObjectVersion) -> int:
 
 def has_room(sizes: Collection[int], size: int) -> bool:
     """Tell whether an object may be counted beside those that are under way."""
-    return len(sizes) < OBJECTS_AT_ONCE and sum(sizes) + size <= _BYTES_AT_ONCE
+    together = [*sizes, size]
+    busy = sum(one > _BUSY_BYTES for one in together)
+    return len(together) <= OBJECTS_AT_ONCE and sum(together) <= _BYTES_AT_ONCE and busy <= _PROCESSORS + 1
 
 
 def _finished(under_way: dict[Future[Outcome], int]) -> Iterator[Outcome]:

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from functions.refresh.cleaning import COLUMNS, ObjectError, check_type
 
-_BATCH_ROWS = 65_536
+_BATCH_ROWS = 98_304
 # What is needed of a row group is fetched at once up to this, beyond in pieces of each column.
 _MAX_FETCHED_BYTES = 16 * 2**20
 # What nobody needs is fetched too where it lies between, up to this: another request takes longer.
