@@ -15,6 +15,7 @@ import threading
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Generator
+from importlib import import_module
 from importlib.machinery import ModuleSpec, SourceFileLoader
 from importlib.util import spec_from_file_location
 from pathlib import Path
@@ -69,12 +70,16 @@ TESTS = {
 }  # fmt: skip
 
 
+def _name(module: str) -> str:
+    """Return the name under which a module is imported."""
+    return module.removeprefix("chalice_app/").removesuffix(".py").replace("/", ".")
+
+
 class _Mutant(SourceFileLoader):
     """Imports one module from another source than its file's."""
 
     def __init__(self, module: str, source: str) -> None:
-        name = module.removeprefix("chalice_app/").removesuffix(".py").replace("/", ".")
-        super().__init__(name, str(ROOT / module))
+        super().__init__(_name(module), str(ROOT / module))
         self._source = source
 
     def find_spec(self, fullname: str, path: object, target: object = None) -> ModuleSpec | None:
@@ -93,11 +98,16 @@ class _Tests:
 
     def __init__(self, module: str) -> None:
         self._path = str(ROOT / module)
+        self._name = _name(module)
         self._files = TESTS[module]
         self._lines: dict[str, set[int]] = {}
         self._seconds: defaultdict[str, float] = defaultdict(float)
         self._noticed: Counter[str] = Counter()
         self._line: int | None = None
+
+    def pytest_collection_finish(self) -> None:
+        # Before lines are noted: those that run when the module is imported belong to no test.
+        import_module(self._name)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
