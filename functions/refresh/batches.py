@@ -223,7 +223,7 @@ def _span(metadata: pq.FileMetaData, number: int) -> _Span:
     # looks at those of all columns before it reads the first.
     file = pq.ParquetFile(_Untouchable(), metadata=metadata, pre_buffer=False, buffer_size=_ASKED_BYTES)
     with suppress(_TouchedError):
-        next(file.iter_batches(1, [number], COLUMNS, use_threads=False))
+        next(file.iter_batches(1, [number], COLUMNS, use_threads=False), None)
     chunks = [group.column(column) for column in needed]
     # 0, or none, is the place of a dictionary that is not there.
     starts = [min(chunk.dictionary_page_offset or chunk.data_page_offset, chunk.data_page_offset) for chunk in chunks]
