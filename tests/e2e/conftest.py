@@ -99,6 +99,14 @@ class RunningStack:
     def delete(self, key: str) -> None:
         self.s3.delete_object(Bucket=self.variables["BUCKET"], Key=key)
 
+    def delete_all(self, prefix: str) -> None:
+        """Delete the objects whose keys begin with a prefix."""
+        bucket, s3 = self.variables["BUCKET"], self.s3
+        for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
+            s3.delete_objects(
+                Bucket=bucket, Delete={"Objects": [{"Key": listed["Key"]} for listed in page.get("Contents", [])]}
+            )
+
     def invoke_refresh(self, event: dict[str, Any]) -> tuple[dict[str, Any], str]:
         """Invoke the refresh function; answers what it came to and the end of its log."""
         answer = self.client("lambda").invoke(

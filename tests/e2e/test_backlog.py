@@ -48,11 +48,7 @@ def backlog(stack: RunningStack) -> Iterator[RunningStack]:
     configure(stack, INLINE_BYTES="0", ITEM_BYTES=str(ITEM_BYTES))
     yield stack
     configure(stack, INLINE_BYTES=str(10 * 2**30), ITEM_BYTES=str(256 * MIB))
-    bucket = stack.variables["BUCKET"]
-    for page in stack.s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix="vouchers/backlog/"):
-        stack.s3.delete_objects(
-            Bucket=bucket, Delete={"Objects": [{"Key": e["Key"]} for e in page.get("Contents", [])]}
-        )
+    stack.delete_all("vouchers/backlog/")
     for rule in rules:
         events.enable_rule(Name=rule)
     stack.invoke_refresh({})

@@ -129,13 +129,7 @@ def hasty(stack: RunningStack) -> Iterator[None]:
     stack.invoke_refresh({})  # so that no run of the test spends its time on starting
     yield
     set_timeout(900)
-    for page in stack.s3.get_paginator("list_objects_v2").paginate(
-        Bucket=stack.variables["BUCKET"], Prefix=stack.variables["PREFIX"]
-    ):
-        stack.s3.delete_objects(
-            Bucket=stack.variables["BUCKET"],
-            Delete={"Objects": [{"Key": listed["Key"]} for listed in page.get("Contents", [])]},
-        )
+    stack.delete_all(stack.variables["PREFIX"])
     stack.invoke_refresh({})
     notify(EventBridgeConfiguration={})
 
