@@ -304,9 +304,12 @@ class TestLookup:
         assert call("HEAD", path) == (status, "", headers)
         assert call("HEAD", "/segments") == (422, "", {"Content-Type": "application/problem+json"})
 
-    def test_a_body_that_is_too_large_is_refused(self, call: Call) -> None:
-        status, problem, _ = call("POST", "/voucher_amount", {**FREQUENT_CUSTOMER, "note": "x" * 1_100_000})
-        assert (status, problem["title"]) == (413, "Request Entity Too Large")
+    @pytest.mark.parametrize(("over", "expected"), [(0, 200), (1, 413)])
+    @pytest.mark.usefixtures("published")
+    def test_a_body_over_a_mebibyte_is_refused(self, call: Call, over: int, expected: int) -> None:
+        others = len(json.dumps({**FREQUENT_CUSTOMER, "note": ""}))
+        status, answer, _ = call("POST", "/voucher_amount", {**FREQUENT_CUSTOMER, "note": "x" * (2**20 - others + over)})
+        assert (status, answer.get("title")) == (expected, "Request Entity Too Large" if over else None)
 
     @pytest.mark.parametrize(
         ("method", "content_type", "expected"),
