@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from functions.refresh.cleaning import COLUMNS
+from functions.refresh.codes import Codes
 
 MAX_REJECTED_ROWS = 10_000
 """Of an object, rejected rows up to this are kept. More of them have a fault in common, which these show."""
@@ -16,8 +17,6 @@ MAX_REJECTED_ROWS = 10_000
 # A text of any length is stored once, however many rows have it. Here each row gets its own.
 _MAX_TEXT_BYTES = 16 * 2**20
 
-# Half as wide as they might be: there is one for every value of every row.
-Codes = npt.NDArray[np.int32]
 Rows = npt.NDArray[np.intp]
 
 

@@ -47,6 +47,7 @@ TESTS = {
     "functions/common/segments.py": ["tests/unit/test_segments.py"],
     "functions/refresh/cleaning.py": ["tests/unit/test_cleaning.py"],
     "functions/refresh/rejected.py": ["tests/functional/test_rejected.py"],
+    "functions/refresh/codes.py": ["tests/unit/test_usage.py", "tests/functional/test_rejected.py", *_RULES],
     "functions/refresh/usage.py": ["tests/unit/test_usage.py", "tests/functional/test_rejected.py", *_RULES],
     "functions/refresh/winners.py": ["functions/refresh/winners.py", "tests/functional/test_winners.py"],
     "functions/refresh/publication.py": ["tests/functional/test_winners.py", *_LEDGER],
