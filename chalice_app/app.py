@@ -179,7 +179,6 @@ def refreshes() -> dict[str, Any]:
 
 
 @app.route("/openapi.json", methods=_READ)
-@with_problems
 def openapi() -> Response:
     """Answer the description of this API, which test tools and generators of clients read."""
     return Response(_OPENAPI.read_text(), headers={"Content-Type": "application/json"})

@@ -1,10 +1,12 @@
-"""Prints the mutants of a module, `python mutate.py MODULE`, in the environment that has cosmic-ray."""
+"""Prints the mutants of a module, of its Python and its SQL: `python mutate.py MODULE`, where cosmic-ray is."""
 
+import io
 import json
 import re
 import sys
+import tokenize
 from collections.abc import Iterator
-from itertools import count
+from itertools import accumulate, count
 from pathlib import Path
 
 from cosmic_ray.mutating import mutate_code
@@ -18,9 +20,52 @@ _REPLACED = re.compile(
     "|True|False|And|Or|Break|Continue|UnaryOperator)"
 )
 
+_SQL = re.compile(r"\b(SELECT|INSERT|UPDATE|DELETE|WHERE|FROM|VALUES|JOIN)\b")
+_CHANGES_OF_SQL = {
+    r"\bAND\b": "OR",
+    r"\bOR\b": "AND",
+    r" = ": " <> ",
+    r" <> ": " = ",
+    r" < ": " <= ",
+    r" >=? ": " < ",
+    r" >= ": " > ",
+    r" > ": " >= ",
+    r"\bIS NULL": "IS NOT NULL",
+    r"\bIS NOT NULL": "IS NULL",
+    r"\+ 1\b": "+ 0",
+    r" DESC\b": "",
+    r"ORDER BY [\w.]+( DESC)?(, [\w.]+)*": "",
+    r"\bEXCEPT ALL\b": "EXCEPT",
+    r"\bUNION ALL\b": "UNION",
+    r"\b(FULL|LEFT) JOIN\b": "JOIN",
+    r"\bmax\(": "min(",
+    r"\bsum\(": "max(",
+    r" WHERE [^()]*(\([^()]*(\([^()]*\))?[^()]*\)[^()]*)*$": "",
+    r"\bLIMIT :?\w+": "",
+    r"\bexcluded\.(\w+)": r"NULL",
+    r"\bDELETE FROM ([\w.]+)": r"DELETE FROM \1 WHERE false",
+}
+
 
 def mutants(source: str) -> Iterator[str]:
     """Make every mutant of a source, each with one change."""
+    yield from _mutants_of_python(source)
+    yield from _mutants_of_sql(source)
+
+
+def _mutants_of_sql(source: str) -> Iterator[str]:
+    lines = [0, *accumulate(map(len, source.splitlines(keepends=True)))]
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type != tokenize.STRING or not _SQL.search(token.string):
+            continue
+        line, column = token.start
+        start = lines[line - 1] + column
+        for pattern, change in _CHANGES_OF_SQL.items():
+            for found in re.finditer(pattern, token.string, re.MULTILINE):
+                yield source[: start + found.start()] + found.expand(change) + source[start + found.end() :]
+
+
+def _mutants_of_python(source: str) -> Iterator[str]:
     for name in sorted(operator_names()):
         kind = name.partition("/")[2]
         if kind.startswith("Variable") or (kind.startswith("Replace") and not _REPLACED.match(kind)):
