@@ -87,6 +87,7 @@ class TestLookup:
             ({**RECENCY_CUSTOMER, "last_order_ts": 1525305600}, {"last_order_ts"}),
             ({**RECENCY_CUSTOMER, "last_order_ts": "9999-01-01"}, {"last_order_ts"}),
             ({**FREQUENT_CUSTOMER, "explain": "perhaps"}, {"explain"}),
+            ({**FREQUENT_CUSTOMER, "total_orders": "1", "country_code": ""}, {"country_code"}),
             ({**RECENCY_CUSTOMER, "segment_name": "x'; DROP TABLE y;--"}, {"segment_name"}),
             ({**RECENCY_CUSTOMER, "segment_name": ["recency_segment"]}, {"segment_name"}),
         ],
@@ -321,6 +322,7 @@ class TestLookup:
         status, problem, headers = call(method, "/voucher_amount", FREQUENT_CUSTOMER, content_type=content_type)
         assert (status, problem["status"]) == (expected, expected)
         assert headers["Content-Type"] == "application/problem+json"
+        assert headers.get("Allow") == ("GET, HEAD, POST" if expected == 405 else None)
 
     @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
     @given(

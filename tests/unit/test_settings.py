@@ -30,6 +30,15 @@ def test_settings_are_typed_and_defaults_apply() -> None:
     assert settings.published_countries == ["Peru", "China"]
 
 
+def test_the_lookup_asks_for_another_publication_every_five_seconds_and_does_without_for_an_hour() -> None:
+    settings = load_settings(LookupSettings, GOOD)
+    assert (settings.publication_check_seconds, settings.publication_stale_seconds) == (5, 3600)
+    settings = load_settings(LookupSettings, {**GOOD, "PUBLICATION_CHECK_SECONDS": "0"})
+    assert settings.publication_check_seconds == 0
+    with pytest.raises(SettingsError, match="PUBLICATION_STALE_SECONDS: "):
+        load_settings(LookupSettings, {**GOOD, "PUBLICATION_STALE_SECONDS": "-0.5"})
+
+
 def test_every_missing_or_wrong_variable_is_named() -> None:
     bad = {**GOOD, "DATABASE_PORT": "http", "DATABASE_SIGN_IN": "kerberos", "DATABASE_USER": ""}
     del bad["DATABASE_HOST"]
