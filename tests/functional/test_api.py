@@ -309,7 +309,9 @@ class TestLookup:
     @pytest.mark.usefixtures("published")
     def test_a_body_over_a_mebibyte_is_refused(self, call: Call, over: int, expected: int) -> None:
         others = len(json.dumps({**FREQUENT_CUSTOMER, "note": ""}))
-        status, answer, _ = call("POST", "/voucher_amount", {**FREQUENT_CUSTOMER, "note": "x" * (2**20 - others + over)})
+        status, answer, _ = call(
+            "POST", "/voucher_amount", {**FREQUENT_CUSTOMER, "note": "x" * (2**20 - others + over)}
+        )
         assert (status, answer.get("title")) == (expected, "Request Entity Too Large" if over else None)
 
     @pytest.mark.parametrize(
