@@ -159,7 +159,7 @@ class Pairs:
         ObjectError
             When that is more than any real voucher use has.
         """
-        width = max(shape[1], 1)
+        width = shape[1]
         if shape[0] * width > _MAX_CELLS:
             raise ObjectError(f"more than {_MAX_CELLS:,} pairs of country and amount: these are no voucher records")
         both = countries * np.int32(width) + amounts
