@@ -184,7 +184,8 @@ def test_an_object_is_in_the_ledger_only_when_all_its_parts_are_counted(pipeline
     assert pipeline.published() == {}
     # When it comes, then all of it is, and the parts are gone
     last = backlog.count(items[0])
-    assert (last.objects_counted, last.rows_read, last.rows_rejected) == (1, 606, {"total_orders_negative": 6})
+    assert (last.objects_counted, last.rows_read, last.rows_counted) == (1, 606, 600)
+    assert last.rows_rejected == {"total_orders_negative": 6}
     assert backlog.publish().objects_left == 0
     assert pipeline.published() == recount(rows, AS_OF, ["Peru"])
     assert pipeline.column("SELECT count(*) FROM voucher_customer.ledger_parts") == [0]

@@ -1,6 +1,6 @@
 """Winners: told with every publication, and which of them are new."""
 
-from functions.refresh.winners import Winner, WinnerChange
+from functions.refresh.winners import Winner, WinnerChange, read_winners
 from tests.functional.conftest import Pipeline
 from tests.support import created, daily, record
 
@@ -34,3 +34,15 @@ def test_a_run_tells_the_winners_and_which_of_them_are_new(pipeline: Pipeline) -
         change(frequent, "5-13", [4400], []),
         change(recency, "180+", [2640, 4400], []),
     ]
+
+
+def test_amounts_that_are_tied_come_lowest_first_however_the_table_has_them(pipeline: Pipeline) -> None:
+    pipeline.refresh(daily())
+    for index, amount in enumerate((4400, 2640, 3300)):
+        pipeline.sql.run(
+            "INSERT INTO voucher_customer.voucher_segments"
+            " (index, country_code, segment_name, segment_type, min_range, max_range, voucher_amount, count)"
+            " VALUES (:index, 'Peru', 'recency_segment', '180+', 180, 999, :amount, 7)",
+            index=index, amount=amount,
+        )  # fmt: skip
+    assert read_winners(pipeline.sql) == [Winner("Peru", "recency_segment", "180+", [2640, 3300, 4400], 7, 21)]
