@@ -179,6 +179,23 @@ def test_keys_are_taken_as_they_are(pipeline: Pipeline, name: str) -> None:
     assert pipeline.refresh(created(key)).rows_read == 1
 
 
+def test_the_rows_of_a_family_are_numbered_by_range_and_amount_in_each_country(pipeline: Pipeline) -> None:
+    rows = [
+        record(country_code=country, total_orders=orders, voucher_amount=amount)
+        for country in ("Peru", "China") for orders in ("20", "6", "1") for amount in (4400, 2640, 3300)
+    ]  # fmt: skip
+    pipeline.environ["COUNTRIES"] = "China,Peru"
+    pipeline.refresh(created(pipeline.put("a.parquet", rows)))
+    for country in ("Peru", "China"):
+        found = pipeline.sql.run(
+            "SELECT index, min_range, voucher_amount FROM voucher_customer.voucher_segments"
+            " WHERE country_code = :country AND segment_name = 'frequent_segment' ORDER BY min_range, voucher_amount",
+            country=country,
+        )
+        due = [(low, amount) for low in (0, 5, 14) for amount in (2640, 3300, 4400)]
+        assert found == [[number, *row] for number, row in enumerate(due)]
+
+
 def test_an_overwrite_replaces_the_counts_of_what_the_object_still_holds(pipeline: Pipeline) -> None:
     for times in (2, 5, 3):
         rows = [record()] * times
