@@ -2,10 +2,10 @@
 
 import math
 import os
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from datetime import datetime
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import pyarrow as pa
 from botocore.exceptions import BotoCoreError, ClientError
@@ -16,6 +16,7 @@ from functions.refresh.cleaning import ObjectError
 from functions.refresh.deadline import Deadline, OutOfTimeError
 from functions.refresh.events import BY_HAND, Trigger
 from functions.refresh.ledger import NO_ENTRY, Ledger, LedgerChanges, LedgerEntry
+from functions.refresh.summary import Outcome
 from functions.refresh.usage import Usage
 
 # Another refresh, or a writer of the object, got in between each time: not something to wait out here.
@@ -35,35 +36,6 @@ _BUSY_BYTES = 8 * 2**20
 
 # What is read in the time that an object takes beside its bytes: docs/scale.md.
 _OBJECT_BYTES = 2**20
-
-
-class Outcome(NamedTuple):
-    """What became of an object, or of some.
-
-    Attributes
-    ----------
-    kind : {'counted', 'skipped', 'removed', 'failed', 'bad', 'left'}
-        What was done; a bad one failed before as it is now, and was not tried again; one that is left has to wait
-        for the next run.
-    error : str
-        Its key and what went wrong: why one failed, or why the rejected rows of one that is counted are not written.
-    rows_read, rows_counted : int
-        For one that was counted, its rows.
-    rows_rejected : mapping of str to int
-        Its rows that were not counted, by reason.
-    backlog_bytes : int
-        For one that is left because there is too much for one run, its `work`.
-    objects : int
-        How many objects it is about: those that a whole run skips are told as one.
-    """
-
-    kind: Literal["counted", "skipped", "removed", "failed", "bad", "left"]
-    error: str = ""
-    rows_read: int = 0
-    rows_counted: int = 0
-    rows_rejected: Mapping[str, int] = {}
-    backlog_bytes: int = 0
-    objects: int = 1
 
 
 class Seen(NamedTuple):

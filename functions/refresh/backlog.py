@@ -17,8 +17,8 @@ from functions.refresh.deadline import Deadline
 from functions.refresh.events import EventError, Trigger
 from functions.refresh.items import Item, Items, PlannedObject
 from functions.refresh.parts import Parts
-from functions.refresh.publication import ItemSummary
 from functions.refresh.refresh import Refresh
+from functions.refresh.summary import ItemSummary
 
 # Step Functions hands a function 256 KB at most; this leaves room for the event.
 _MAX_ITEM_JSON_BYTES = 200_000

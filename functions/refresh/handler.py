@@ -24,11 +24,12 @@ from functions.refresh.items import Items
 from functions.refresh.ledger import Ledger
 from functions.refresh.metrics import measure_objects, measure_publication, metrics
 from functions.refresh.parts import Parts
-from functions.refresh.publication import ItemSummary, Publications, Summary
+from functions.refresh.publication import Publications
 from functions.refresh.refresh import Refresh, RefreshError
 from functions.refresh.report.reports import Reports
 from functions.refresh.schema import migrate
 from functions.refresh.settings import RefreshSettings
+from functions.refresh.summary import ItemSummary, Summary
 from functions.refresh.verification import Verification
 
 # The lock is waited for this long, and no statement takes longer.

@@ -6,15 +6,14 @@ from typing import NamedTuple
 
 import msgspec
 
-from functions.refresh.accounting import Accounting, Outcome, Seen
+from functions.refresh.accounting import Accounting, Seen
 from functions.refresh.bucket import Bucket, ObjectChangedError, ObjectVersion, Part
 from functions.refresh.cleaning import ObjectError
 from functions.refresh.deadline import Deadline
 from functions.refresh.events import Trigger
 from functions.refresh.ledger import NO_ENTRY, Ledger, LedgerEntry
 from functions.refresh.parts import Parts
-from functions.refresh.publication import ItemSummary
-from functions.refresh.refresh import add
+from functions.refresh.summary import ItemSummary, Outcome
 
 # Another function, or a writer of the object, got in between each time: not something to wait out here.
 _ATTEMPTS = 5
@@ -81,10 +80,10 @@ class Items:
         summary = ItemSummary()
         if item.part is None:
             for outcome in self._count_objects(item.objects, trigger, deadline):
-                add(outcome, summary)
+                summary.add(outcome)
         else:
             [planned] = item.objects
-            add(self._count_part(planned, item.part, trigger, deadline), summary)
+            summary.add(self._count_part(planned, item.part, trigger, deadline))
         return summary
 
     def _count_objects(

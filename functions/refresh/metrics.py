@@ -6,7 +6,7 @@ from aws_lambda_powertools import Metrics, single_metric
 from aws_lambda_powertools.metrics import MetricUnit
 
 from functions.common.settings import METRICS_NAMESPACE
-from functions.refresh.publication import ItemSummary, Summary
+from functions.refresh.summary import ItemSummary, Summary
 from functions.refresh.winners import Winner
 
 _SERVICE = "refresh"

@@ -13,7 +13,8 @@ from functions.common.database import Database
 from functions.common.segments import MEASURE_OF_FAMILY, Segment, covering_segment, segment_number
 from functions.refresh.events import BY_HAND, Trigger
 from functions.refresh.schema import load_segments, lock, read_segments
-from functions.refresh.winners import Winner, WinnerChange, changed_winners, read_winners
+from functions.refresh.summary import Summary
+from functions.refresh.winners import changed_winners, read_winners
 
 _DUE = """
     WITH due AS (
@@ -74,81 +75,6 @@ _FINISH = """
         outcome = :outcome, error = :error
     WHERE refresh_id = :refresh_id
 """
-
-
-class ItemSummary(msgspec.Struct, kw_only=True):
-    """What became of objects.
-
-    Attributes
-    ----------
-    objects_counted, objects_skipped, objects_removed, objects_failed : int
-        Objects newly counted, unchanged since they were counted, taken out, and those that could not be counted.
-    objects_bad : int
-        Those that could not be counted by an earlier refresh, are as they were then, and were not tried again.
-    objects_left : int
-        Those that are to be counted yet: the time was over, they are a backlog, or other parts of them are missing.
-    backlog_bytes : int
-        How much there was to count, where that was too much for one run; then nothing was counted. See `work`.
-    rows_read, rows_counted : int
-        Rows of the objects newly counted.
-    rows_rejected : dict of str to int
-        Their rows that were not counted, by reason.
-    errors : list of str
-        What went wrong, an object each.
-    """
-
-    objects_counted: int = 0
-    objects_skipped: int = 0
-    objects_removed: int = 0
-    objects_failed: int = 0
-    objects_bad: int = 0
-    objects_left: int = 0
-    backlog_bytes: int = 0
-    rows_read: int = 0
-    rows_counted: int = 0
-    rows_rejected: dict[str, int] = msgspec.field(default_factory=dict)
-    errors: list[str] = msgspec.field(default_factory=list)
-
-
-class Summary(ItemSummary, kw_only=True):
-    """What a refresh did: one row of `refreshes`, returned and logged by the function.
-
-    The row does without the winners. With 50 countries they are some 130 KB at most, within the 256 KB of an
-    asynchronous answer of Lambda.
-
-    Attributes
-    ----------
-    as_of : date
-        The day that was published as of.
-    rows_published : int or None
-        Rows of the published table; None when nothing was published.
-    rows_in_no_segment : dict of str to int
-        Voucher records of the published countries that no segment covers on the as-of day, by segment family.
-    winners : list of Winner
-        The most used amounts of every segment, as published.
-    winners_changed : list of WinnerChange
-        The segments in which they are others than in the table that was replaced.
-    report : str
-        The key of the report's page of the day; empty when none was written.
-    report_error : str
-        Why the report could not be written. That is no error of the refresh: what it published stands.
-    report_ms : int
-        How long writing the report took, after `took_ms`.
-    """
-
-    refresh_id: int
-    trigger: str
-    as_of: date
-    countries: list[str]
-    started_at: datetime
-    rows_published: int | None = None
-    rows_in_no_segment: dict[str, int] = msgspec.field(default_factory=dict)
-    winners: list[Winner] = msgspec.field(default_factory=list)
-    winners_changed: list[WinnerChange] = msgspec.field(default_factory=list)
-    took_ms: int = 0
-    report: str = ""
-    report_error: str = ""
-    report_ms: int = 0
 
 
 class PublishedTable(NamedTuple):

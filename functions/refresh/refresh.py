@@ -1,15 +1,15 @@
 """The one operation: make the ledger match the bucket, then publish as of a day."""
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 
-from functions.refresh.accounting import Accounting, Outcome, in_short
+from functions.refresh.accounting import Accounting, in_short
 from functions.refresh.deadline import Deadline
 from functions.refresh.events import Trigger
-from functions.refresh.publication import ItemSummary, Publications, Summary
+from functions.refresh.publication import Publications
 from functions.refresh.report.reports import Reports
+from functions.refresh.summary import Outcome, Summary
 
 
 class RefreshError(Exception):
@@ -98,7 +98,7 @@ class Refresh:
         summary = self._publications.start(trigger, self._countries, self._clock())
         with self._noting_failure(summary):
             for outcome in outcomes:
-                add(outcome, summary)
+                summary.add(outcome)
             self._publications.publish(summary, self._clock())
         self._write_report(summary)
         if summary.errors and not summary.objects_left:
@@ -125,7 +125,7 @@ class Refresh:
         looking = trigger._replace(kind="backlog")
         with self._noting_failure(summary):
             for outcome in self._accounting.account_for_all(looking, deadline or Deadline(), inline_bytes=0):
-                add(outcome, summary)
+                summary.add(outcome)
             # What the items counted is as it should be by now, and what failed for good is known as bad.
             changes = self._accounting.changes(since, trigger.prefix)
             summary.objects_counted = changes.objects_counted
@@ -162,16 +162,3 @@ class Refresh:
             return self._accounting.account_for_all(trigger, deadline)
         outcome = self._accounting.account_for(trigger.key, trigger, deadline)
         return [outcome] if outcome else []
-
-
-def add(outcome: Outcome, summary: ItemSummary) -> None:
-    """Note in the summary what became of an object, or of some."""
-    name = f"objects_{outcome.kind}"
-    setattr(summary, name, getattr(summary, name) + outcome.objects)
-    if outcome.error:
-        summary.errors.append(outcome.error)
-    summary.backlog_bytes += outcome.backlog_bytes
-    summary.rows_read += outcome.rows_read
-    summary.rows_counted += outcome.rows_counted
-    if outcome.rows_rejected:
-        summary.rows_rejected = dict(Counter(summary.rows_rejected) + Counter(outcome.rows_rejected))

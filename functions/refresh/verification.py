@@ -10,7 +10,7 @@ import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
 
 from functions.common.days import utc_day
-from functions.refresh.accounting import OBJECTS_AT_ONCE, Accounting, Outcome, Seen, has_room, in_short
+from functions.refresh.accounting import OBJECTS_AT_ONCE, Accounting, Seen, has_room, in_short
 from functions.refresh.audit import Comparison, LedgerAudit
 from functions.refresh.bucket import Bucket, ObjectChangedError, ObjectVersion
 from functions.refresh.cleaning import ObjectError
@@ -19,6 +19,7 @@ from functions.refresh.events import Trigger, VerificationRequest
 from functions.refresh.ledger import NO_ENTRY, Ledger, LedgerEntry
 from functions.refresh.publication import Publications
 from functions.refresh.refresh import Refresh, RefreshError
+from functions.refresh.summary import Outcome
 from functions.refresh.usage import Usage
 
 # An answer of Lambda holds 6 MB. Whoever has more differences has one cause of them.

@@ -25,10 +25,10 @@ from functions.refresh.bucket import Bucket, ObjectVersion
 from functions.refresh.cleaning import COLUMNS, ObjectError, Rejected, as_distinct, check_type, clean
 from functions.refresh.events import Trigger
 from functions.refresh.handler import make_refresh
-from functions.refresh.publication import Summary
 from functions.refresh.refresh import RefreshError
 from functions.refresh.report.reports import LATEST
 from functions.refresh.settings import RefreshSettings
+from functions.refresh.summary import Summary
 from infra import ROOT
 from infra.local.demo import keys_of, published_table
 from infra.local.postgres import Postgres, start_postgres

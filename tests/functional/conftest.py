@@ -17,9 +17,9 @@ from functions.refresh.backlog import Backlog
 from functions.refresh.deadline import Deadline
 from functions.refresh.events import read_event
 from functions.refresh.handler import make_backlog, make_refresh
-from functions.refresh.publication import Summary
 from functions.refresh.refresh import Refresh
 from functions.refresh.settings import RefreshSettings
+from functions.refresh.summary import Summary
 from infra.local.postgres import DatabaseAddress
 from infra.local.reader import create_reader, drop_reader
 from infra.packaging.build import PACKAGES, build

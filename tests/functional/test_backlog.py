@@ -19,9 +19,9 @@ from functions.refresh.deadline import PUBLISHING_SECONDS, Deadline
 from functions.refresh.events import EventError, read_event
 from functions.refresh.handler import make_backlog
 from functions.refresh.ledger import Ledger
-from functions.refresh.publication import ItemSummary, Summary
 from functions.refresh.refresh import RefreshError
 from functions.refresh.settings import RefreshSettings
+from functions.refresh.summary import ItemSummary, Summary
 from tests.functional.conftest import NOW, Pipeline
 from tests.functional.test_handler import invoke as invoke  # noqa: PLC0414 - a fixture
 from tests.functional.test_handler import metric_lines

@@ -55,6 +55,7 @@ TESTS = {
         "functions/refresh/ledger.py", "tests/functional/test_backlog.py", "tests/functional/test_bad_objects.py",
         *_LEDGER,
     ],
+    "functions/refresh/summary.py": ["tests/functional/test_backlog.py", *_LEDGER],
     "functions/refresh/audit.py": _LEDGER,
     "functions/refresh/parts.py": ["tests/functional/test_backlog.py"],
     "functions/refresh/accounting.py": [

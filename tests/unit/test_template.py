@@ -12,7 +12,7 @@ import pytest
 from functions.refresh.backlog import read_step
 from functions.refresh.deadline import PUBLISHING_SECONDS
 from functions.refresh.events import Trigger, read_event
-from functions.refresh.publication import Summary
+from functions.refresh.summary import Summary
 from infra.checks.transform import NESTED, TEMPLATE, read_template, transform
 from infra.packaging.build import DEFAULT_ARCHITECTURE, DEFAULT_RUNTIME
 
