@@ -1,12 +1,6 @@
 """The refresh: whatever happens to the bucket and in whatever order it is heard of, the table is a recount of it."""
 
-import itertools
-import threading
-import time
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from datetime import date, timedelta
-from functools import partial
 from typing import Any
 
 import pyarrow as pa
@@ -17,12 +11,7 @@ from hypothesis import strategies as st
 
 from functions.common.segments import SegmentRulesError
 from functions.refresh import schema
-from functions.refresh.audit import LedgerAudit
-from functions.refresh.bucket import ObjectVersion
-from functions.refresh.ledger import NO_ENTRY, Ledger, LedgerEntry
-from functions.refresh.publication import Publications
 from functions.refresh.refresh import RefreshError
-from functions.refresh.usage import Usage
 from infra.sample.sample import make_sample
 from tests.functional.conftest import NOW, Pipeline
 from tests.support import (
@@ -229,56 +218,6 @@ def test_a_bad_object_does_not_stop_the_others(pipeline: Pipeline) -> None:
     assert set(pipeline.published().values()) == {2}
 
 
-def test_an_object_overwritten_while_it_is_read_is_read_again(pipeline: Pipeline) -> None:
-    key = pipeline.put("a.parquet", [record()])
-    overwrites = iter([4400])
-
-    def overwrite_once() -> None:
-        for amount in overwrites:
-            pipeline.put("a.parquet", [record(voucher_amount=amount)])
-
-    pipeline.before_reading(overwrite_once)
-    pipeline.refresh(created(key))
-    assert {key[5] for key in pipeline.published()} == {4400}
-
-
-def test_an_object_deleted_while_it_is_read_counts_nothing(pipeline: Pipeline) -> None:
-    key = pipeline.put("a.parquet", [record()])
-    pipeline.before_reading(lambda: pipeline.delete(key))
-    assert pipeline.refresh(created(key)).objects_skipped == 1
-    assert pipeline.published() == {}
-
-
-def test_an_object_that_never_holds_still_ends_as_a_failure(pipeline: Pipeline) -> None:
-    key = pipeline.put("a.parquet", [record()])
-    rows = itertools.count(2)
-    pipeline.before_reading(lambda: pipeline.put("a.parquet", [record()] * next(rows)))
-    with pytest.raises(RefreshError, match="changed 5 times"):
-        pipeline.refresh(created(key))
-
-
-def test_a_slower_refresh_never_undoes_a_faster_one(pipeline: Pipeline) -> None:
-    """Of two that looked at an object, the second to write must look again."""
-    pipeline.make()
-    ledger = Ledger(pipeline.database)
-    key = pipeline.put("a.parquet", [record()])
-    looked = ledger.entry(key)
-    usage = Usage()
-    usage.add(pa.RecordBatch.from_pylist([record()]))
-    version = ObjectVersion('"old"', 1)
-    pipeline.refresh(created(key))
-
-    assert ledger.write_counted(key, looked, version, usage, sequencer=None, now=NOW) is False
-    assert ledger.write_removed(key, looked, sequencer=None, now=NOW) is False
-    assert ledger.write_failure(key, looked, "too late", sequencer=None, now=NOW) is False
-
-    # Nor when the entry is without a version again: deleted in between, it is still another revision.
-    pipeline.delete(key)
-    pipeline.refresh(deleted(key))
-    assert ledger.write_counted(key, looked, version, usage, sequencer=None, now=NOW) is False
-    assert pipeline.column("SELECT count(*) FROM voucher_customer.usage_totals") == [0]
-
-
 def test_an_entry_holds_all_of_the_version_that_came_last(pipeline: Pipeline) -> None:
     # Given a counted object
     key = pipeline.put("a.parquet", [record()])
@@ -301,93 +240,6 @@ def test_an_entry_holds_all_of_the_version_that_came_last(pipeline: Pipeline) ->
     with pytest.raises(RefreshError):
         pipeline.refresh(event)
     assert pipeline.column("SELECT sequencer FROM voucher_customer.ledger") == ["0062E99A88DC407462"]
-
-
-def test_after_a_change_of_any_kind_an_earlier_look_writes_nothing(pipeline: Pipeline) -> None:
-    pipeline.make()
-    ledger = Ledger(pipeline.database)
-    version = ObjectVersion("new", 1)
-    writes: list[Callable[[LedgerEntry], bool]] = [
-        lambda entry: ledger.write_counted("a", entry, version, Usage(), sequencer=None, now=NOW),
-        lambda entry: ledger.write_failure("a", entry, "denied", sequencer=None, now=NOW),
-        lambda entry: ledger.write_removed("a", entry, sequencer=None, now=NOW),
-    ]
-    for write in writes:
-        # Given an entry, and one that is there already
-        for _ in range(2):
-            looked = ledger.entry("a")
-            # When it is written, then whoever looked before does not write
-            assert write(looked) is True
-            assert write(looked) is False
-
-
-@pytest.mark.parametrize("what", ["counted", "removed", "failure"])
-def test_a_write_waits_for_another_and_looks_at_the_entry_then(pipeline: Pipeline, what: str) -> None:
-    # Given a refresh on another connection, which is about to write an entry
-    pipeline.make()
-    key = f"{PREFIX}a.parquet"
-    pipeline.sql.run("BEGIN")
-    schema.lock(pipeline.sql)
-    insert = "INSERT INTO voucher_customer.ledger (key, revision, changed_at) VALUES (:key, 1, :now)"
-    pipeline.sql.run(insert, key=key, now=NOW)
-    # When one that has seen no entry writes it too
-    ledger = Ledger(pipeline.database)
-    write: Callable[..., bool] = {
-        "counted": partial(ledger.write_counted, key, NO_ENTRY, ObjectVersion("new", 1), Usage()),
-        "removed": partial(ledger.write_removed, key, NO_ENTRY),
-        "failure": partial(ledger.write_failure, key, NO_ENTRY, "denied"),
-    }[what]
-    # Then it waits for the first, and writes nothing
-    assert run_after(pipeline, partial(write, sequencer=None, now=NOW)) is False
-    assert pipeline.column("SELECT revision FROM voucher_customer.ledger") == [1]
-
-
-@pytest.mark.parametrize("what", ["publication", "comparison", "totals"])
-def test_what_reads_the_totals_waits_for_who_writes_them(pipeline: Pipeline, what: str) -> None:
-    # Given a refresh on another connection, which is about to write
-    refresh = pipeline.make()
-    pipeline.sql.run("BEGIN")
-    schema.lock(pipeline.sql)
-    # When the totals are published, compared with what is published, or mended, then it is after that
-    acts: dict[str, Callable[[], object]] = {
-        "publication": partial(pipeline.refresh_with, refresh, daily()),
-        "comparison": partial(Publications(pipeline.database).compare, NOW),
-        "totals": LedgerAudit(pipeline.database).mend_totals,
-    }
-    run_after(pipeline, acts[what])
-
-
-def run_after(pipeline: Pipeline, act: Callable[[], object]) -> object:
-    """Run what waits for a lock, commit the transaction that holds it, and return what comes of it."""
-    with ThreadPoolExecutor(1) as pool:
-        acting = pool.submit(act)
-        deadline = time.monotonic() + 30
-        while not pipeline.column("SELECT 1 FROM pg_locks WHERE NOT granted") and time.monotonic() < deadline:
-            assert not acting.done()
-        pipeline.sql.run("COMMIT")
-        return acting.result()
-
-
-def test_refreshes_at_once_count_every_object_once(pipeline: Pipeline) -> None:
-    for number in range(8):
-        pipeline.put(f"{number}.parquet", [record()])
-    pipeline.make()
-    failures: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            pipeline.refresh(daily())
-        except BaseException as error:
-            failures.append(error)
-
-    threads = [threading.Thread(target=run) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert not failures
-    assert set(pipeline.published().values()) == {8}
-    assert sum(pipeline.column("SELECT objects_counted FROM voucher_customer.refreshes")) == 8
 
 
 def test_rules_that_contradict_themselves_are_refused_and_the_table_stays(

@@ -36,6 +36,7 @@ _RULES = ["tests/functional/test_data_rules.py", "-k", "not compression and not 
 _LEDGER = [
     "tests/functional/test_verification.py",
     "tests/functional/test_refresh.py",
+    "tests/functional/test_races.py",
     "-k",
     "not history and not real",
 ]
