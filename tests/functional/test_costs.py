@@ -1,6 +1,7 @@
 """What a refresh costs, without a clock: requests to S3, bytes fetched, statements, rows touched."""
 
 import io
+import threading
 from collections import Counter
 from typing import Any
 
@@ -11,9 +12,12 @@ import pyarrow.parquet as pq
 import pytest
 from pg8000.native import Connection
 
+from functions.refresh import accounting
 from functions.refresh.cleaning import COLUMNS
 from infra.sample.sample import make_sample
 from tests.functional.conftest import Pipeline
+from tests.functional.test_backlog import Backlog
+from tests.functional.test_verification import verify
 from tests.support import created, daily, record
 
 # The latest page, and that of the day.
@@ -52,6 +56,46 @@ def costs(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> Costs:
 
     monkeypatch.setattr(Connection, "run", counted_run)
     return costs
+
+
+def test_an_item_that_is_counted_already_costs_no_request(pipeline: Pipeline, costs: Costs) -> None:
+    # Given an item of one object, which is counted
+    pipeline.put("other.parquet", [record()])
+    pipeline.refresh(daily())
+    pipeline.put("a.parquet", [record()])
+    backlog = Backlog(pipeline)
+    _, [item] = backlog.plan()
+    backlog.count_all([item])
+    # When it comes again, then the ledger says so
+    costs.clear()
+    assert backlog.count(item).objects_skipped == 1
+    assert costs.requests == {}
+
+
+@pytest.mark.parametrize("is_bounded", [False, True])
+def test_objects_are_read_at_once_as_far_as_there_is_room(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, is_bounded: bool
+) -> None:
+    # Given objects of which each waits for another one to be read, and a bound that each of them reaches
+    if is_bounded:
+        monkeypatch.setattr(accounting, "_BYTES_AT_ONCE", 1)
+    for name in "abcd":
+        pipeline.put(f"{name}.parquet", [record()])
+    two, met = threading.Barrier(2), []
+
+    def meet() -> None:
+        try:
+            met.append(two.wait(0.2 if is_bounded else 30))
+        except threading.BrokenBarrierError:
+            two.reset()
+
+    pipeline.before_reading(meet)
+    # When they are counted, or verified, then they meet only where there is no bound
+    assert pipeline.refresh(daily()).objects_counted == 4
+    assert len(met) == (0 if is_bounded else 4)
+    met.clear()
+    assert verify(pipeline).objects_verified == 4
+    assert len(met) == (0 if is_bounded else 4)
 
 
 def test_an_event_of_a_small_object_costs_three_requests(pipeline: Pipeline, costs: Costs) -> None:

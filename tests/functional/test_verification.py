@@ -148,6 +148,19 @@ def test_totals_that_are_not_the_sum_of_the_ledger_are_told_and_mended(
     check_as_counted(counted)
 
 
+def test_counts_that_add_up_to_nothing_are_no_totals(counted: Pipeline) -> None:
+    # Given an entry that takes out what another one adds, and totals that say so
+    counted.sql.run(
+        f"{ENTRY_SET} usage_voucher_amount = '{{2640, 2640}}', usage_count = '{{-2, -2}}' WHERE key = :key", key=B
+    )
+    counted.sql.run("DELETE FROM voucher_customer.usage_totals")
+    # When it is verified, then it is the entry that is told, and the table made before
+    assert wrong(verify(counted)) == (1, 0, 4)
+    # And mending that mends all
+    assert wrong(verify(counted, fix=True)) == (0, 0, 0)
+    check_as_counted(counted)
+
+
 @pytest.mark.parametrize(
     ("tampering", "rows"),
     [

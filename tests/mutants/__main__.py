@@ -54,14 +54,15 @@ TESTS = {
     "functions/refresh/publication.py": ["tests/functional/test_winners.py", *_LEDGER],
     "functions/refresh/ledger.py": [
         "functions/refresh/ledger.py", "tests/functional/test_backlog.py", "tests/functional/test_bad_objects.py",
-        *_LEDGER,
+        "tests/functional/test_costs.py", *_LEDGER,
     ],
     "functions/refresh/summary.py": ["tests/functional/test_backlog.py", *_LEDGER],
     "functions/refresh/audit.py": _LEDGER,
     "functions/refresh/parts.py": ["tests/functional/test_backlog.py"],
     "functions/refresh/accounting.py": [
-        "tests/functional/test_backlog.py", "tests/functional/test_deadline.py", "tests/functional/test_bad_objects.py",
-        "tests/functional/test_rejected.py", *_LEDGER,
+        "tests/unit/test_accounting.py", "tests/functional/test_backlog.py", "tests/functional/test_deadline.py",
+        "tests/functional/test_bad_objects.py", "tests/functional/test_costs.py", "tests/functional/test_rejected.py",
+        *_LEDGER,
     ],
     "chalice_app/app.py": ["tests/functional/test_request_log.py", *_LOOKUP],
     "chalice_app/chalicelib/customers.py": _LOOKUP,
