@@ -157,8 +157,8 @@ class Refresh:
             summary.report_error = f"{type(error).__name__}: {in_short(error)}"
         summary.report_ms = round((self._clock() - started).total_seconds() * 1000)
 
-    def _outcomes(self, trigger: Trigger, deadline: Deadline) -> Iterable[Outcome]:
+    def _outcomes(self, trigger: Trigger, deadline: Deadline) -> Iterator[Outcome]:
         if trigger.key is None:
-            return self._accounting.account_for_all(trigger, deadline)
-        outcome = self._accounting.account_for(trigger.key, trigger, deadline)
-        return [outcome] if outcome else []
+            yield from self._accounting.account_for_all(trigger, deadline)
+        elif outcome := self._accounting.account_for(trigger.key, trigger, deadline):
+            yield outcome

@@ -1,5 +1,6 @@
 """The refresh: whatever happens to the bucket and in whatever order it is heard of, the table is a recount of it."""
 
+import itertools
 from datetime import date, timedelta
 from typing import Any
 
@@ -282,19 +283,38 @@ def test_a_change_of_the_rules_republishes_without_reading_parquet(
 
 def test_a_run_is_logged_with_what_it_did(pipeline: Pipeline) -> None:
     key = pipeline.put("a.parquet", [record(), record(country_code="")])
-    summary = pipeline.refresh(created(key))
+    moments = (NOW + timedelta(seconds=2 * looks) for looks in itertools.count())
+    summary = pipeline.refresh_with(pipeline.make(lambda: next(moments)), created(key))
     [row] = pipeline.sql.run(
         "SELECT trigger, as_of, countries, objects_counted, objects_skipped, objects_removed, objects_failed,"
         " objects_bad, objects_left, backlog_bytes, rows_read, rows_counted, rows_rejected, rows_published,"
-        " outcome, error, published_at, took_ms FROM voucher_customer.refreshes"
+        " rows_in_no_segment, outcome, error, published_at, took_ms FROM voucher_customer.refreshes"
     )
     assert row == [
         "object_created", AS_OF, ["Peru"], 1, 0, 0, 0, 0, 0, 0, 2, 1, {"country_code_blank": 1}, 2,
-        "published", None, NOW, 0,
+        {"recency_segment": 0, "frequent_segment": 0}, "published", None, NOW + timedelta(seconds=4), 4000,
     ]  # fmt: skip
+    assert (summary.took_ms, summary.report_ms) == (4000, 2000)
     assert pipeline.column("SELECT refresh_id FROM voucher_customer.publication") == [summary.refresh_id]
     [entry] = pipeline.sql.run("SELECT key, rows_read, rows_counted, sequencer FROM voucher_customer.ledger")
     assert entry == [key, 2, 1, "0062E99A88DC407460"]
+
+
+@pytest.mark.parametrize("trigger", ["event", "daily"])
+def test_a_run_that_dies_is_logged_with_the_reason(pipeline: Pipeline, trigger: str) -> None:
+    # Given an object that is too much for the process
+    key = pipeline.put("a.parquet", [record()])
+
+    def die() -> None:
+        raise MemoryError("no room for it")
+
+    pipeline.before_reading(die)
+    # When it is refreshed, then the run ends, and its row says why
+    with pytest.raises(MemoryError):
+        pipeline.refresh(created(key) if trigger == "event" else daily())
+    assert pipeline.sql.run("SELECT outcome, error, published_at FROM voucher_customer.refreshes") == [
+        ["failed", "MemoryError: no room for it", None]
+    ]
 
 
 def test_s3_that_refuses_fails_the_run_and_names_the_reason(pipeline: Pipeline) -> None:

@@ -78,8 +78,8 @@ def _mutants_of_python(source: str) -> Iterator[str]:
                 continue  # an exception with a dotted name, which cosmic-ray cannot replace
             if mutated is None:
                 break
-            # Whether something is frozen is for mypy, not for a test; the last of one is its first.
-            alike = mutated.replace("frozen=False", "frozen=True").replace("[ -1]", "[0]")
+            # What is frozen, strict or by name only guards against callers, not data; the last of one is its first.
+            alike = re.sub("(frozen|kw_only|strict)=False", r"\1=True", mutated).replace("[ -1]", "[0]")
             if _compiles(mutated) and alike != source:
                 yield mutated
 
