@@ -1,6 +1,5 @@
 """Publication: usage totals and segment rules become the published table, as of a day."""
 
-import json
 from collections import Counter
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
@@ -35,8 +34,8 @@ _PUBLISH = "INSERT INTO voucher_customer.voucher_segments TABLE due"
 
 _COUNT_WRONG_ROWS = """
     SELECT count(*) FROM (
-        (TABLE due EXCEPT ALL TABLE voucher_customer.voucher_segments)
-        UNION ALL (TABLE voucher_customer.voucher_segments EXCEPT ALL TABLE due)
+        (TABLE due EXCEPT TABLE voucher_customer.voucher_segments)
+        UNION ALL (TABLE voucher_customer.voucher_segments EXCEPT TABLE due)
     ) AS wrong
 """
 
@@ -214,18 +213,12 @@ def _place_values(
 
 def _finish(connection: Connection, summary: Summary, now: datetime, *, published: bool) -> None:
     summary.took_ms = round((now - summary.started_at).total_seconds() * 1000)
-    fields = msgspec.structs.asdict(summary)
-    errors = fields.pop("errors")
-    for name in ("trigger", "started_at", "winners", "winners_changed", "report", "report_error", "report_ms"):
-        del fields[name]
-    for name in ("rows_rejected", "rows_in_no_segment"):
-        fields[name] = json.dumps(fields[name])
     connection.run(
         _FINISH,
-        **fields,
+        **msgspec.structs.asdict(summary),
         published_at=now if published else None,
-        outcome="failed" if errors else "published",
-        error="\n".join(errors) or None,
+        outcome="failed" if summary.errors else "published",
+        error="\n".join(summary.errors) or None,
     )
 
 

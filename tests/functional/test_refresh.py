@@ -282,7 +282,8 @@ def test_a_change_of_the_rules_republishes_without_reading_parquet(
 
 
 def test_a_run_is_logged_with_what_it_did(pipeline: Pipeline) -> None:
-    key = pipeline.put("a.parquet", [record(), record(country_code="")])
+    recent = [record(last_order_ts="2020-12-20", voucher_amount=amount) for amount in (2640, 4400)]
+    key = pipeline.put("a.parquet", [record(), record(country_code=""), *recent])
     moments = (NOW + timedelta(seconds=2 * looks) for looks in itertools.count())
     summary = pipeline.refresh_with(pipeline.make(lambda: next(moments)), created(key))
     [row] = pipeline.sql.run(
@@ -291,13 +292,13 @@ def test_a_run_is_logged_with_what_it_did(pipeline: Pipeline) -> None:
         " rows_in_no_segment, outcome, error, published_at, took_ms FROM voucher_customer.refreshes"
     )
     assert row == [
-        "object_created", AS_OF, ["Peru"], 1, 0, 0, 0, 0, 0, 0, 2, 1, {"country_code_blank": 1}, 2,
-        {"recency_segment": 0, "frequent_segment": 0}, "published", None, NOW + timedelta(seconds=4), 4000,
+        "object_created", AS_OF, ["Peru"], 1, 0, 0, 0, 0, 0, 0, 4, 3, {"country_code_blank": 1}, 3,
+        {"recency_segment": 2, "frequent_segment": 0}, "published", None, NOW + timedelta(seconds=4), 4000,
     ]  # fmt: skip
     assert (summary.took_ms, summary.report_ms) == (4000, 2000)
     assert pipeline.column("SELECT refresh_id FROM voucher_customer.publication") == [summary.refresh_id]
     [entry] = pipeline.sql.run("SELECT key, rows_read, rows_counted, sequencer FROM voucher_customer.ledger")
-    assert entry == [key, 2, 1, "0062E99A88DC407460"]
+    assert entry == [key, 4, 3, "0062E99A88DC407460"]
 
 
 @pytest.mark.parametrize("trigger", ["event", "daily"])
