@@ -97,9 +97,10 @@ def test_what_is_too_much_for_one_run_is_left_and_what_is_counted_is_published(p
     assert pipeline.column("SELECT backlog_bytes FROM voucher_customer.refreshes ORDER BY refresh_id DESC LIMIT 1") == [
         summary.backlog_bytes
     ]
-    # And a run whose limit is not reached counts all of it
-    pipeline.environ["INLINE_BYTES"] = str(5 * MIB)
-    assert pipeline.refresh(daily("2020-12-23")).objects_counted == 4
+    # And a run whose limit is just that counts all of it
+    for limit, counted in ((summary.backlog_bytes - 1, 0), (summary.backlog_bytes, 4)):
+        pipeline.environ["INLINE_BYTES"] = str(limit)
+        assert pipeline.refresh(daily("2020-12-23")).objects_counted == counted
 
 
 def test_an_object_that_is_too_large_for_one_run_is_left_by_its_own_event(pipeline: Pipeline) -> None:
