@@ -108,6 +108,9 @@ def test_an_object_that_is_too_large_for_one_run_is_left_by_its_own_event(pipeli
     summary = pipeline.refresh(created(pipeline.put("large.parquet", [record()])))
     assert (summary.objects_left, summary.objects_counted) == (1, 0)
     assert summary.backlog_bytes > MIB
+    # And counted by it where the limit is just that
+    pipeline.environ["INLINE_BYTES"] = str(summary.backlog_bytes)
+    assert pipeline.refresh(created(PREFIX + "large.parquet")).objects_counted == 1
 
 
 def test_a_plan_puts_small_objects_together_and_splits_large_ones(pipeline: Pipeline) -> None:

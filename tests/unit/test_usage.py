@@ -1,10 +1,13 @@
 """Usage: counts of all batches and parts of an object add up."""
 
 from collections import Counter
+from collections.abc import Sequence
 
 import pyarrow as pa
+import pytest
 
-from functions.refresh.cleaning import COLUMNS
+from functions.refresh.cleaning import COLUMNS, ObjectError
+from functions.refresh.codes import check_size
 from functions.refresh.usage import Usage
 from tests.support import record
 
@@ -38,6 +41,32 @@ def test_more_combinations_than_fit_into_a_table_are_counted_too() -> None:
     rows = [row for row in usage.table.to_pylist() if row["measure"] == "total_orders"]
     assert len(rows) == len(due)
     assert {(row["country_code"], row["value"], row["voucher_amount"]): row["count"] for row in rows} == due
+
+
+def test_as_many_pairs_of_country_and_amount_as_there_is_room_for_are_counted() -> None:
+    # Given a thousand countries and two thousand amounts
+    usage = Usage()
+    usage.add(country_and_amount(range(2_000)))
+    # Then each pair has its count
+    due = [(str(number % 1_000), number) for number in range(2_000)]
+    rows = [row for row in usage.table.to_pylist() if row["measure"] == "total_orders"]
+    assert sorted((row["country_code"], row["voucher_amount"]) for row in rows) == sorted(due)
+    assert {row["count"] for row in rows} == {1}
+    # When there is one more amount, then these are no voucher records
+    with pytest.raises(ObjectError, match="more than 2,000,000 pairs of country and amount"):
+        usage.add(country_and_amount([2_000]))
+
+
+def country_and_amount(numbers: Sequence[int]) -> pa.RecordBatch:
+    countries = [str(number % 1_000) for number in numbers]
+    columns = [countries, ["2020-01-06"] * len(numbers), [1] * len(numbers), list(numbers)]
+    return pa.RecordBatch.from_arrays([pa.array(column) for column in columns], COLUMNS)
+
+
+def test_distinct_values_are_bounded() -> None:
+    check_size(500_000)
+    with pytest.raises(ObjectError, match="more than 500,000 distinct values"):
+        check_size(500_001)
 
 
 def test_rows_that_are_all_rejected_leave_nothing_to_count() -> None:
