@@ -69,6 +69,15 @@ def test_distinct_values_are_bounded() -> None:
         check_size(500_001)
 
 
+def test_rows_are_rejected_by_the_reason_of_each() -> None:
+    usage = Usage()
+    for orders, times in (("-1", 1), ("many", 2), ("1.5", 3)):
+        usage.add(pa.RecordBatch.from_pylist([record(total_orders=orders)] * times))
+    assert usage.rows_rejected == {
+        "total_orders_negative": 1, "total_orders_unreadable": 2, "total_orders_fractional": 3
+    }  # fmt: skip
+
+
 def test_rows_that_are_all_rejected_leave_nothing_to_count() -> None:
     usage = Usage()
     usage.add(pa.RecordBatch.from_pylist([record(total_orders="-1", country_code=None)] * 3))
