@@ -110,7 +110,7 @@ class Usage:
         self._others.append(table)
         self._others_filled.update(values_filled)
 
-    def add(self, records: pa.RecordBatch, first_row: int = 0) -> None:
+    def add(self, records: pa.RecordBatch, first_row: int) -> None:
         """Count a batch of voucher records.
 
         Parameters

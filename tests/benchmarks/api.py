@@ -89,7 +89,7 @@ def publish_sample(address: DatabaseAddress) -> None:
     migrate(database)
     usage = Usage()
     for batch in make_sample().select(COLUMNS).to_batches():
-        usage.add(batch)
+        usage.add(batch, 0)
     now = datetime.now(UTC)
     Ledger(database).write_counted("sample", NO_ENTRY, ObjectVersion("sample", 1), usage, sequencer=None, now=now)
     publications = Publications(database)

@@ -143,7 +143,7 @@ def _records(countries: int) -> pa.Table:
 def _count(records: pa.Table) -> Usage:
     usage = Usage()
     for batch in records.to_batches():
-        usage.add(batch)
+        usage.add(batch, 0)
     return usage
 
 

@@ -58,7 +58,7 @@ def _now() -> datetime:
 def _usage(rows: int) -> Usage:
     usage = Usage()
     for batch in make_sample().slice(0, rows).to_batches():
-        usage.add(batch.select(["country_code", "voucher_amount", "total_orders", "last_order_ts"]))
+        usage.add(batch.select(["country_code", "voucher_amount", "total_orders", "last_order_ts"]), 0)
     return usage
 
 

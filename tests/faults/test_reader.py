@@ -55,7 +55,7 @@ def test_a_value_outside_its_dictionary_refuses_the_object(name: str, index: int
     batch = pa.RecordBatch.from_pylist([record()] * 2)
     batch = batch.set_column(batch.schema.names.index(name), name, outside)
     with pytest.raises(ObjectError, match="outside its dictionary"):
-        Usage().add(batch)
+        Usage().add(batch, 0)
 
 
 @settings(

@@ -66,7 +66,7 @@ bucket, usage = Bucket("{compression}", "vouchers/"), Usage()
 for key, version in bucket.versions():
     for share in bucket.shares(key, version, 2):
         for batch in share:
-            usage.add(batch.records)
+            usage.add(batch.records, batch.first_row)
 print(*sorted(tuple(row.values()) for row in usage.table.to_pylist()), sep="\\n")
 """
     printed = run_on(packages["refresh"], code, **variables)

@@ -56,7 +56,7 @@ def test_a_slower_refresh_never_undoes_a_faster_one(pipeline: Pipeline) -> None:
     key = pipeline.put("a.parquet", [record()])
     looked = ledger.entry(key)
     usage = Usage()
-    usage.add(pa.RecordBatch.from_pylist([record()]))
+    usage.add(pa.RecordBatch.from_pylist([record()]), 0)
     version = ObjectVersion('"old"', 1)
     pipeline.refresh(created(key))
 

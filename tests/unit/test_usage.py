@@ -16,7 +16,7 @@ def test_what_two_parts_have_in_common_is_one_row_of_both() -> None:
     # Given two parts of an object, in which nothing can be missing
     parts = [Usage(), Usage()]
     for usage in parts:
-        usage.add(pa.RecordBatch.from_pylist([record(total_orders=7)]))
+        usage.add(pa.RecordBatch.from_pylist([record(total_orders=7)]), 0)
     # When they are put together
     whole, part = parts
     whole.update(part)
@@ -36,7 +36,7 @@ def test_more_combinations_than_fit_into_a_table_are_counted_too() -> None:
         due.update(zip(countries, numbers, amounts, strict=True))
         columns = [countries, ["2020-01-06"] * len(numbers), list(numbers), amounts]
         # When they are counted
-        usage.add(pa.RecordBatch.from_arrays([pa.array(column) for column in columns], COLUMNS))
+        usage.add(pa.RecordBatch.from_arrays([pa.array(column) for column in columns], COLUMNS), 0)
     # Then each combination has its count
     rows = [row for row in usage.table.to_pylist() if row["measure"] == "total_orders"]
     assert len(rows) == len(due)
@@ -46,7 +46,7 @@ def test_more_combinations_than_fit_into_a_table_are_counted_too() -> None:
 def test_as_many_pairs_of_country_and_amount_as_there_is_room_for_are_counted() -> None:
     # Given a thousand countries and two thousand amounts
     usage = Usage()
-    usage.add(country_and_amount(range(2_000)))
+    usage.add(country_and_amount(range(2_000)), 0)
     # Then each pair has its count
     due = [(str(number % 1_000), number) for number in range(2_000)]
     rows = [row for row in usage.table.to_pylist() if row["measure"] == "total_orders"]
@@ -54,7 +54,7 @@ def test_as_many_pairs_of_country_and_amount_as_there_is_room_for_are_counted() 
     assert {row["count"] for row in rows} == {1}
     # When there is one more amount, then these are no voucher records
     with pytest.raises(ObjectError, match="more than 2,000,000 pairs of country and amount"):
-        usage.add(country_and_amount([2_000]))
+        usage.add(country_and_amount([2_000]), 0)
 
 
 def country_and_amount(numbers: Sequence[int]) -> pa.RecordBatch:
@@ -69,10 +69,20 @@ def test_distinct_values_are_bounded() -> None:
         check_size(500_001)
 
 
+def test_a_nought_that_is_filled_in_counts_beside_one_that_was_there() -> None:
+    usage = Usage()
+    for amounts in ([None], [0.0, None]):
+        usage.add(pa.RecordBatch.from_pylist([record(total_orders=2, voucher_amount=amount) for amount in amounts]), 0)
+    assert [(row["measure"], row["voucher_amount"], row["count"]) for row in usage.table.to_pylist()] == [
+        ("total_orders", 0, 3), ("last_order_day", 0, 3)
+    ]  # fmt: skip
+    assert usage.values_filled == {"voucher_amount": 2, "total_orders": 0}
+
+
 def test_rows_are_rejected_by_the_reason_of_each() -> None:
     usage = Usage()
     for orders, times in (("-1", 1), ("many", 2), ("1.5", 3)):
-        usage.add(pa.RecordBatch.from_pylist([record(total_orders=orders)] * times))
+        usage.add(pa.RecordBatch.from_pylist([record(total_orders=orders)] * times), 0)
     assert usage.rows_rejected == {
         "total_orders_negative": 1, "total_orders_unreadable": 2, "total_orders_fractional": 3
     }  # fmt: skip
@@ -80,6 +90,6 @@ def test_rows_are_rejected_by_the_reason_of_each() -> None:
 
 def test_rows_that_are_all_rejected_leave_nothing_to_count() -> None:
     usage = Usage()
-    usage.add(pa.RecordBatch.from_pylist([record(total_orders="-1", country_code=None)] * 3))
+    usage.add(pa.RecordBatch.from_pylist([record(total_orders="-1", country_code=None)] * 3), 0)
     assert (usage.rows_read, usage.rows_counted, usage.table.num_rows) == (3, 0, 0)
     assert usage.rows_rejected == {"country_code_blank": 3}
