@@ -140,7 +140,15 @@ def test_a_late_event_does_not_take_the_as_of_day_back(pipeline: Pipeline) -> No
     pipeline.refresh(daily("2020-12-22"))
     assert pipeline.refresh(created(key, day="2020-12-20")).as_of == date(2020, 12, 22)
     assert pipeline.refresh({"as_of": "2020-01-01"}).as_of == date(2020, 1, 1)  # a person may
-    assert pipeline.refresh(daily("2020-12-23")).as_of == date(2020, 12, 23)
+    assert pipeline.refresh(daily("2020-12-24")).as_of == date(2020, 12, 24)
+    assert pipeline.refresh(created(key, day="2020-12-23")).as_of == date(2020, 12, 24)
+    # Nor do later days of a person's, or of runs that published nothing, take it forward
+    assert pipeline.refresh({"as_of": "2021-06-01"}).as_of == date(2021, 6, 1)
+    pipeline.sql.run(
+        "INSERT INTO voucher_customer.refreshes (trigger, as_of, started_at, outcome)"
+        " VALUES ('daily', '2021-01-01', '2021-01-01', 'failed')"
+    )
+    assert pipeline.refresh(daily("2020-12-25")).as_of == date(2020, 12, 25)
 
 
 def test_the_daily_run_mends_what_events_missed(pipeline: Pipeline) -> None:
