@@ -2,6 +2,7 @@
 
 import json
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -118,3 +119,40 @@ def test_threads_share_one_reading(known: Published) -> None:
 
     with ThreadPoolExecutor(16) as pool:
         assert len(set(pool.map(ask, range(16)))) == 1
+
+
+def test_who_asks_while_another_asks_the_database_is_answered_at_once(
+    known: Published, pipeline: Pipeline, clock: Clock
+) -> None:
+    # Given a thread that asks whether there is another publication, and a database that does not answer
+    first = known.get()
+    clock.seconds += 5
+    pipeline.sql.run("BEGIN")
+    pipeline.sql.run("LOCK TABLE voucher_customer.publication")
+    with ThreadPoolExecutor(1) as pool:
+        asking = pool.submit(known.get)
+        deadline = time.monotonic() + 30
+        while not pipeline.column("SELECT 1 FROM pg_locks WHERE NOT granted") and time.monotonic() < deadline:
+            assert not asking.done()
+        # When another one asks, then it has what is in memory, and does not wait for the first
+        assert known.get() is first
+        assert not asking.done()
+        pipeline.sql.run("COMMIT")
+        assert asking.result() is first
+
+
+def test_amounts_are_in_their_order_however_the_table_keeps_them(
+    pipeline: Pipeline, reader_database: Database, clock: Clock
+) -> None:
+    # Given a table whose lowest amounts come last
+    rows = [record(voucher_amount=amount) for amount in (2640, 3520, 4400)]
+    pipeline.refresh(created(pipeline.put("v.parquet", rows)))
+    for amount in (3520, 2640):
+        pipeline.sql.run(
+            "UPDATE voucher_customer.voucher_segments SET count = count WHERE voucher_amount = :amount", amount=amount
+        )
+    # When it is read, then the lowest come first
+    published = Published(reader_database, check_seconds=5, stale_seconds=60, monotonic=clock).get()
+    for use in published.uses.values():
+        assert [amount.voucher_amount for amount in use.amounts] == use.most_used == [2640, 3520, 4400]
+    assert len(published.uses) == 2
