@@ -38,6 +38,12 @@ _DETAIL_OF_ERROR: dict[type[Exception], str] = {
     PostgresError: "the database did not answer as it should: ask again shortly",
 }
 
+# As RFC 9110 names them; Python before 3.13 has the names of the one before.
+_TITLES = {
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "Content Too Large",
+    HTTPStatus.UNPROCESSABLE_ENTITY: "Unprocessable Content",
+}
+
 SERVED_ERRORS = tuple(STATUS_OF_ERROR)
 
 
@@ -76,6 +82,7 @@ def same_as_problem(response: Response) -> Response:
 
 
 def _problem(status: HTTPStatus, detail: str, more: dict[str, Any], headers: dict[str, Any]) -> Response:
-    body = {"type": "about:blank", "title": status.phrase, "status": status.value, "detail": detail, **more}
+    title = _TITLES.get(status, status.phrase)
+    body = {"type": "about:blank", "title": title, "status": status.value, "detail": detail, **more}
     headers = {name: value for name, value in headers.items() if name.lower() != "content-type"}
     return Response(body, status_code=status.value, headers={**headers, "Content-Type": "application/problem+json"})

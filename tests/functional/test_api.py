@@ -312,7 +312,7 @@ class TestLookup:
         status, answer, _ = call(
             "POST", "/voucher_amount", {**FREQUENT_CUSTOMER, "note": "x" * (2**20 - others + over)}
         )
-        assert (status, answer.get("title")) == (expected, "Request Entity Too Large" if over else None)
+        assert (status, answer.get("title")) == (expected, "Content Too Large" if over else None)
 
     @pytest.mark.parametrize(
         ("method", "content_type", "expected"),

@@ -33,7 +33,9 @@ def run_build(
     checkout: Path, name: str, folder: Path, *, umask: int = 0o022, **changes: str
 ) -> subprocess.CompletedProcess[str]:
     """Build as `sam build` does."""
-    env = {**os.environ, "RUNTIME": RUNTIME, "ARCHITECTURE": "x86_64", "RDS_CA": "", **changes}
+    # Beside the checkout's .venv this Python may be on no path, and byte code is made by one that is found.
+    path = f"{Path(sys.base_prefix) / 'bin'}{os.pathsep}{os.environ['PATH']}"
+    env = {**os.environ, "PATH": path, "RUNTIME": RUNTIME, "ARCHITECTURE": "x86_64", "RDS_CA": "", **changes}
     return subprocess.run(
         [str(ROOT / ".venv" / "bin" / "python"), "-m", "infra.packaging.build", name, str(folder)],
         cwd=checkout, env=env, umask=umask, check=False, capture_output=True, text=True,
