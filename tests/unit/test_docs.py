@@ -149,13 +149,14 @@ def test_every_alarm_has_a_paragraph_that_says_what_to_do() -> None:
 
 
 def test_the_dashboard_and_the_alarms_show_metrics_that_are_measured() -> None:
-    watching = (ROOT / "infra" / "templates" / "watching.yaml").read_text()
-    shown = set(re.findall(r'"(\w+)", "service", "(?:refresh|lookup)"', watching))
-    shown |= set(re.findall(r'MetricName=."(\w+)', watching)) | set(re.findall(r'\[".", "(\w+)", ".", "."', watching))
+    monitoring = (ROOT / "infra" / "templates" / "monitoring.yaml").read_text()
+    shown = set(re.findall(r'"(\w+)", "service", "(?:refresh|lookup)"', monitoring))
+    shown |= set(re.findall(r'MetricName=."(\w+)', monitoring))
+    shown |= set(re.findall(r'\[".", "(\w+)", ".", "."', monitoring))
     sources = "\n".join(
         path.read_text() for folder in ("functions", "chalice_app") for path in (ROOT / folder).rglob("*.py")
     )
-    of_aws = {"Errors", "ExecutionsFailed", "Throttles", "4XXError", "5XXError", "CPUUtilization"}
+    of_aws = {"Errors", "ExecutionsFailed", "Throttles", "4XXError", "5XXError", "CPUUtilization", "SwapUsage"}
     assert {"WinnerCount", "Lookups", "PublicationAge", "RowsPublished"} <= shown
     assert [name for name in shown - of_aws if f'"{name}"' not in sources] == []
 

@@ -268,7 +268,8 @@ def test_every_step_of_a_backlog_is_read_and_tried_again_within_bounds(
 def test_a_backlog_leaves_room_for_other_refreshes_and_ends_with_a_publication(
     transformed: Template, states: dict[str, Any]
 ) -> None:
-    assert states["Count"]["MaxConcurrency"] < transformed["Parameters"]["RefreshConcurrency"]["Default"]
+    assert transformed["Parameters"]["RefreshConcurrency"]["Default"] == 0  # reserves nothing, so bounds nothing
+    assert states["Count"]["MaxConcurrency"] == 4  # of the 5 that `make deploy` reserves where the account lets it
     # Whatever becomes of the items, what is counted is published
     assert states["Count"]["Next"] == "Publish"
     assert [catcher["Next"] for catcher in states["Count"]["Catch"]] == ["Publish"]
@@ -296,19 +297,25 @@ def test_the_api_answers_before_api_gateway_gives_up(transformed: Template) -> N
 
 def test_the_alarm_on_duration_stands_before_the_timeout(every_template: dict[str, Template]) -> None:
     timeout = every_template["template.yaml"]["Resources"]["RefreshFunction"]["Properties"]["Timeout"]
-    alarm = every_template["watching.yaml"]["Resources"]["RefreshNearTimeout"]["Properties"]
+    alarm = every_template["monitoring.yaml"]["Resources"]["RefreshNearTimeout"]["Properties"]
     assert alarm["Threshold"] == 0.8 * timeout * 1000
 
 
-def test_the_database_bears_as_many_connections_as_the_functions_may_open(every_template: dict[str, Template]) -> None:
+def test_nothing_is_reserved_by_default_and_the_database_bears_the_connections_all_the_same(
+    every_template: dict[str, Template],
+) -> None:
+    # Given an account that takes no reservation
     template = every_template["template.yaml"]
-    limits = 0
+    default = {name: parameter.get("Default") for name, parameter in template["Parameters"].items()}
     for name, parameter in (("RefreshFunction", "RefreshConcurrency"), ("LookupFunction", "LookupConcurrency")):
-        reserved = template["Resources"][name]["Properties"]["ReservedConcurrentExecutions"]
-        assert reserved["Fn::If"][1] == {"Ref": parameter}
-        limits += template["Parameters"][parameter]["Default"]
-    alarm = every_template["watching.yaml"]["Resources"]["DatabaseConnectionsHigh"]["Properties"]["Threshold"]
-    assert limits < alarm < CONNECTIONS_OF_THE_DATABASE
+        assert template["Resources"][name]["Properties"]["ReservedConcurrentExecutions"]["Fn::If"][1:] == [
+            {"Ref": parameter}, {"Ref": "AWS::NoValue"},
+        ]  # fmt: skip
+        assert default[parameter] == 0
+    # Then requests that are taken at once, items of a backlog and one more refresh hold a connection each
+    connections = default["ApiBurst"] + default["BacklogConcurrency"] + 1
+    alarm = every_template["monitoring.yaml"]["Resources"]["DatabaseConnectionsHigh"]["Properties"]["Threshold"]
+    assert connections < alarm < CONNECTIONS_OF_THE_DATABASE
 
 
 def test_there_is_a_rule_for_each_kind_of_event(transformed: Template) -> None:
@@ -327,6 +334,26 @@ def test_the_database_is_private_encrypted_kept_and_without_a_password(every_tem
     assert every_template["database.yaml"]["Resources"]["Settings"]["Properties"]["Parameters"]["rds.force_ssl"] == "1"
 
 
+def test_a_first_deployment_can_be_rolled_back_and_leaves_no_bucket(every_template: dict[str, Template]) -> None:
+    # Given the defaults, which an account on the free plan takes
+    template = every_template["template.yaml"]
+    parameters = template["Parameters"]
+    assert (parameters["DatabaseBackupDays"]["Default"], parameters["DatabaseDeletionProtection"]["Default"]) == (
+        1,
+        "false",
+    )
+    # Then only the role that the account's API Gateway logs with is kept, whatever happened
+    policies = {
+        name: entry["DeletionPolicy"] for name, entry in template["Resources"].items() if "DeletionPolicy" in entry
+    }
+    kept = {name for name, policy in policies.items() if policy == "Retain"}
+    assert kept == {"ApiLogRoleOfAccount", "ApiLogAccount"}
+    # And the bucket and what guards it are kept from the first success on, by a deletion as by a replacement
+    for name in ("VoucherBucket", "VoucherBucketPolicy"):
+        assert policies[name] == "RetainExceptOnCreate"
+        assert template["Resources"][name]["UpdateReplacePolicy"] == "Retain"
+
+
 def test_the_network_has_no_way_out_but_to_s3(every_template: dict[str, Template]) -> None:
     kinds = {resource["Type"] for resource in every_template["network.yaml"]["Resources"].values()}
     assert not kinds & {"AWS::EC2::InternetGateway", "AWS::EC2::NatGateway", "AWS::EC2::Route"}
@@ -338,7 +365,7 @@ def test_the_network_has_no_way_out_but_to_s3(every_template: dict[str, Template
 def test_the_parts_of_the_stack_get_the_parameters_that_they_ask_for(every_template: dict[str, Template]) -> None:
     nested = {
         ("template.yaml", "Database"): "database.yaml",
-        ("template.yaml", "Watching"): "watching.yaml",
+        ("template.yaml", "Monitoring"): "monitoring.yaml",
         ("template.yaml", "Backlog"): "backlog.yaml",
         ("database.yaml", "Network"): "network.yaml",
     }
@@ -359,7 +386,14 @@ def test_the_parts_of_the_stack_get_the_parameters_that_they_ask_for(every_templ
 def test_a_parameter_that_must_come_with_another_is_asked_for(transformed: Template) -> None:
     asserted = [entry["Assert"] for rule in transformed["Rules"].values() for entry in rule["Assertions"]]
     names = {part["Ref"] for part in parts(asserted) if isinstance(part, dict) and "Ref" in part}
-    assert names == {"DatabaseResourceId", "DatabaseHost", "DatabaseSecret", "DatabaseReaderSecret"}
+    assert names == {"DatabaseResourceId", "DatabaseHost", "DatabaseSecret", "DatabaseReaderSecret", "DatabaseTls"}
+
+
+def test_python_311_is_refused_where_the_certificate_is_verified(transformed: Template) -> None:
+    rule = transformed["Rules"]["Python311OnThisMachineOnly"]
+    assert rule["RuleCondition"] == {"Fn::Equals": [{"Ref": "Runtime"}, "python3.11"]}
+    assert [entry["Assert"] for entry in rule["Assertions"]] == [{"Fn::Equals": [{"Ref": "DatabaseTls"}, "off"]}]
+    assert transformed["Parameters"]["DatabaseTls"]["Default"] == "verify"
 
 
 @pytest.mark.parametrize("with_database", [True, False], ids=["own database", "given database"])
@@ -367,15 +401,15 @@ def test_the_dashboard_is_json_and_shows_every_alarm(
     every_template: dict[str, Template], *, with_database: bool
 ) -> None:
     # Given the body as CloudFormation would fill it in
-    watching = every_template["watching.yaml"]
-    body = filled_in(watching["Resources"]["Dashboard"]["Properties"]["DashboardBody"], with_database=with_database)
+    monitoring = every_template["monitoring.yaml"]
+    body = filled_in(monitoring["Resources"]["Dashboard"]["Properties"]["DashboardBody"], with_database=with_database)
     # When it is read
     widgets = json.loads(body)["widgets"]
     # Then every alarm is on it, and no widget covers another
     alarms = [name for widget in widgets if widget["type"] == "alarm" for name in widget["properties"]["alarms"]]
     expected = {
         name
-        for name, alarm in of_type(watching, "AWS::CloudWatch::Alarm").items()
+        for name, alarm in of_type(monitoring, "AWS::CloudWatch::Alarm").items()
         if with_database or "Condition" not in alarm
     }
     assert set(alarms) == {f"{name}.Arn" for name in expected}
