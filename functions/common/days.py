@@ -1,8 +1,29 @@
 """Calendar days in UTC, the only unit of time that segments know."""
 
+import re
 from datetime import UTC, date, datetime
 
 _EPOCH = date(1970, 1, 1).toordinal()
+_MINUTES_PER_DAY = 1440
+
+# The grammar of text dates, of which docs/data-rules.md has the table. It is written out because Python's own
+# `datetime.fromisoformat` differs between versions: 24:00 is an error before 3.14 and the next day since.
+_DATE = "(?P<date>[0-9]{4}-[0-9]{2}-[0-9]{2})"
+_TIME = "(?P<hour>[01][0-9]|2[0-3]):(?P<minute>[0-5][0-9])(?::[0-5][0-9](?:[.,][0-9]+)?)?"
+_OFFSET = "(?P<sign>[+-])(?P<hours>[01][0-9]|2[0-3])(?::?(?P<minutes>[0-5][0-9]))?"
+_NO_OFFSET = "Z|z|UTC|[+-]00(?::?00)?"
+
+OWN_DAY_PATTERN = f"{_DATE}(?:[Tt ]{_TIME}(?: ?(?:{_NO_OFFSET}))?)?"
+"""Texts that name their UTC day themselves."""
+
+OFFSET_PATTERN = f"{_DATE}[Tt ]{_TIME} ?{_OFFSET}"
+"""Texts of another zone, whose UTC day may be the one before or after."""
+
+WHITE_SPACE = " \t\n\v\f\r"
+"""What may surround a text date."""
+
+_own_day = re.compile(OWN_DAY_PATTERN)
+_offset = re.compile(OFFSET_PATTERN)
 
 
 def utc_day(moment: datetime) -> date:
@@ -11,22 +32,27 @@ def utc_day(moment: datetime) -> date:
 
 
 def parse_day(text: str) -> date:
-    """Read the UTC day out of a date or timestamp in ISO 8601, with or without a zone.
+    """Read the UTC day out of a date or timestamp, with or without a zone.
 
     Raises
     ------
     ValueError
-        When the text is no such date, or its UTC day lies outside the years 1 to 9999.
+        When the text is none by the grammar of docs/data-rules.md, or its UTC day lies outside the years 1 to 9999.
 
     Examples
     --------
     >>> parse_day("2020-01-05 23:30:00-05:00")
     datetime.date(2020, 1, 6)
     """
-    try:
-        return utc_day(datetime.fromisoformat(text.strip()))
-    except OverflowError as error:
-        raise ValueError(f"day out of range: {text!r}") from error
+    text = text.strip(WHITE_SPACE)
+    if found := _own_day.fullmatch(text):
+        return date.fromisoformat(found["date"])
+    if not (found := _offset.fullmatch(text)):
+        raise ValueError(f"no date or timestamp: {text!r}")
+    offset = int(found["hours"]) * 60 + int(found["minutes"] or 0)
+    local = int(found["hour"]) * 60 + int(found["minute"])
+    in_utc = local - offset if found["sign"] == "+" else local + offset
+    return date.fromordinal(date.fromisoformat(found["date"]).toordinal() + in_utc // _MINUTES_PER_DAY)
 
 
 def day_number(day: date) -> int:
