@@ -110,7 +110,7 @@ e2e-localstack: setup  ## run the end-to-end tests on LocalStack
 		$(MAKE) .local/tools/localstack/.ready && EMULATOR=localstack $(BIN)/python -m pytest $(ON_ALL) tests/e2e; \
 	else echo "skipped: LocalStack runs on Python 3.11 and 3.12 only, and neither is on this machine"; fi
 
-mutants: setup .local/tools/mutants/.ready  ## run the tests on every mutant of the rules, the ledger and the lookup: MODULE=functions/refresh/cleaning.py for one
+mutants: setup .local/tools/mutants/.ready  ## run the tests on every mutant of the rules, the ledger and the lookup: MODULE=functions/refresh/counting/cleaning.py for one
 	@$(BIN)/python -m tests.mutants $(MODULE)
 
 bench: setup .local/tools/bench/.ready  ## compare the refresh with polars, DuckDB and pandas, and measure its memory, growth and cold start: ROWS=1000000 PLOTS=folder

@@ -14,9 +14,9 @@ from playwright.sync_api import ViewportSize
 
 from functions.common.database import Database
 from functions.common.settings import load_settings
-from functions.refresh.events import Trigger
-from functions.refresh.handler import make_refresh
 from functions.refresh.settings import RefreshSettings
+from functions.refresh.usecases.events import Trigger
+from functions.refresh.wiring import make_refresh
 from infra.local.explore import embedded
 from infra.sample.sample import write_sample
 from tests.browser import running_browser

@@ -7,8 +7,8 @@ from typing import Annotated, Any
 import msgspec
 
 from functions.common.days import day_number, parse_day
+from functions.common.families import FREQUENT, MEASURE_OF_FAMILY, RECENCY
 from functions.common.fields import FieldProblem, FieldsError, read_fields
-from functions.common.segments import FREQUENT, MEASURE_OF_FAMILY, RECENCY
 from functions.common.settings import NonEmpty
 
 _MAX_BIGINT = 2**63 - 1

@@ -7,8 +7,8 @@ import msgspec
 
 from chalicelib.customers import AnyCustomer, read_customer
 from chalicelib.published import Publication, SegmentUse
+from functions.common.families import MEASURE_OF_FAMILY, RECENCY, Segment, covering_segment, segment_number
 from functions.common.fields import FieldsError
-from functions.common.segments import MEASURE_OF_FAMILY, RECENCY, Segment, covering_segment, segment_number
 
 
 class NoAnswerError(Exception):

@@ -12,7 +12,7 @@ from pg8000.exceptions import Error as PostgresError
 from pg8000.native import Connection
 
 from functions.common.database import Database, DatabaseUnreachableError
-from functions.common.segments import Segment, check_segments
+from functions.common.families import Segment, check_segments
 
 # One statement, so that all of it is of one publication.
 _READ = """

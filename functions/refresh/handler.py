@@ -1,7 +1,6 @@
 """Lambda entry of the refresh function: an event in, a summary out."""
 
 import os
-from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any
@@ -14,23 +13,16 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from functions import __version__
 from functions.common.database import Database
 from functions.common.settings import load_settings
-from functions.refresh.accounting import Accounting
-from functions.refresh.audit import LedgerAudit
-from functions.refresh.backlog import Backlog, Plan, read_step
-from functions.refresh.bucket import Bucket
-from functions.refresh.deadline import Deadline
-from functions.refresh.events import VerificationRequest, asks_to_migrate, read_event, read_verification
-from functions.refresh.items import Items
-from functions.refresh.ledger import Ledger
-from functions.refresh.metrics import measure_objects, measure_publication, metrics
-from functions.refresh.parts import Parts
-from functions.refresh.publication import Publications
-from functions.refresh.refresh import Refresh, RefreshError
-from functions.refresh.report.reports import Reports
-from functions.refresh.schema import migrate
+from functions.refresh.ledger.schema import migrate
+from functions.refresh.report.metrics import measure_objects, measure_publication, metrics
+from functions.refresh.results import ItemSummary, Summary
 from functions.refresh.settings import RefreshSettings
-from functions.refresh.summary import ItemSummary, Summary
-from functions.refresh.verification import Verification
+from functions.refresh.usecases.backlog import Backlog, Plan, read_step
+from functions.refresh.usecases.deadline import Deadline
+from functions.refresh.usecases.events import VerificationRequest, asks_to_migrate, read_event, read_verification
+from functions.refresh.usecases.refresh import Refresh, RefreshError
+from functions.refresh.usecases.verify import Verification
+from functions.refresh.wiring import make_backlog, make_refresh, make_verification
 
 # The lock is waited for this long, and no statement takes longer.
 _DATABASE_TIMEOUT_SECONDS = 60
@@ -71,45 +63,6 @@ def verification() -> Verification:
     return make_verification(settings(), database(), _now)
 
 
-def make_refresh(settings: RefreshSettings, database: Database, clock: Callable[[], datetime]) -> Refresh:
-    """Wire the parts together on a database whose schema is brought up to date."""
-    migrate(database)
-    return Refresh(
-        _make_accounting(settings, _make_bucket(settings), Ledger(database), clock),
-        Publications(database),
-        Reports(database, settings.bucket, settings.reports_prefix),
-        countries=settings.published_countries,
-        clock=clock,
-    )
-
-
-def make_backlog(settings: RefreshSettings, database: Database, clock: Callable[[], datetime]) -> Backlog:
-    """Wire the parts together for a backlog."""
-    refresh = make_refresh(settings, database, clock)
-    bucket, ledger, parts = _make_bucket(settings), Ledger(database), Parts(database)
-    accounting = _make_accounting(settings, bucket, ledger, clock)
-    items = Items(accounting, bucket, ledger, parts, clock)
-    return Backlog(accounting, bucket, items, parts, refresh, clock=clock, item_bytes=settings.item_bytes)
-
-
-def make_verification(settings: RefreshSettings, database: Database, clock: Callable[[], datetime]) -> Verification:
-    """Wire the parts together for a verification."""
-    refresh = make_refresh(settings, database, clock)
-    bucket, ledger = _make_bucket(settings), Ledger(database)
-    accounting = _make_accounting(settings, bucket, ledger, clock)
-    return Verification(accounting, bucket, ledger, LedgerAudit(database), Publications(database), refresh)
-
-
-def _make_accounting(
-    settings: RefreshSettings, bucket: Bucket, ledger: Ledger, clock: Callable[[], datetime]
-) -> Accounting:
-    return Accounting(bucket, ledger, clock, inline_bytes=settings.inline_bytes)
-
-
-def _make_bucket(settings: RefreshSettings) -> Bucket:
-    return Bucket(settings.bucket, settings.prefix, settings.rejected_prefix, settings.plan_prefix)
-
-
 def _now() -> datetime:
     return datetime.now(UTC)
 
@@ -121,17 +74,17 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     Parameters
     ----------
     event : dict
-        See `functions.refresh.events.read_event`, `asks_to_migrate`, `read_verification` and
-        `functions.refresh.backlog.read_step`.
+        See `functions.refresh.usecases.events.read_event`, `asks_to_migrate`, `read_verification` and
+        `functions.refresh.usecases.backlog.read_step`.
     context : LambdaContext
         The invocation.
 
     Returns
     -------
     dict
-        `functions.refresh.publication.Summary`, `functions.refresh.schema.Migrations`,
-        `functions.refresh.verification.Verified`, `functions.refresh.backlog.Plan` or
-        `functions.refresh.publication.ItemSummary` in JSON types.
+        `functions.refresh.publishing.publication.Summary`, `functions.refresh.ledger.schema.Migrations`,
+        `functions.refresh.usecases.verify.Verified`, `functions.refresh.usecases.backlog.Plan` or
+        `functions.refresh.publishing.publication.ItemSummary` in JSON types.
 
     Raises
     ------

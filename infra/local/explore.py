@@ -21,14 +21,14 @@ from moto import mock_aws
 from functions.common.database import Database
 from functions.common.days import utc_day
 from functions.common.settings import load_settings
-from functions.refresh.bucket import Bucket, ObjectVersion
-from functions.refresh.cleaning import COLUMNS, ObjectError, Rejected, as_distinct, check_type, clean
-from functions.refresh.events import Trigger
-from functions.refresh.handler import make_refresh
-from functions.refresh.refresh import RefreshError
-from functions.refresh.report.reports import LATEST
+from functions.refresh.counting.cleaning import COLUMNS, ObjectError, Rejected, as_distinct, check_type, clean
+from functions.refresh.reading.bucket import Bucket, ObjectVersion
+from functions.refresh.report.writer import LATEST
+from functions.refresh.results import Summary
 from functions.refresh.settings import RefreshSettings
-from functions.refresh.summary import Summary
+from functions.refresh.usecases.events import Trigger
+from functions.refresh.usecases.refresh import RefreshError
+from functions.refresh.wiring import make_refresh
 from infra import ROOT
 from infra.local.demo import keys_of, published_table
 from infra.local.postgres import Postgres, start_postgres

@@ -63,7 +63,7 @@ class Package(NamedTuple):
 
 PACKAGES = {
     "refresh": Package(
-        lock="functions/refresh/requirements.lock",
+        lock="functions/requirements.lock",
         sources={
             "functions/__init__.py": "functions/__init__.py",
             "functions/common": "functions/common",

@@ -18,7 +18,7 @@ _SAME_VERSIONS = ["--constraint=requirements.lock"]
 
 _LOCKS: dict[str, list[str]] = {
     "requirements.txt": [],
-    "functions/refresh/requirements.txt": _SAME_VERSIONS,
+    "functions/requirements.txt": _SAME_VERSIONS,
     "chalice_app/requirements.txt": [*_SAME_VERSIONS, "--excludes=chalice_app/excludes.txt"],
     "infra/packaging/rds-ca.txt": ["--no-deps"],
     "infra/tools/uv.txt": _SAME_VERSIONS,

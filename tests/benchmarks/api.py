@@ -27,13 +27,12 @@ from sqlalchemy import create_engine, text
 from functions.common.database import Database
 from functions.common.days import utc_day
 from functions.common.settings import DatabaseSettings, load_settings
-from functions.refresh.bucket import ObjectVersion
-from functions.refresh.cleaning import COLUMNS
-from functions.refresh.events import Trigger
-from functions.refresh.ledger import NO_ENTRY, Ledger
-from functions.refresh.publication import Publications
-from functions.refresh.schema import migrate
-from functions.refresh.usage import Usage
+from functions.refresh.counting.cleaning import COLUMNS
+from functions.refresh.counting.usage import Usage
+from functions.refresh.ledger.ledger import NO_ENTRY, Ledger
+from functions.refresh.ledger.schema import migrate
+from functions.refresh.publishing.publication import Publications
+from functions.refresh.reading.bucket import ObjectVersion
 from infra import ROOT
 from infra.local.postgres import DatabaseAddress, Postgres, start_postgres
 from infra.local.processes import free_port, stop_group, wait_for
@@ -93,7 +92,7 @@ def publish_sample(address: DatabaseAddress) -> None:
     now = datetime.now(UTC)
     Ledger(database).write_counted("sample", NO_ENTRY, ObjectVersion("sample", 1), usage, sequencer=None, now=now)
     publications = Publications(database)
-    publications.publish(publications.start(Trigger("manual", utc_day(now)), ["Peru"], now), now)
+    publications.publish(publications.start("manual", utc_day(now), ["Peru"], now), now)
     database.close()
 
 

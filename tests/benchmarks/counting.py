@@ -9,14 +9,14 @@ from typing import Any
 import awswrangler as wr
 import pandas as pd
 
-from functions.common.segments import MEASURE_OF_FAMILY, Segment, check_segments, covering_segment, segment_number
-from functions.refresh.accounting import Accounting
-from functions.refresh.bucket import Bucket, ObjectVersion
-from functions.refresh.cleaning import COLUMNS
-from functions.refresh.deadline import Deadline
-from functions.refresh.events import Trigger
-from functions.refresh.ledger import Ledger, LedgerEntry
-from functions.refresh.usage import Usage
+from functions.common.families import MEASURE_OF_FAMILY, Segment, check_segments, covering_segment, segment_number
+from functions.refresh.counting.cleaning import COLUMNS
+from functions.refresh.counting.usage import Usage
+from functions.refresh.ledger.ledger import Ledger, LedgerEntry
+from functions.refresh.reading.bucket import Bucket, ObjectVersion
+from functions.refresh.usecases.deadline import Deadline
+from functions.refresh.usecases.events import Trigger
+from functions.refresh.usecases.reconcile import Accounting
 from tests.benchmarks.s3 import BUCKET
 
 AS_OF = date(2020, 12, 22)

@@ -18,16 +18,16 @@ import pyarrow.compute as pc
 
 from functions.common.database import Database
 from functions.common.settings import DatabaseSettings, load_settings
-from functions.refresh.accounting import Accounting
-from functions.refresh.bucket import Bucket, ObjectVersion
-from functions.refresh.cleaning import COLUMNS
-from functions.refresh.events import Trigger
-from functions.refresh.ledger import NO_ENTRY, Ledger
-from functions.refresh.publication import Publications
-from functions.refresh.refresh import Refresh
-from functions.refresh.report.reports import Reports
-from functions.refresh.schema import migrate
-from functions.refresh.usage import Usage
+from functions.refresh.counting.cleaning import COLUMNS
+from functions.refresh.counting.usage import Usage
+from functions.refresh.ledger.ledger import NO_ENTRY, Ledger
+from functions.refresh.ledger.schema import migrate
+from functions.refresh.publishing.publication import Publications
+from functions.refresh.reading.bucket import Bucket, ObjectVersion
+from functions.refresh.report.writer import Reports
+from functions.refresh.usecases.events import Trigger
+from functions.refresh.usecases.reconcile import Accounting
+from functions.refresh.usecases.refresh import Refresh
 from infra.local.postgres import Postgres, start_postgres
 from infra.sample.sample import make_sample
 from tests.benchmarks.counting import AS_OF
@@ -113,7 +113,7 @@ class Pipeline:
         """Publish alone, and return how long it took."""
         publications = Publications(self._database)
         names = [_country(number) for number in range(countries)]
-        summary = publications.start(Trigger("daily", AS_OF), names, _now())
+        summary = publications.start("daily", AS_OF, names, _now())
         return _seconds(lambda: publications.publish(summary, _now()))
 
     def report(self) -> float:

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from functions.refresh.cleaning import COLUMNS
+from functions.refresh.counting.cleaning import COLUMNS
 from infra.sample.sample import make_sample
 
 _LEVELS = {"gzip": 1, "snappy": None, "zstd": 1}

@@ -21,16 +21,16 @@ import msgspec
 
 from functions.common.database import Database
 from functions.common.settings import DatabaseSettings, load_settings
-from functions.refresh.backlog import Backlog, CountStep, Plan, PlanStep
-from functions.refresh.bucket import ObjectVersion
-from functions.refresh.deadline import Deadline
-from functions.refresh.events import Trigger
-from functions.refresh.handler import make_backlog
-from functions.refresh.items import Item
-from functions.refresh.ledger import NO_ENTRY, Ledger
-from functions.refresh.schema import migrate
+from functions.refresh.counting.usage import Usage
+from functions.refresh.ledger.ledger import NO_ENTRY, Ledger
+from functions.refresh.ledger.schema import migrate
+from functions.refresh.reading.bucket import ObjectVersion
 from functions.refresh.settings import RefreshSettings
-from functions.refresh.usage import Usage
+from functions.refresh.usecases.backlog import Backlog, CountStep, Plan, PlanStep
+from functions.refresh.usecases.deadline import Deadline
+from functions.refresh.usecases.events import Trigger
+from functions.refresh.usecases.work_items import Item
+from functions.refresh.wiring import make_backlog
 from infra import ROOT
 from infra.local.postgres import Postgres, start_postgres
 from infra.sample.sample import make_sample

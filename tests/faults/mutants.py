@@ -12,10 +12,10 @@ import boto3
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from functions.refresh import batches
-from functions.refresh.bucket import Bucket
-from functions.refresh.cleaning import ObjectError
-from functions.refresh.usage import Usage
+from functions.refresh.counting.cleaning import ObjectError
+from functions.refresh.counting.usage import Usage
+from functions.refresh.reading import row_groups
+from functions.refresh.reading.bucket import Bucket
 from tests.faults.world import some_rows
 from tests.support import BUCKET, PREFIX
 
@@ -99,5 +99,5 @@ def read_damaged(seeds: range, environ: Mapping[str, str], folder: str) -> None:
 
 def read_damaged_as_large(seeds: range, environ: Mapping[str, str], folder: str) -> None:
     """Do as `read_damaged` what is done of large row groups, which would take long to write and damage."""
-    batches._MAX_FETCHED_BYTES = -1
+    row_groups._MAX_FETCHED_BYTES = -1
     read_damaged(seeds, environ, folder)

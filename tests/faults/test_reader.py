@@ -9,9 +9,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from functions.refresh.bucket import Bucket
-from functions.refresh.cleaning import ObjectError
-from functions.refresh.usage import Usage
+from functions.refresh.counting.cleaning import ObjectError
+from functions.refresh.counting.usage import Usage
+from functions.refresh.reading.bucket import Bucket
 from tests.faults.mutants import good_file, read, read_damaged, read_damaged_as_large
 from tests.faults.world import Run, cases
 from tests.support import BUCKET, PREFIX, record

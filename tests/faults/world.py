@@ -17,10 +17,10 @@ from pg8000.native import Connection
 
 from functions.common.database import Database
 from functions.common.settings import load_settings
-from functions.refresh.events import read_event
-from functions.refresh.handler import make_refresh
-from functions.refresh.refresh import Refresh, RefreshError
 from functions.refresh.settings import RefreshSettings
+from functions.refresh.usecases.events import read_event
+from functions.refresh.usecases.refresh import Refresh, RefreshError
+from functions.refresh.wiring import make_refresh
 from tests.faults.driver import invoke
 from tests.support import BUCKET, PREFIX, daily, parquet, read_published, record, recount
 

@@ -13,13 +13,13 @@ from pg8000.native import Connection
 
 from functions.common.database import Database
 from functions.common.settings import DatabaseSettings, load_settings
-from functions.refresh.backlog import Backlog
-from functions.refresh.deadline import Deadline
-from functions.refresh.events import read_event
-from functions.refresh.handler import make_backlog, make_refresh
-from functions.refresh.refresh import Refresh
+from functions.refresh.results import Summary
 from functions.refresh.settings import RefreshSettings
-from functions.refresh.summary import Summary
+from functions.refresh.usecases.backlog import Backlog
+from functions.refresh.usecases.deadline import Deadline
+from functions.refresh.usecases.events import read_event
+from functions.refresh.usecases.refresh import Refresh
+from functions.refresh.wiring import make_backlog, make_refresh
 from infra.local.postgres import DatabaseAddress
 from infra.local.reader import create_reader, drop_reader
 from infra.packaging.build import PACKAGES, build

@@ -13,15 +13,15 @@ from botocore.exceptions import ClientError
 
 from functions.common.database import Database
 from functions.common.settings import DatabaseSettings, load_settings
-from functions.refresh import ledger
-from functions.refresh.backlog import Plan, read_step
-from functions.refresh.deadline import PUBLISHING_SECONDS, Deadline
-from functions.refresh.events import EventError, read_event
-from functions.refresh.handler import make_backlog
-from functions.refresh.ledger import Ledger
-from functions.refresh.refresh import RefreshError
+from functions.refresh.ledger import ledger
+from functions.refresh.ledger.ledger import Ledger
+from functions.refresh.results import ItemSummary, Summary
 from functions.refresh.settings import RefreshSettings
-from functions.refresh.summary import ItemSummary, Summary
+from functions.refresh.usecases.backlog import Plan, read_step
+from functions.refresh.usecases.deadline import PUBLISHING_SECONDS, Deadline
+from functions.refresh.usecases.events import EventError, read_event
+from functions.refresh.usecases.refresh import RefreshError
+from functions.refresh.wiring import make_backlog
 from tests.functional.conftest import NOW, Pipeline
 from tests.functional.test_handler import invoke as invoke  # noqa: PLC0414 - a fixture
 from tests.functional.test_handler import metric_lines

@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 import pytest
 from botocore.exceptions import ClientError
 
-from functions.refresh.refresh import RefreshError
+from functions.refresh.usecases.refresh import RefreshError
 from tests.functional.conftest import Pipeline
 from tests.support import BUCKET, created, daily, parquet, record
 

@@ -7,8 +7,9 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from functions.refresh import accounting, codes
-from functions.refresh.refresh import RefreshError
+from functions.refresh.counting import encoding
+from functions.refresh.usecases import reconcile
+from functions.refresh.usecases.refresh import RefreshError
 from tests.functional.conftest import Pipeline
 from tests.support import created, parquet, record
 
@@ -188,9 +189,9 @@ def test_values_filled_are_those_of_the_rows_counted_whoever_shares_the_object(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Given an object of many row groups, dealt out to threads, whose counts are sorted because they are too many
-    monkeypatch.setattr(accounting, "_LARGE_BYTES", 0)
-    monkeypatch.setattr(accounting, "_PROCESSORS", 3)
-    monkeypatch.setattr(codes, "_MAX_CELLS", 12)
+    monkeypatch.setattr(reconcile, "_LARGE_BYTES", 0)
+    monkeypatch.setattr(reconcile, "_PROCESSORS", 3)
+    monkeypatch.setattr(encoding, "_MAX_CELLS", 12)
     rows = [record(total_orders="" if number % 3 else str(number), voucher_amount=None) for number in range(30)]
     bad = [record(total_orders="", country_code=""), record(total_orders="-1", voucher_amount=None)]
     # When it is counted

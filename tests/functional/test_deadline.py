@@ -9,8 +9,8 @@ import boto3
 import pytest
 
 from functions.refresh import handler
-from functions.refresh.deadline import PUBLISHING_SECONDS, Deadline
-from functions.refresh.refresh import RefreshError
+from functions.refresh.usecases.deadline import PUBLISHING_SECONDS, Deadline
+from functions.refresh.usecases.refresh import RefreshError
 from tests.functional.conftest import Pipeline
 from tests.functional.test_handler import invoke as invoke  # noqa: PLC0414 - a fixture
 from tests.functional.test_handler import metric_lines

@@ -11,8 +11,8 @@ import pytest
 from botocore.exceptions import ClientError
 
 from functions.refresh import handler
-from functions.refresh.events import EventError
-from functions.refresh.refresh import RefreshError
+from functions.refresh.usecases.events import EventError
+from functions.refresh.usecases.refresh import RefreshError
 from tests.functional.conftest import Pipeline
 from tests.support import ROOT, Context, created, record
 

@@ -60,8 +60,8 @@ def test_the_pruned_package_counts_every_compression_from_s3(
     # When: the package reads the dataset as the function does
     code = f"""
 import functions.refresh.handler
-from functions.refresh.bucket import Bucket
-from functions.refresh.usage import Usage
+from functions.refresh.reading.bucket import Bucket
+from functions.refresh.counting.usage import Usage
 bucket, usage = Bucket("{compression}", "vouchers/"), Usage()
 for key, version in bucket.versions():
     for share in bucket.shares(key, version, 2):

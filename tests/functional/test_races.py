@@ -10,13 +10,13 @@ from functools import partial
 import pyarrow as pa
 import pytest
 
-from functions.refresh import schema
-from functions.refresh.audit import LedgerAudit
-from functions.refresh.bucket import ObjectVersion
-from functions.refresh.ledger import NO_ENTRY, Ledger, LedgerEntry
-from functions.refresh.publication import Publications
-from functions.refresh.refresh import RefreshError
-from functions.refresh.usage import Usage
+from functions.refresh.counting.usage import Usage
+from functions.refresh.ledger import schema
+from functions.refresh.ledger.audit import LedgerAudit
+from functions.refresh.ledger.ledger import NO_ENTRY, Ledger, LedgerEntry
+from functions.refresh.publishing.publication import Publications
+from functions.refresh.reading.bucket import ObjectVersion
+from functions.refresh.usecases.refresh import RefreshError
 from tests.functional.conftest import NOW, Pipeline
 from tests.support import PREFIX, created, daily, deleted, record
 

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from functions.common.segments import SegmentRulesError
-from functions.refresh import schema
-from functions.refresh.refresh import RefreshError
+from functions.common.families import SegmentRulesError
+from functions.refresh.ledger import schema
+from functions.refresh.usecases.refresh import RefreshError
 from infra.sample.sample import make_sample
 from tests.functional.conftest import NOW, Pipeline
 from tests.support import (

@@ -10,9 +10,10 @@ import pyarrow.parquet as pq
 import pytest
 from botocore.exceptions import ClientError
 
-from functions.refresh import accounting, rejected
-from functions.refresh.refresh import RefreshError
-from functions.refresh.rejected import MAX_REJECTED_ROWS
+from functions.refresh.counting import rejected
+from functions.refresh.counting.rejected import MAX_REJECTED_ROWS
+from functions.refresh.usecases import reconcile
+from functions.refresh.usecases.refresh import RefreshError
 from tests.functional.conftest import Pipeline
 from tests.support import BUCKET, PREFIX, created, daily, parquet, record
 
@@ -67,8 +68,8 @@ def test_rows_keep_their_numbers_when_threads_share_an_object(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Given an object of ten row groups, dealt out to three threads
-    monkeypatch.setattr(accounting, "_LARGE_BYTES", 0)
-    monkeypatch.setattr(accounting, "_PROCESSORS", 3)
+    monkeypatch.setattr(reconcile, "_LARGE_BYTES", 0)
+    monkeypatch.setattr(reconcile, "_PROCESSORS", 3)
     rows = [record(total_orders=str(-number % 7 - 3)) for number in range(30)]
     # When it is counted
     pipeline.refresh(created(pipeline.put("a.parquet", rows, row_group_size=3)))

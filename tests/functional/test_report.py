@@ -12,11 +12,10 @@ from botocore.exceptions import ClientError
 
 from functions.common.database import Database
 from functions.common.settings import DatabaseSettings, load_settings
-from functions.refresh.events import Trigger
-from functions.refresh.publication import Publications
-from functions.refresh.report.figures import MAX_AMOUNTS, MAX_BINS, MAX_COUNTRIES, MAX_TIED
-from functions.refresh.report.reports import Reports
-from functions.refresh.schema import migrate
+from functions.refresh.ledger.schema import migrate
+from functions.refresh.publishing.publication import Publications
+from functions.refresh.report.model import MAX_AMOUNTS, MAX_BINS, MAX_COUNTRIES, MAX_TIED
+from functions.refresh.report.writer import Reports
 from infra.sample.sample import make_sample
 from tests.functional.conftest import Pipeline
 from tests.support import (
@@ -83,7 +82,7 @@ def another(environ: dict[str, str], pipeline: Pipeline) -> Iterator[Database]:
 def publish(database: Database, as_of: date) -> None:
     """Publish, as another run would."""
     publications, now = Publications(database), datetime.now(UTC)
-    summary = publications.start(Trigger("manual", as_of), ["Peru"], now)
+    summary = publications.start("manual", as_of, ["Peru"], now)
     publications.publish(summary, now)
 
 
@@ -343,7 +342,7 @@ def test_the_page_stays_small_whatever_is_counted(pipeline: Pipeline) -> None:
         " SELECT 'daily', '2020-12-01', now(), 'failed', repeat('x', 100000) FROM generate_series(1, 50)"
     )
     # When they are published
-    summary = Publications(pipeline.database).start(Trigger("daily", date(2020, 12, 22)), names[:-1], datetime.now(UTC))
+    summary = Publications(pipeline.database).start("daily", date(2020, 12, 22), names[:-1], datetime.now(UTC))
     Publications(pipeline.database).publish(summary, datetime.now(UTC))
     Reports(pipeline.database, BUCKET, "reports/").write()
     # Then the page holds a part of them, says so, and no row is lost

@@ -14,10 +14,10 @@ from playwright.sync_api import Browser, Dialog, expect
 
 from functions.common.database import Database
 from functions.common.settings import load_settings
-from functions.refresh.events import Trigger
-from functions.refresh.handler import make_refresh
-from functions.refresh.refresh import RefreshError
 from functions.refresh.settings import RefreshSettings
+from functions.refresh.usecases.events import Trigger
+from functions.refresh.usecases.refresh import RefreshError
+from functions.refresh.wiring import make_refresh
 from infra.local.explore import embedded
 from tests.browser import NO_BROWSER, find_browser, running_browser
 from tests.support import BUCKET, HOSTILE, PREFIX, parquet, record, recount

@@ -10,8 +10,8 @@ from pg8000.native import Connection
 
 from functions.common.database import Database
 from functions.common.settings import DatabaseSettings, load_settings
-from functions.refresh import schema
-from functions.refresh.schema import SchemaError, migrate
+from functions.refresh.ledger import schema
+from functions.refresh.ledger.schema import SchemaError, migrate
 from infra.local.postgres import DatabaseAddress
 from tests.functional.conftest import Pipeline
 from tests.support import created, record

@@ -13,11 +13,11 @@ from botocore.exceptions import ClientError
 
 from functions.common.settings import load_settings
 from functions.refresh import handler
-from functions.refresh.deadline import Deadline
-from functions.refresh.events import read_verification
-from functions.refresh.handler import make_verification
 from functions.refresh.settings import RefreshSettings
-from functions.refresh.verification import Verified
+from functions.refresh.usecases.deadline import Deadline
+from functions.refresh.usecases.events import read_verification
+from functions.refresh.usecases.verify import Verified
+from functions.refresh.wiring import make_verification
 from infra.operations import commands
 from infra.operations.deployed import Deployed, OperationError
 from tests.functional.conftest import NOW, Pipeline

@@ -1,6 +1,7 @@
 """Winners: told with every publication, and which of them are new."""
 
-from functions.refresh.winners import Winner, WinnerChange, read_winners
+from functions.common.ranking import Winner, WinnerChange
+from functions.refresh.publishing.rankings import read_winners
 from tests.functional.conftest import Pipeline
 from tests.support import created, daily, record
 

@@ -33,6 +33,7 @@ _PYTHON = ROOT / ".local" / "tools" / "mutants" / "bin" / "python"
 
 # Without what takes long and meets no line that nothing else does: the tests that no mutant gets past are all run.
 _RULES = ["tests/functional/test_data_rules.py", "-k", "not compression and not impossible and not no_parquet"]
+_COUNTING = ["tests/unit/test_usage.py", "tests/functional/test_rejected.py", *_RULES]
 _LEDGER = [
     "tests/functional/test_verification.py",
     "tests/functional/test_refresh.py",
@@ -45,22 +46,23 @@ _LOOKUP = ["tests/functional/test_api.py", "-k", "not whatever"]
 TESTS = {
     "functions/common/days.py": ["functions/common/days.py", "tests/unit/test_days.py"],
     "functions/common/fields.py": ["functions/common/fields.py", "tests/unit/test_settings.py", *_LOOKUP],
-    "functions/common/segments.py": ["tests/unit/test_segments.py"],
-    "functions/refresh/cleaning.py": ["tests/unit/test_cleaning.py"],
-    "functions/refresh/rejected.py": ["tests/functional/test_rejected.py"],
-    "functions/refresh/codes.py": ["tests/unit/test_usage.py", "tests/functional/test_rejected.py", *_RULES],
-    "functions/refresh/usage.py": ["tests/unit/test_usage.py", "tests/functional/test_rejected.py", *_RULES],
-    "functions/refresh/winners.py": ["functions/refresh/winners.py", "tests/functional/test_winners.py"],
-    "functions/refresh/publication.py": ["tests/functional/test_winners.py", *_LEDGER],
-    "functions/refresh/ledger.py": [
-        "functions/refresh/ledger.py", "tests/functional/test_backlog.py", "tests/functional/test_bad_objects.py",
-        "tests/functional/test_costs.py", *_LEDGER,
+    "functions/common/families.py": ["tests/unit/test_families.py"],
+    "functions/common/ranking.py": ["functions/common/ranking.py", "tests/functional/test_winners.py"],
+    "functions/refresh/counting/cleaning.py": ["tests/unit/test_cleaning.py"],
+    "functions/refresh/counting/rejected.py": ["tests/functional/test_rejected.py"],
+    "functions/refresh/counting/encoding.py": _COUNTING,
+    "functions/refresh/counting/usage.py": _COUNTING,
+    "functions/refresh/publishing/rankings.py": ["tests/functional/test_winners.py"],
+    "functions/refresh/publishing/publication.py": ["tests/functional/test_winners.py", *_LEDGER],
+    "functions/refresh/ledger/ledger.py": [
+        "functions/refresh/ledger/ledger.py", "tests/functional/test_backlog.py",
+        "tests/functional/test_bad_objects.py", "tests/functional/test_costs.py", *_LEDGER,
     ],
-    "functions/refresh/summary.py": ["tests/functional/test_backlog.py", *_LEDGER],
-    "functions/refresh/audit.py": _LEDGER,
-    "functions/refresh/parts.py": ["tests/functional/test_backlog.py"],
-    "functions/refresh/accounting.py": [
-        "tests/unit/test_accounting.py", "tests/functional/test_backlog.py", "tests/functional/test_deadline.py",
+    "functions/refresh/results.py": ["tests/functional/test_backlog.py", *_LEDGER],
+    "functions/refresh/ledger/audit.py": _LEDGER,
+    "functions/refresh/ledger/partial_counts.py": ["tests/functional/test_backlog.py"],
+    "functions/refresh/usecases/reconcile.py": [
+        "tests/unit/test_reconcile.py", "tests/functional/test_backlog.py", "tests/functional/test_deadline.py",
         "tests/functional/test_bad_objects.py", "tests/functional/test_costs.py", "tests/functional/test_rejected.py",
         *_LEDGER,
     ],

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from functions.refresh.cleaning import (
+from functions.refresh.counting.cleaning import (
     SMALL,
     Filled,
     ObjectError,

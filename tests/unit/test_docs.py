@@ -162,12 +162,12 @@ def test_the_dashboard_and_the_alarms_show_metrics_that_are_measured() -> None:
 
 
 def test_every_metric_and_every_reason_to_reject_is_documented() -> None:
-    places = [ROOT / "functions/refresh/handler.py", ROOT / "functions/refresh/metrics.py"]
+    places = [ROOT / "functions/refresh/handler.py", ROOT / "functions/refresh/report/metrics.py"]
     places.append(ROOT / "chalice_app/chalicelib/request_log.py")
     names = {name for place in places for name in re.findall(r'"((?:[A-Z][a-z]+)+)"', place.read_text())} - WORDS_OF_EMF
     assert {"Refreshes", "WinnerCount", "Lookups", "PublicationAge"} <= names
     assert names - explained_in(OPERATIONS) == set()
-    cleaning = (ROOT / "functions" / "refresh" / "cleaning.py").read_text()
+    cleaning = (ROOT / "functions/refresh/counting/cleaning.py").read_text()
     reasons = re.findall(r'_RejectedError\("(\w+)"\)', cleaning)
     assert reasons
     assert [reason for reason in reasons if f"_{reason}`" not in ALL] == []
@@ -259,13 +259,13 @@ def test_the_sums_of_what_it_costs_are_sums() -> None:
 def test_the_modules_of_the_functions_are_where_the_architecture_says() -> None:
     page = (ROOT / "docs" / "architecture.md").read_text().partition("## Parts and directions")[2]
     for folder in ("functions/refresh", "chalice_app/chalicelib"):
-        modules = {path.name for path in (ROOT / folder).glob("*.py")} - {"__init__.py", "settings.py"}
+        modules = {path.name for path in (ROOT / folder).rglob("*.py")} - {"__init__.py", "settings.py"}
         assert [name for name in sorted(modules) if f"`{name}`" not in page] == []
 
 
 def test_the_tables_are_those_that_the_architecture_lists() -> None:
     section = (ROOT / "docs" / "architecture.md").read_text().partition("## Tables")[2].partition("\n## ")[0]
-    sources = [*(ROOT / "infra" / "sql").rglob("*.sql"), ROOT / "functions" / "refresh" / "schema.py"]
+    sources = [*(ROOT / "infra" / "sql").rglob("*.sql"), ROOT / "functions/refresh/ledger/schema.py"]
     made = re.findall(
         r"CREATE TABLE (?:IF NOT EXISTS )?(?:voucher_customer\.)?(\w+)", "".join(path.read_text() for path in sources)
     )

@@ -7,10 +7,10 @@ from typing import Any, get_args
 
 import pytest
 
-from functions.refresh.backlog import Step, read_step
-from functions.refresh.events import (
+from functions.refresh.results import Kind
+from functions.refresh.usecases.backlog import Step, read_step
+from functions.refresh.usecases.events import (
     EventError,
-    Kind,
     Trigger,
     VerificationRequest,
     asks_to_migrate,

@@ -9,10 +9,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from functions.refresh.backlog import read_step
-from functions.refresh.deadline import PUBLISHING_SECONDS
-from functions.refresh.events import Trigger, read_event
-from functions.refresh.summary import Summary
+from functions.refresh.results import Summary
+from functions.refresh.usecases.backlog import read_step
+from functions.refresh.usecases.deadline import PUBLISHING_SECONDS
+from functions.refresh.usecases.events import Trigger, read_event
 from infra.checks.transform import NESTED, TEMPLATE, read_template, transform
 from infra.packaging.build import DEFAULT_ARCHITECTURE, DEFAULT_RUNTIME
 

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 import pyarrow as pa
 import pytest
 
-from functions.refresh.cleaning import COLUMNS, ObjectError
-from functions.refresh.codes import check_size
-from functions.refresh.usage import Usage
+from functions.refresh.counting.cleaning import COLUMNS, ObjectError
+from functions.refresh.counting.encoding import check_size
+from functions.refresh.counting.usage import Usage
 from tests.support import record
 
 

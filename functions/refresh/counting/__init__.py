@@ -1,0 +1,1 @@
+"""Rows become usage: cleaned, encoded and counted; the rejected ones are kept apart."""

@@ -1,0 +1,226 @@
+"""Codes: the values of columns as small numbers from 0, and how often they occur together.
+
+Numbers can be counted without looking at what they stand for, ten million rows in a tenth of a second.
+"""
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from functions.refresh.counting.cleaning import (
+    NOTHING,
+    SMALL,
+    Filled,
+    Meaning,
+    ObjectError,
+    Rejected,
+    as_distinct,
+    as_small_numbers,
+    clean,
+)
+
+# Half as wide as they might be: there is one for every value of every row.
+Codes = npt.NDArray[np.int32]
+Integers = npt.NDArray[np.int64]
+
+# A few thousand is usual. This bounds memory and the database against a column that holds noise.
+_MAX_DISTINCT = 500_000
+# 16 MB of counts: fifty countries with twenty amounts each have room. Beyond, combinations are sorted instead.
+_MAX_CELLS = 2_000_000
+_UNMET = -1
+
+
+def check_size(distinct: int) -> None:
+    """Check that there are no more distinct values, or combinations of them, than real voucher use has.
+
+    Raises
+    ------
+    ObjectError
+        When there are.
+    """
+    if distinct > _MAX_DISTINCT:
+        raise ObjectError(f"more than {_MAX_DISTINCT:,} distinct values: these are no voucher records")
+
+
+def _take(codes: Codes, places: Codes | pa.Array) -> Codes:
+    """Return the codes at places, of which all have to be there: nothing checks it, which takes a third of the time."""
+    taken: Codes = pc.take(pa.array(codes), pa.array(places), boundscheck=False).to_numpy()
+    return taken
+
+
+class Vocabulary:
+    """The clean values of a column, numbered from 0 as they are met, and the reasons to reject, from -1 down.
+
+    Parameters
+    ----------
+    name : str
+        The column, one of `COLUMNS`.
+
+    Attributes
+    ----------
+    rejects : bool
+        Whether the codes that `encode` gave last may be negative.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._codes: dict[Meaning, int] = {}
+        self._values: list[int | str] = []
+        self._reasons: list[str] = []
+        self.rejects = False
+        self._raw: pa.Array = pa.array([])
+        self._code_of_raw: Codes = np.array([], np.int32)
+        self._code_of_small: Codes = np.full(SMALL + 1, _UNMET, np.int32)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    @property
+    def filled(self) -> int:
+        """The code of what is filled in, -1 when nothing was."""
+        return self._codes.get(NOTHING, _UNMET)
+
+    def encode(self, column: pa.Array) -> Codes:
+        """Return the code of each row.
+
+        Parameters
+        ----------
+        column : pyarrow.Array
+            Of a type that `check_type` lets pass.
+
+        Raises
+        ------
+        ObjectError
+            When the distinct values exceed any real voucher use.
+        """
+        small = as_small_numbers(column)
+        if small is not None:
+            self.rejects = False
+            return self._encode_small(small)
+        distinct = as_distinct(column, self._name)
+        # Parquet has one dictionary for a whole row group, so most batches bring the one that came before.
+        if not distinct.dictionary.equals(self._raw):
+            cleaned = clean(distinct.dictionary, self._name)
+            self._code_of_raw = np.array([self._code(value) for value in cleaned], np.int32)
+            self._raw = distinct.dictionary
+            check_size(len(self._values))
+        indices, met = distinct.indices, self._code_of_raw[:-1]
+        if indices.null_count:
+            indices, met = indices.fill_null(len(self._raw)), self._code_of_raw
+        self.rejects = bool(met.min(initial=0) < 0)
+        return _take(self._code_of_raw, indices)
+
+    def _encode_small(self, numbers: Codes) -> Codes:
+        codes = _take(self._code_of_small, numbers)
+        if codes.min(initial=0) == _UNMET:
+            for number in np.flatnonzero(np.bincount(numbers[codes == _UNMET])).tolist():
+                self._code_of_small[number] = self._code(NOTHING if number == SMALL else number)
+            codes = _take(self._code_of_small, numbers)
+        return codes
+
+    def _code(self, value: Meaning) -> int:
+        code = self._codes.get(value)
+        if code is None:
+            if isinstance(value, Rejected):
+                self._reasons.append(value.reason)
+                code = -len(self._reasons)
+            else:
+                self._values.append(value.value if isinstance(value, Filled) else value)
+                code = len(self._values) - 1
+            self._codes[value] = code
+        return code
+
+    def reason(self, code: int) -> str:
+        """Return the reason of a negative code."""
+        return self._reasons[-code - 1]
+
+    def take(self, codes: Integers, kind: pa.DataType) -> pa.Array:
+        """Return the values of codes."""
+        return pa.array(self._values, kind).take(pa.array(codes))
+
+
+class Pairs:
+    """The pairs of country and amount that occur, numbered as they are met: few of all that could be."""
+
+    def __init__(self) -> None:
+        self._countries: list[int] = []
+        self._amounts: list[int] = []
+        self._codes: dict[tuple[int, int], int] = {}
+
+    def __len__(self) -> int:
+        return len(self._countries)
+
+    def encode(self, countries: Codes, amounts: Codes, shape: tuple[int, int]) -> Codes:
+        """Return the code of each row's pair; the shape is how many countries and amounts there are.
+
+        Raises
+        ------
+        ObjectError
+            When that is more than any real voucher use has.
+        """
+        width = shape[1]
+        if shape[0] * width > _MAX_CELLS:
+            raise ObjectError(f"more than {_MAX_CELLS:,} pairs of country and amount: these are no voucher records")
+        both = countries * np.int32(width) + amounts
+        code_of_pair = np.zeros(shape[0] * width, np.int32)
+        met = np.flatnonzero(np.bincount(both, minlength=len(code_of_pair)))
+        code_of_pair[met] = [self._code(*divmod(pair, width)) for pair in met.tolist()]
+        return _take(code_of_pair, both)
+
+    def _code(self, country: int, amount: int) -> int:
+        code = self._codes.setdefault((country, amount), len(self._codes))
+        if code == len(self._countries):
+            self._countries.append(country)
+            self._amounts.append(amount)
+        return code
+
+    def decode(self, codes: Integers) -> tuple[Integers, Integers]:
+        """Return the countries and the amounts of codes."""
+        return np.array(self._countries, np.int64)[codes], np.array(self._amounts, np.int64)[codes]
+
+
+class Counts:
+    """How often each combination of a pair and a value occurs.
+
+    A table of all combinations as long as it is small. Where a column holds noise, only those that occur.
+    """
+
+    def __init__(self) -> None:
+        self._table: Integers = np.zeros((0, 0), np.int64)
+        self._sparse: list[tuple[Integers, Integers]] = []
+        self._unmerged = 0
+
+    def add(self, pairs: Codes, values: Codes, shape: tuple[int, int]) -> None:
+        """Count a batch whose codes lie within a shape, which only grows."""
+        cells = shape[0] * shape[1]
+        if cells <= _MAX_CELLS:
+            if shape != self._table.shape:
+                smaller = self._table
+                self._table = np.zeros(shape, np.int64)
+                self._table[: smaller.shape[0], : smaller.shape[1]] = smaller
+            self._table += np.bincount(pairs * np.int32(shape[1]) + values, minlength=cells).reshape(shape)
+            return
+        self._sparse.append(np.unique(pairs.astype(np.int64) << 32 | values, return_counts=True))
+        self._unmerged += len(self._sparse[-1][0])
+        if self._unmerged > _MAX_DISTINCT:
+            self._merge()
+
+    def _merge(self) -> None:
+        codes, places = np.unique(np.concatenate([codes for codes, _ in self._sparse]), return_inverse=True)
+        weights = np.concatenate([counts for _, counts in self._sparse])
+        self._sparse = [(codes, np.bincount(places, weights).astype(np.int64))]
+        self._unmerged = 0
+        check_size(len(codes))
+
+    def found(self) -> tuple[Integers, Integers, Integers]:
+        """Return the pairs and values that occur, and how often."""
+        pairs, values = np.nonzero(self._table)
+        counts = self._table[pairs, values]
+        if self._sparse:
+            self._sparse.append((pairs << 32 | values, counts))
+            self._table = np.zeros((0, 0), np.int64)
+            self._merge()
+            [(codes, counts)] = self._sparse
+            pairs, values = codes >> 32, codes & 0xFFFF_FFFF
+        return pairs, values, counts

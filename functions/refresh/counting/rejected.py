@@ -1,0 +1,101 @@
+"""Rejected rows: what could not be counted of an object, as it stands there, for whoever mends it."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from functions.refresh.counting.cleaning import COLUMNS
+from functions.refresh.counting.encoding import Codes
+
+MAX_REJECTED_ROWS = 10_000
+"""Of an object, rejected rows up to this are kept. More of them have a fault in common, which these show."""
+
+# A text of any length is stored once, however many rows have it. Here each row gets its own.
+_MAX_TEXT_BYTES = 16 * 2**20
+
+Rows = npt.NDArray[np.intp]
+
+
+class RejectedRows:
+    """The first rejected rows of an object."""
+
+    def __init__(self) -> None:
+        self._parts: list[pa.Table] = []
+        self._room = MAX_REJECTED_ROWS
+        self._text_bytes = 0
+
+    def add(
+        self,
+        records: pa.RecordBatch,
+        first_row: int,
+        rows: Rows,
+        columns: Sequence[tuple[Codes, Callable[[int], str]]],
+    ) -> None:
+        """Keep rows of a batch.
+
+        Parameters
+        ----------
+        records : pyarrow.RecordBatch
+            The batch.
+        first_row : int
+            The number of its first row in the object.
+        rows : numpy.ndarray
+            Which rows of the batch are rejected.
+        columns : sequence of (numpy.ndarray, callable)
+            For each of `COLUMNS` its codes, negative where a value is bad, and what gives the reason of such a code.
+        """
+        if not self._room:
+            return
+        rows = rows[: self._room]
+        raw = [_with_texts_apart(records.column(name)) for name in COLUMNS]
+        sizes = np.cumsum(sum(_text_sizes(column, rows) for column in raw)) + self._text_bytes
+        rows = rows[: np.searchsorted(sizes, _MAX_TEXT_BYTES, side="right")]
+        if not len(rows):
+            return
+        self._room -= len(rows)
+        self._text_bytes = int(sizes[len(rows) - 1])
+        reasons = [
+            next(reason(int(codes[row])) for codes, reason in columns if codes[row] < 0) for row in rows.tolist()
+        ]
+        taken = [_take(column, rows) for column in raw]
+        self._parts.append(
+            pa.table([pa.array(rows + first_row, pa.int64()), pa.array(reasons), *taken], ["row", "reason", *COLUMNS])
+        )
+
+    def update(self, other: "RejectedRows") -> None:
+        """Add those of another part of the same object."""
+        self._parts.extend(other._parts)
+
+    @property
+    def table(self) -> pa.Table | None:
+        """The first rejected rows, by their numbers, with their reasons and the needed columns; None without any."""
+        if not self._parts:
+            return None
+        return pa.concat_tables(self._parts).sort_by("row").slice(0, MAX_REJECTED_ROWS)
+
+
+def _with_texts_apart(column: pa.Array) -> Any:
+    """Return a column whose texts, if it has any, stand in a dictionary, and are of a kind that Arrow can measure."""
+    if pa.types.is_string_view(column.type):
+        column = column.dictionary_encode()
+    if pa.types.is_dictionary(column.type) and pa.types.is_string_view(column.type.value_type):
+        return pa.DictionaryArray.from_arrays(column.indices, column.dictionary.cast(pa.large_string()))
+    return column
+
+
+def _text_sizes(column: Any, rows: Rows) -> npt.NDArray[np.int64]:
+    """Return how many bytes of text each row has in a column."""
+    if not pa.types.is_dictionary(column.type) or pa.types.is_primitive(column.type.value_type):
+        return np.zeros(len(rows), np.int64)
+    lengths = pc.binary_length(column.dictionary.cast(pa.large_string()))
+    sizes: npt.NDArray[np.int64] = lengths.take(column.indices.take(pa.array(rows))).fill_null(0).to_numpy()
+    return sizes.astype(np.int64)
+
+
+def _take(column: Any, rows: Rows) -> pa.Array:
+    taken = column.take(pa.array(rows))
+    return taken.dictionary_decode() if pa.types.is_dictionary(taken.type) else taken

@@ -1,0 +1,115 @@
+"""Comparing the ledger with a recount, and the usage totals with the ledger."""
+
+from typing import NamedTuple
+
+from functions.common.database import Database
+from functions.refresh.counting.usage import Usage
+from functions.refresh.ledger.ledger import CHANGE, LedgerEntry
+from functions.refresh.ledger.schema import lock
+from functions.refresh.reading.bucket import ObjectVersion
+
+# What a recount would change is what is wrong.
+_COMPARE = """
+    SELECT revision, etag, size, rows_read, rows_counted, rows_rejected, error, (SELECT count(*) FROM change)
+    FROM voucher_customer.ledger WHERE key = :key
+"""
+
+_DUE_TOTALS = """
+    WITH due AS (
+        SELECT usage.country_code, usage.measure, usage.value, usage.voucher_amount, sum(usage.count) AS count
+        FROM voucher_customer.ledger, unnest(
+            usage_country_code, usage_measure, usage_value, usage_voucher_amount, usage_count
+        ) AS usage (country_code, measure, value, voucher_amount, count)
+        GROUP BY usage.country_code, usage.measure, usage.value, usage.voucher_amount
+        HAVING sum(usage.count) <> 0
+    )
+"""
+
+_COUNT_WRONG_TOTALS = """
+    SELECT count(*)
+    FROM due FULL JOIN voucher_customer.usage_totals AS total USING (country_code, measure, value, voucher_amount)
+    WHERE due.count IS DISTINCT FROM total.count
+"""
+
+# A ledger that was tampered with may sum up to less than nothing, until its objects are mended.
+_WRITE_TOTALS = """
+    INSERT INTO voucher_customer.usage_totals (country_code, measure, value, voucher_amount, count)
+    SELECT country_code, measure, value, voucher_amount, count FROM due WHERE count > 0
+"""
+
+_COUNTS_WITHOUT_VERSION = """
+    SELECT key FROM voucher_customer.ledger
+    WHERE starts_with(key, :prefix) AND etag IS NULL
+      AND (rows_read <> 0 OR rows_counted <> 0 OR rows_rejected <> '{}' OR cardinality(usage_count) <> 0)
+"""
+
+
+class Comparison(NamedTuple):
+    """What the ledger says of an object, beside a recount of it.
+
+    Attributes
+    ----------
+    etag : str or None
+        The version that is counted, if one is.
+    error : str or None
+        Why a later version could not be counted.
+    rows_counted : int
+        As the ledger says.
+    is_alike : bool
+        Whether size and rows, the rejected ones by reason, are those of the recount.
+    counts_different : int
+        How many counts of its usage are others than those of the recount.
+    """
+
+    etag: str | None
+    error: str | None
+    rows_counted: int
+    is_alike: bool
+    counts_different: int
+
+
+class LedgerAudit:
+    """Compares, and mends the totals.
+
+    Parameters
+    ----------
+    database : Database
+        The connection.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def keys_that_count_without_version(self, prefix: str = "") -> set[str]:
+        """Return the keys that count something though no version of them is counted."""
+        with self._database.transaction() as connection:
+            return {key for (key,) in connection.run(_COUNTS_WITHOUT_VERSION, prefix=prefix)}
+
+    def compare(self, key: str, entry: LedgerEntry, version: ObjectVersion | None, usage: Usage) -> Comparison | None:
+        """Compare what the ledger says of an object with a recount; None when the entry changed since it was read."""
+        with self._database.transaction() as connection:
+            rows = connection.run(CHANGE + _COMPARE, key=key, **usage.table.to_pydict())
+        if (rows[0][0] if rows else 0) != entry.revision:
+            return None
+        if not rows:
+            return Comparison(None, None, 0, is_alike=False, counts_different=0)
+        [[_, etag, size, rows_read, rows_counted, rows_rejected, error, counts_different]] = rows
+        recounted = (version.size if version else None, usage.rows_read, usage.rows_counted, usage.rows_rejected)
+        is_alike = (size, rows_read, rows_counted, rows_rejected) == recounted
+        return Comparison(etag, error, rows_counted, is_alike, counts_different)
+
+    def count_wrong_totals(self) -> int:
+        """Return how many of the totals are not the sum of the usage in the ledger."""
+        with self._database.transaction() as connection:
+            [[count]] = connection.run(_DUE_TOTALS + _COUNT_WRONG_TOTALS)
+        return int(count)
+
+    def mend_totals(self) -> int:
+        """Make the totals the sum of the usage in the ledger, and return how many were not."""
+        with self._database.transaction() as connection:
+            lock(connection)
+            [[count]] = connection.run(_DUE_TOTALS + _COUNT_WRONG_TOTALS)
+            if count:
+                connection.run("DELETE FROM voucher_customer.usage_totals")
+                connection.run(_DUE_TOTALS + _WRITE_TOTALS)
+        return int(count)

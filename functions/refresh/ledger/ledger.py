@@ -1,0 +1,316 @@
+"""The ledger of counted objects and the usage totals, which always change together.
+
+Every writer reads an entry, then looks at the object in S3, then writes only if the entry is still
+at the revision it read. So whatever the order of events and however many refreshes run at once, a
+write is never based on an older look at the object than the one it replaces.
+"""
+
+import json
+from collections.abc import Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+from pg8000.native import Connection
+
+from functions.common.database import Database
+from functions.refresh.counting.usage import Usage
+from functions.refresh.ledger.schema import lock
+from functions.refresh.reading.bucket import ObjectVersion
+
+# Both at once, so that rows alike in both stay untouched.
+CHANGE = """
+    WITH change AS (
+        SELECT country_code, measure, value, voucher_amount, sum(count) AS count
+        FROM (
+            SELECT * FROM unnest(
+                CAST(:country_code AS text[]), CAST(:measure AS text[]), CAST(:value AS bigint[]),
+                CAST(:voucher_amount AS bigint[]), CAST(:count AS bigint[])
+            ) AS added (country_code, measure, value, voucher_amount, count)
+            UNION ALL
+            SELECT removed.country_code, removed.measure, removed.value, removed.voucher_amount, -removed.count
+            FROM voucher_customer.ledger, unnest(
+                usage_country_code, usage_measure, usage_value, usage_voucher_amount, usage_count
+            ) AS removed (country_code, measure, value, voucher_amount, count)
+            WHERE key = :key
+        ) AS both_usages
+        GROUP BY country_code, measure, value, voucher_amount
+        HAVING sum(count) <> 0
+    )
+"""
+"""The start of a statement: what an object adds to the totals by its usage given, less what it adds by the ledger."""
+
+_APPLY_TO_TOTALS = """
+    MERGE INTO voucher_customer.usage_totals AS total USING change
+    ON (total.country_code, total.measure, total.value, total.voucher_amount)
+        = (change.country_code, change.measure, change.value, change.voucher_amount)
+    WHEN MATCHED AND total.count + change.count = 0 THEN DELETE
+    WHEN MATCHED THEN UPDATE SET count = total.count + change.count
+    WHEN NOT MATCHED THEN INSERT (country_code, measure, value, voucher_amount, count)
+        VALUES (change.country_code, change.measure, change.value, change.voucher_amount, change.count)
+"""
+
+# Parts that were counted of the object are of no use any more, whichever version they are of.
+_WRITE_COUNTED = """
+    WITH parts AS (DELETE FROM voucher_customer.ledger_parts WHERE key = :key)
+    INSERT INTO voucher_customer.ledger AS ledger (
+        key, revision, etag, size, sequencer, rows_read, rows_counted, rows_rejected, values_filled,
+        usage_country_code, usage_measure, usage_value, usage_voucher_amount, usage_count, changed_at
+    ) VALUES (
+        :key, 1, :etag, :size, :sequencer, :rows_read, :rows_counted, CAST(:rows_rejected AS jsonb),
+        CAST(:values_filled AS jsonb),
+        CAST(:country_code AS text[]), CAST(:measure AS text[]), CAST(:value AS bigint[]),
+        CAST(:voucher_amount AS bigint[]), CAST(:count AS bigint[]), :now
+    )
+    ON CONFLICT (key) DO UPDATE SET
+        revision = ledger.revision + 1,
+        (etag, size, sequencer, rows_read, rows_counted, rows_rejected, values_filled, usage_country_code,
+         usage_measure, usage_value, usage_voucher_amount, usage_count, error, failed_etag, changed_at)
+        = (excluded.etag, excluded.size, excluded.sequencer, excluded.rows_read, excluded.rows_counted,
+           excluded.rows_rejected, excluded.values_filled, excluded.usage_country_code, excluded.usage_measure,
+           excluded.usage_value, excluded.usage_voucher_amount, excluded.usage_count, NULL, NULL, excluded.changed_at)
+"""
+
+_WRITE_FAILURE = """
+    INSERT INTO voucher_customer.ledger AS ledger (key, revision, error, failed_etag, sequencer, changed_at)
+    VALUES (:key, 1, :error, :failed_etag, :sequencer, :now)
+    ON CONFLICT (key) DO UPDATE SET
+        revision = ledger.revision + 1,
+        (error, failed_etag, sequencer, changed_at)
+        = (excluded.error, excluded.failed_etag, excluded.sequencer, excluded.changed_at)
+"""
+
+_CHANGES = """
+    WITH changed AS (
+        SELECT * FROM voucher_customer.ledger WHERE changed_at >= :since AND starts_with(key, :prefix)
+    ), counted AS (
+        SELECT * FROM changed WHERE error IS NULL AND etag IS NOT NULL
+    ), rejected AS (
+        SELECT reason, sum(CAST(rows AS bigint)) AS rows
+        FROM counted, jsonb_each_text(rows_rejected) AS each (reason, rows) GROUP BY reason
+    ), failed AS (
+        SELECT * FROM changed WHERE error IS NOT NULL
+    ), first_failed AS (
+        SELECT key, error FROM failed ORDER BY key LIMIT :limit
+    )
+    SELECT (SELECT count(*) FROM counted), (SELECT count(*) FROM failed), (SELECT count(failed_etag) FROM failed),
+           (SELECT coalesce(sum(rows_read), 0) FROM counted), (SELECT coalesce(sum(rows_counted), 0) FROM counted),
+           (SELECT json_object_agg(reason, rows) FROM rejected),
+           (SELECT json_agg(key || ': ' || error ORDER BY key) FROM first_failed)
+"""
+
+# Of a large backlog more may have failed than anyone reads; all of them are in the ledger.
+_MAX_ERRORS = 1000
+
+
+class LedgerEntry(NamedTuple):
+    """What the ledger knows of a key.
+
+    Attributes
+    ----------
+    revision : int
+        How often the entry changed; 0 when there is none.
+    etag : str or None
+        The version that is counted, if one is.
+    error : str or None
+        Why a later version could not be counted.
+    failed_etag : str or None
+        That version, if the reason lies in what it holds.
+    """
+
+    revision: int
+    etag: str | None
+    error: str | None
+    failed_etag: str | None
+
+    def matches(self, version: ObjectVersion | None) -> bool:
+        """Tell whether the ledger says of the key what the bucket does: this version, or no object."""
+        return self.error is None and self.etag == (version.etag if version else None)
+
+    def knows_as_bad(self, version: ObjectVersion | None) -> bool:
+        """Tell whether this version cannot be counted, however often it is tried."""
+        return version is not None and self.failed_etag == version.etag
+
+
+class LedgerChanges(NamedTuple):
+    """What became of entries that changed.
+
+    Attributes
+    ----------
+    objects_counted, objects_failed : int
+        How many hold what their object did, and how many say why not.
+    objects_bad : int
+        Those of the failed whose reason lies in what they hold.
+    rows_read, rows_counted : int
+        Rows of those that are counted.
+    rows_rejected : dict of str to int
+        Their rows that were not counted, by reason.
+    errors : list of str
+        The first of the failed, each with its reason.
+    """
+
+    objects_counted: int
+    objects_failed: int
+    objects_bad: int
+    rows_read: int
+    rows_counted: int
+    rows_rejected: dict[str, int]
+    errors: list[str]
+
+
+NO_ENTRY = LedgerEntry(0, None, None, None)
+
+
+class Ledger:
+    """Reads and changes the ledger, an object at a time.
+
+    Parameters
+    ----------
+    database : Database
+        The connection.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def entries(self, prefix: str = "") -> dict[str, LedgerEntry]:
+        """Return every entry by key, or those whose keys begin with a prefix."""
+        with self._database.transaction() as connection:
+            # A value for each column instead of tens of thousands of rows, which pg8000 takes apart field by field.
+            [[keys, *columns]] = connection.run(
+                "SELECT json_agg(key), json_agg(revision), json_agg(etag), json_agg(error), json_agg(failed_etag)"
+                " FROM voucher_customer.ledger WHERE starts_with(key, :prefix)",
+                prefix=prefix,
+            )
+        return dict(zip(keys, map(LedgerEntry, *columns), strict=True)) if keys else {}
+
+    def entry(self, key: str) -> LedgerEntry:
+        """Return the entry of a key, `NO_ENTRY` if it has none."""
+        with self._database.transaction() as connection:
+            rows = connection.run(
+                "SELECT revision, etag, error, failed_etag FROM voucher_customer.ledger WHERE key = :key", key=key
+            )
+        return LedgerEntry(*rows[0]) if rows else NO_ENTRY
+
+    def entries_of(self, keys: Sequence[str]) -> dict[str, LedgerEntry]:
+        """Return the entries of some keys, those that have one."""
+        with self._database.transaction() as connection:
+            rows = connection.run(
+                "SELECT key, revision, etag, error, failed_etag FROM voucher_customer.ledger"
+                " WHERE key = ANY (CAST(:keys AS text[]))",
+                keys=list(keys),
+            )
+        return {key: LedgerEntry(*entry) for key, *entry in rows}
+
+    def changes(self, since: datetime, prefix: str) -> LedgerChanges:
+        """Return what became of the entries that changed since a moment, of keys that begin with a prefix."""
+        with self._database.transaction() as connection:
+            [[counted, failed, bad, read, rows_counted, rejected, errors]] = connection.run(
+                _CHANGES, since=since, prefix=prefix, limit=_MAX_ERRORS
+            )
+        return LedgerChanges(counted, failed, bad, int(read), int(rows_counted), rejected or {}, errors or [])
+
+    def write_counted(
+        self,
+        key: str,
+        entry: LedgerEntry,
+        version: ObjectVersion,
+        usage: Usage,
+        *,
+        sequencer: str | None,
+        now: datetime,
+    ) -> bool:
+        """Replace what an object adds to the totals, ledger and totals in one transaction.
+
+        Returns
+        -------
+        bool
+            False, and nothing written, when the entry changed since `entry` was read.
+        """
+        return self._write(
+            key, entry, usage,
+            etag=version.etag, size=version.size, rows_read=usage.rows_read, rows_counted=usage.rows_counted,
+            rows_rejected=json.dumps(usage.rows_rejected), values_filled=json.dumps(usage.values_filled),
+            sequencer=sequencer, now=now,
+        )  # fmt: skip
+
+    def write_removed(self, key: str, entry: LedgerEntry, *, sequencer: str | None, now: datetime) -> bool:
+        """Take a deleted object out of the totals; its entry stays as the trace of it.
+
+        Returns
+        -------
+        bool
+            False, and nothing written, when the entry changed since `entry` was read.
+        """
+        return self._write(
+            key, entry, Usage(),
+            etag=None, size=None, rows_read=0, rows_counted=0, rows_rejected="{}", values_filled="{}",
+            sequencer=sequencer, now=now,
+        )  # fmt: skip
+
+    def write_failure(
+        self,
+        key: str,
+        entry: LedgerEntry,
+        error: str,
+        bad: ObjectVersion | None = None,
+        *,
+        sequencer: str | None,
+        now: datetime,
+    ) -> bool:
+        """Note why an object could not be counted; what was counted of it before stays.
+
+        Parameters
+        ----------
+        bad : ObjectVersion or None
+            The version that failed, if the reason lies in what it holds.
+
+        Returns
+        -------
+        bool
+            False, and nothing written, when the entry changed since `entry` was read.
+        """
+        with self._database.transaction() as connection:
+            lock(connection)
+            if not _is_unchanged(connection, key, entry):
+                return False
+            failed_etag = bad.etag if bad else None
+            connection.run(_WRITE_FAILURE, key=key, error=error, failed_etag=failed_etag, sequencer=sequencer, now=now)
+        return True
+
+    def _write(self, key: str, entry: LedgerEntry, usage: Usage, **values: object) -> bool:
+        # Written out before the lock is taken: pg8000 would take ten milliseconds over it while others wait.
+        arrays = {name: array_literal(column) for name, column in usage.table.to_pydict().items()}
+        with self._database.transaction() as connection:
+            lock(connection)
+            if not _is_unchanged(connection, key, entry):
+                return False
+            connection.run(CHANGE + _APPLY_TO_TOTALS, key=key, **arrays)
+            connection.run(_WRITE_COUNTED, key=key, **arrays, **values)
+        return True
+
+
+def array_literal(values: Sequence[str | int]) -> str:
+    r"""Write values as PostgreSQL does an array.
+
+    Examples
+    --------
+    >>> array_literal([2640])
+    '{2640}'
+    >>> array_literal(["Peru", 'a "b" \\ {c}'])
+    '{"Peru","a \\"b\\" \\\\ {c}"}'
+    """
+    if values and isinstance(values[0], str):
+        # Few of them are different.
+        quoted = {text: _quoted(str(text)) for text in set(values)}
+        return "{" + ",".join([quoted[text] for text in values]) + "}"
+    return "{" + ",".join(map(str, values)) + "}"
+
+
+def _quoted(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
+def _is_unchanged(connection: Connection, key: str, entry: LedgerEntry) -> bool:
+    rows = connection.run("SELECT revision FROM voucher_customer.ledger WHERE key = :key", key=key)
+    return (rows[0][0] if rows else 0) == entry.revision

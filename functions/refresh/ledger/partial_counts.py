@@ -1,0 +1,103 @@
+"""Parts of large objects, which are counted one by one and become the object's usage when all are there.
+
+A part is what it is for one version, so whoever counts it again counts the same. They are written without the
+lock: nothing is derived from them before the ledger's entry of the whole object is written.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+
+import pyarrow as pa
+
+from functions.common.database import Database
+from functions.refresh.counting.usage import USAGE_SCHEMA, Usage
+from functions.refresh.reading.bucket import ObjectVersion, Part
+
+_KEPT = timedelta(days=7)
+
+_THESE = "key = :key AND etag = :etag AND parts = :parts"
+
+_WRITE = """
+    INSERT INTO voucher_customer.ledger_parts VALUES (
+        :key, :etag, :parts, :part, :rows_read, :rows_counted, CAST(:rows_rejected AS jsonb),
+        CAST(:values_filled AS jsonb), :country_code, :measure, :value, :voucher_amount, :count, :now
+    ) ON CONFLICT DO NOTHING
+"""
+
+_ROWS = f"""
+    SELECT count(*), coalesce(sum(rows_read), 0), coalesce(sum(rows_counted), 0),
+           coalesce(json_agg(rows_rejected), '[]'), coalesce(json_agg(values_filled), '[]')
+    FROM voucher_customer.ledger_parts WHERE {_THESE}
+"""  # noqa: S608 - of constants
+
+# Columns instead of rows, which pg8000 takes apart field by field.
+_USAGE = f"""
+    SELECT array_agg(country_code), array_agg(measure), array_agg(value), array_agg(voucher_amount), array_agg(count)
+    FROM (
+        SELECT counted.country_code, counted.measure, counted.value, counted.voucher_amount,
+               CAST(sum(counted.count) AS bigint) AS count
+        FROM voucher_customer.ledger_parts, unnest(
+            usage_country_code, usage_measure, usage_value, usage_voucher_amount, usage_count
+        ) AS counted (country_code, measure, value, voucher_amount, count)
+        WHERE {_THESE}
+        GROUP BY counted.country_code, counted.measure, counted.value, counted.voucher_amount
+    ) AS combined
+"""  # noqa: S608 - of constants
+
+
+class Parts:
+    """Reads and writes the parts of objects.
+
+    Parameters
+    ----------
+    database : Database
+        The connection.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def has(self, key: str, version: ObjectVersion, part: Part) -> bool:
+        """Tell whether a part of a version is counted."""
+        with self._database.transaction() as connection:
+            rows = connection.run(
+                f"SELECT 1 FROM voucher_customer.ledger_parts WHERE {_THESE} AND part = :part",  # noqa: S608
+                key=key, etag=version.etag, parts=part.parts, part=part.number,
+            )  # fmt: skip
+        return bool(rows)
+
+    def write(self, key: str, version: ObjectVersion, part: Part, usage: Usage, *, now: datetime) -> None:
+        """Keep what was counted of a part."""
+        with self._database.transaction() as connection:
+            connection.run(
+                _WRITE, key=key, etag=version.etag, parts=part.parts, part=part.number, rows_read=usage.rows_read,
+                rows_counted=usage.rows_counted, rows_rejected=json.dumps(usage.rows_rejected),
+                values_filled=json.dumps(usage.values_filled), now=now, **usage.table.to_pydict(),
+            )  # fmt: skip
+
+    def combined(self, key: str, version: ObjectVersion, parts: int) -> Usage | None:
+        """Return the usage of an object of so many parts, None while some of them are missing."""
+        of = {"key": key, "etag": version.etag, "parts": parts}
+        with self._database.transaction() as connection:
+            [[there, rows_read, rows_counted, rows_rejected, values_filled]] = connection.run(_ROWS, **of)
+            if there < parts:
+                return None
+            [columns] = connection.run(_USAGE, **of)
+        usage = Usage()
+        table = pa.table([column or [] for column in columns], schema=USAGE_SCHEMA)
+        usage.restore(table, int(rows_read), int(rows_counted), _sum(rows_rejected), _sum(values_filled))
+        return usage
+
+    def forget(self, now: datetime) -> None:
+        """Remove the parts that nobody has combined in a week: their objects went, or changed, before."""
+        with self._database.transaction() as connection:
+            connection.run("DELETE FROM voucher_customer.ledger_parts WHERE counted_at < :limit", limit=now - _KEPT)
+
+
+def _sum(counts: Iterable[Mapping[str, int]]) -> Counter[str]:
+    total: Counter[str] = Counter()
+    for count in counts:
+        total.update(count)
+    return total

@@ -1,0 +1,1 @@
+"""The published table and the most used amounts in it."""

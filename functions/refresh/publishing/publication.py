@@ -1,0 +1,224 @@
+"""Publication: usage totals and segment rules become the published table, as of a day."""
+
+from collections import Counter
+from collections.abc import Sequence
+from datetime import date, datetime, timedelta
+from typing import NamedTuple
+
+import msgspec
+from pg8000.native import Connection
+
+from functions.common.database import Database
+from functions.common.families import MEASURE_OF_FAMILY, Segment, covering_segment, segment_number
+from functions.common.ranking import changed_winners
+from functions.refresh.ledger.schema import load_segments, lock, read_segments
+from functions.refresh.publishing.rankings import read_winners
+from functions.refresh.results import BY_HAND, Kind, Summary
+
+_DUE = """
+    WITH due AS (
+        SELECT row_number() OVER (
+                   PARTITION BY country_code, segment_name ORDER BY min_range, voucher_amount
+               ) - 1, min_range, max_range, segment_name, voucher_amount, sum(count), country_code, segment_type
+        FROM voucher_customer.usage_totals
+        JOIN unnest(
+            CAST(:measure AS text[]), CAST(:value AS bigint[]), CAST(:segment_name AS text[]),
+            CAST(:segment_type AS text[]), CAST(:min_range AS integer[]), CAST(:max_range AS integer[])
+        ) AS placed (measure, value, segment_name, segment_type, min_range, max_range) USING (measure, value)
+        WHERE country_code = ANY (CAST(:countries AS text[]))
+        GROUP BY country_code, segment_name, segment_type, min_range, max_range, voucher_amount
+    )
+"""
+
+_PUBLISH = "INSERT INTO voucher_customer.voucher_segments TABLE due"
+
+_COUNT_WRONG_ROWS = """
+    SELECT count(*) FROM (
+        (TABLE due EXCEPT TABLE voucher_customer.voucher_segments)
+        UNION ALL (TABLE voucher_customer.voucher_segments EXCEPT TABLE due)
+    ) AS wrong
+"""
+
+_SET_PUBLICATION = """
+    INSERT INTO voucher_customer.publication (refresh_id) VALUES (:refresh_id)
+    ON CONFLICT (only_row) DO UPDATE SET refresh_id = excluded.refresh_id
+"""
+
+_LATEST = """
+    SELECT refresh_id, as_of, countries, EXISTS (
+        SELECT FROM voucher_customer.refreshes WHERE outcome = 'running' AND started_at > :since
+    )
+    FROM voucher_customer.publication JOIN voucher_customer.refreshes USING (refresh_id)
+"""
+
+# As long as Lambda lets a function run: what is older was ended from outside.
+_LONGEST_RUN = timedelta(minutes=15)
+
+# Of a day that is published as of again, the latest counts.
+_KEEP_WINNERS = """
+    INSERT INTO voucher_customer.winners (as_of, refresh_id, winners, changes)
+    VALUES (:as_of, :refresh_id, CAST(:winners AS json), CAST(:changes AS json))
+    ON CONFLICT (as_of) DO UPDATE SET
+        (refresh_id, winners, changes) = (excluded.refresh_id, excluded.winners, excluded.changes)
+"""
+
+_FINISH = """
+    UPDATE voucher_customer.refreshes SET
+        as_of = :as_of, countries = :countries, published_at = :published_at, took_ms = :took_ms,
+        objects_counted = :objects_counted, objects_skipped = :objects_skipped,
+        objects_removed = :objects_removed, objects_failed = :objects_failed,
+        objects_bad = :objects_bad, objects_left = :objects_left, backlog_bytes = :backlog_bytes,
+        rows_read = :rows_read, rows_counted = :rows_counted,
+        rows_rejected = CAST(:rows_rejected AS jsonb), rows_published = :rows_published,
+        rows_in_no_segment = CAST(:rows_in_no_segment AS jsonb),
+        outcome = :outcome, error = :error
+    WHERE refresh_id = :refresh_id
+"""
+
+
+class PublishedTable(NamedTuple):
+    """The published table beside what the totals give.
+
+    Attributes
+    ----------
+    refresh_id : int
+        The refresh that made it.
+    as_of : date
+        The day that it is as of.
+    rows_different : int
+        Rows that are there and should not be, and rows that should be there and are not.
+    is_followed : bool
+        Whether another refresh is under way, which publishes when it ends.
+    """
+
+    refresh_id: int
+    as_of: date
+    rows_different: int
+    is_followed: bool
+
+
+class Publications:
+    """Writes the published table and the log of refreshes.
+
+    Parameters
+    ----------
+    database : Database
+        The connection.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def start(self, kind: Kind, as_of: date, countries: Sequence[str], now: datetime) -> Summary:
+        """Note that a refresh began."""
+        with self._database.transaction() as connection:
+            [[refresh_id]] = connection.run(
+                "INSERT INTO voucher_customer.refreshes (trigger, as_of, started_at, outcome)"
+                " VALUES (:kind, :as_of, :now, 'running') RETURNING refresh_id",
+                kind=kind, as_of=as_of, now=now,
+            )  # fmt: skip
+        return Summary(refresh_id=refresh_id, trigger=kind, as_of=as_of, countries=list(countries), started_at=now)
+
+    def publish(self, summary: Summary, now: datetime) -> None:
+        """Replace the published table and finish the refresh, in one transaction.
+
+        An automatic run never takes the as-of day back behind an earlier one of its kind: events come
+        late and out of order.
+
+        Raises
+        ------
+        SegmentRulesError
+            When the rules contradict themselves; the published table stays.
+        """
+        with self._database.transaction() as connection:
+            lock(connection)
+            if summary.trigger not in BY_HAND:
+                summary.as_of = max(summary.as_of, _latest_automatic_day(connection) or summary.as_of)
+            segments = load_segments(connection)
+            placed, unplaced = _place_values(connection, segments, summary.countries, summary.as_of)
+            before = read_winners(connection)
+            connection.run("DELETE FROM voucher_customer.voucher_segments")
+            connection.run(_DUE + _PUBLISH, countries=summary.countries, **placed)
+            summary.rows_published = connection.row_count
+            summary.rows_in_no_segment = unplaced
+            summary.winners = read_winners(connection)
+            summary.winners_changed = changed_winners(before, summary.winners)
+            connection.run(_SET_PUBLICATION, refresh_id=summary.refresh_id)
+            connection.run(
+                _KEEP_WINNERS, as_of=summary.as_of, refresh_id=summary.refresh_id,
+                winners=_json(summary.winners), changes=_json(summary.winners_changed),
+            )  # fmt: skip
+            _finish(connection, summary, now, published=True)
+
+    def compare(self, now: datetime) -> PublishedTable | None:
+        """Compare the published table with what the totals give as of its day; None when nothing is published.
+
+        Raises
+        ------
+        SegmentRulesError
+            When the rules contradict themselves.
+        """
+        with self._database.transaction() as connection:
+            lock(connection)
+            found = connection.run(_LATEST, since=now - _LONGEST_RUN)
+            if not found:
+                return None
+            [[refresh_id, as_of, countries, is_followed]] = found
+            placed, _ = _place_values(connection, read_segments(connection), countries, as_of)
+            [[rows_different]] = connection.run(_DUE + _COUNT_WRONG_ROWS, countries=countries, **placed)
+        return PublishedTable(refresh_id, as_of, rows_different, is_followed)
+
+    def fail(self, summary: Summary, now: datetime) -> None:
+        """Finish a refresh that did not publish."""
+        with self._database.transaction() as connection:
+            _finish(connection, summary, now, published=False)
+
+
+def _latest_automatic_day(connection: Connection) -> date | None:
+    [[day]] = connection.run(
+        "SELECT max(as_of) FROM voucher_customer.refreshes"
+        " WHERE published_at IS NOT NULL AND trigger <> ALL (CAST(:by_hand AS text[]))",
+        by_hand=list(BY_HAND),
+    )
+    return day  # type: ignore[no-any-return]
+
+
+def _place_values(
+    connection: Connection, segments: list[Segment], countries: Sequence[str], as_of: date
+) -> tuple[dict[str, list[object]], dict[str, int]]:
+    """Find the segment of every value of a measure that occurs, and count the records that none covers."""
+    occurring = connection.run(
+        "SELECT measure, value, CAST(sum(count) AS bigint) FROM voucher_customer.usage_totals"
+        " WHERE country_code = ANY (CAST(:countries AS text[])) GROUP BY measure, value",
+        countries=list(countries),
+    )
+    rows: list[tuple[object, ...]] = []
+    unplaced = Counter(dict.fromkeys(MEASURE_OF_FAMILY, 0))
+    for family, family_measure in MEASURE_OF_FAMILY.items():
+        rules = [segment for segment in segments if segment.segment_name == family]
+        for measure, value, count in occurring:
+            if measure != family_measure:
+                continue
+            segment = covering_segment(rules, segment_number(family, value, as_of))
+            if segment is None:
+                unplaced[family] += count
+            else:
+                rows.append((measure, value, *segment))
+    names = ("measure", "value", *Segment._fields)
+    columns = zip(*rows, strict=True) if rows else ([] for _ in names)
+    return {name: list(column) for name, column in zip(names, columns, strict=True)}, dict(unplaced)
+
+
+def _finish(connection: Connection, summary: Summary, now: datetime, *, published: bool) -> None:
+    summary.took_ms = round((now - summary.started_at).total_seconds() * 1000)
+    connection.run(
+        _FINISH,
+        **msgspec.structs.asdict(summary),
+        published_at=now if published else None,
+        outcome="failed" if summary.errors else "published",
+        error="\n".join(summary.errors) or None,
+    )
+
+
+def _json(value: object) -> str:
+    return msgspec.json.encode(value).decode()

@@ -1,0 +1,1 @@
+"""The dataset in S3: its objects, and their rows batch by batch."""

@@ -1,0 +1,210 @@
+"""The dataset in S3: which objects it has, and their rows batch by batch. Beside it, the rejected rows."""
+
+import io
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from functools import cached_property
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
+
+import boto3
+import pyarrow as pa
+import pyarrow.parquet as pq
+from awswrangler.exceptions import NoFilesFound
+from awswrangler.s3._fs import open_s3_object
+from botocore.exceptions import ClientError
+
+from functions.refresh.counting.cleaning import COLUMNS, ObjectError
+from functions.refresh.reading.row_groups import Batch, describe, has_large_group, read_groups, read_large_groups
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+_GONE = {"404", "NoSuchKey", "412", "PreconditionFailed"}
+
+# The end of an object, where parquet describes itself, comes with one request; what is larger is fetched as asked for.
+_TAIL_BYTES = 65_536
+
+
+class ObjectChangedError(Exception):
+    """An object was overwritten or deleted while it was read: what was read of it means nothing."""
+
+
+class ObjectVersion(NamedTuple):
+    """What tells one content of a key from another."""
+
+    etag: str
+    size: int
+
+
+class Part(NamedTuple):
+    """One of the parts that an object is counted in; together they are all of its row groups."""
+
+    number: int = 0
+    parts: int = 1
+
+    def row_groups(self, count: int) -> range:
+        """Return those that are its own of an object's row groups; none where there are more parts than row groups.
+
+        Examples
+        --------
+        >>> [list(Part(number, 3).row_groups(5)) for number in range(3)]
+        [[0], [1, 2], [3, 4]]
+        """
+        return range(count * self.number // self.parts, count * (self.number + 1) // self.parts)
+
+
+WHOLE = Part()
+"""All of an object."""
+
+
+class Bucket:
+    """The objects of the dataset.
+
+    Parameters
+    ----------
+    name : str
+        The bucket.
+    prefix : str
+        Keys of the dataset begin with it.
+    rejected_prefix, plan_prefix : str
+        Keys of rejected rows and of plans begin with them.
+    """
+
+    def __init__(self, name: str, prefix: str, rejected_prefix: str = "rejected/", plan_prefix: str = "plans/") -> None:
+        self.name = name
+        self.prefix = prefix
+        self._rejected_prefix = rejected_prefix
+        self._plan_prefix = plan_prefix
+
+    @cached_property
+    def _client(self) -> "S3Client":
+        return boto3.client("s3")
+
+    def has_in_dataset(self, key: str) -> bool:
+        """Tell whether a key belongs to the dataset: `*.parquet*` under the prefix."""
+        return key.startswith(self.prefix) and ".parquet" in key.rpartition("/")[2]
+
+    def versions(self, prefix: str = "") -> Iterator[tuple[str, ObjectVersion]]:
+        """List the dataset, or the part of it under a longer prefix: each key with the version that it holds now."""
+        pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self.name, Prefix=prefix or self.prefix)
+        for page in pages:
+            for found in page.get("Contents", []):
+                if self.has_in_dataset(found["Key"]):
+                    yield found["Key"], ObjectVersion(found["ETag"], found["Size"])
+
+    def version(self, key: str) -> ObjectVersion | None:
+        """Return the version that a key holds now, or None when there is no such object."""
+        try:
+            found = self._client.head_object(Bucket=self.name, Key=key)
+        except ClientError as error:
+            if error.response["Error"]["Code"] in _GONE:
+                return None
+            raise
+        return ObjectVersion(found["ETag"], found["ContentLength"])
+
+    def shares(self, key: str, version: ObjectVersion, count: int, part: Part = WHOLE) -> list[Iterator[Batch]]:
+        """Split one version of an object into shares that threads may read at the same time.
+
+        Parameters
+        ----------
+        key : str
+            The object.
+        version : ObjectVersion
+            The version to read; every request to S3 asks for this one.
+        count : int
+            How many shares at most: the row groups are dealt out to them.
+        part : Part
+            The part of the object to read.
+
+        Returns
+        -------
+        list of iterator of Batch
+            The columns `COLUMNS` with the types that they have in the object, text as dictionaries, some
+            ten thousand rows at a time. What is raised below is raised by the iterators too.
+
+        Raises
+        ------
+        ObjectError
+            When the object is empty, no parquet, damaged, or lacks a column.
+        ObjectChangedError
+            When the key does not hold this version any more.
+        botocore.exceptions.ClientError
+            When S3 refuses.
+        """
+        if version.size == 0:
+            raise ObjectError("is empty (0 bytes)")
+        with _errors_of(key), ExitStack() as opened:
+            source = opened.enter_context(self._open(key, version))
+            metadata = describe(source)
+            groups = part.row_groups(metadata.num_row_groups)
+            if has_large_group(metadata, groups, version.size):
+                return [self._large_groups(key, version, metadata, groups)]
+            first = _already_open(opened.pop_all(), source)
+        dealt = [groups[number::count] for number in range(min(count, len(groups)) or 1)]
+        opening = [first, *(self._open(key, version) for _ in dealt[1:])]
+        return [self._share(key, version, metadata, *share) for share in zip(dealt, opening, strict=True)]
+
+    def _share(
+        self,
+        key: str,
+        version: ObjectVersion,
+        metadata: pq.FileMetaData,
+        groups: Sequence[int],
+        opening: AbstractContextManager[Any],
+    ) -> Iterator[Batch]:
+        with _errors_of(key), opening as source:
+            yield from read_groups(source, metadata, groups, version.size)
+
+    def _large_groups(
+        self, key: str, version: ObjectVersion, metadata: pq.FileMetaData, groups: range
+    ) -> Iterator[Batch]:
+        with _errors_of(key), ExitStack() as opened:
+            sources = [opened.enter_context(self._open(key, version)) for _ in COLUMNS]
+            yield from read_large_groups(sources, metadata, groups)
+
+    def put_rejected(self, key: str, version: ObjectVersion, rows: pa.Table, part: Part = WHOLE) -> None:
+        """Write the rejected rows of one version of an object, or of a part; doing so again replaces them."""
+        body = io.BytesIO()
+        pq.write_table(rows, body)
+        etag = version.etag.strip('"')
+        suffix = "" if part == WHOLE else f".{part.number + 1}-of-{part.parts}"
+        name = f"{key}.{etag}{suffix}.parquet"
+        self._client.put_object(Bucket=self.name, Key=self._rejected_prefix + name, Body=body.getvalue())
+
+    def put_plan(self, plan: IO[bytes]) -> str:
+        """Write a plan, from where the file stands, and return its key."""
+        key = f"{self._plan_prefix}{uuid.uuid4()}.json"
+        self._client.upload_fileobj(plan, self.name, key)
+        return key
+
+    def _open(self, key: str, version: ObjectVersion) -> AbstractContextManager[Any]:
+        return open_s3_object(
+            f"s3://{self.name}/{key}",
+            mode="rb",
+            use_threads=False,
+            s3_client=self._client,
+            s3_block_size=_TAIL_BYTES,
+            s3_additional_kwargs={"IfMatch": version.etag},
+        )
+
+
+@contextmanager
+def _already_open(opened: ExitStack, source: Any) -> Iterator[Any]:
+    with opened:
+        yield source
+
+
+@contextmanager
+def _errors_of(key: str) -> Iterator[None]:
+    """Say what errors of reading mean."""
+    try:
+        yield
+    except ClientError as error:
+        if error.response["Error"]["Code"] in _GONE:
+            raise ObjectChangedError(key) from error
+        raise
+    except NoFilesFound as error:
+        raise ObjectChangedError(key) from error
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        raise ObjectError(f"is no readable parquet: {error}") from error

@@ -1,0 +1,249 @@
+"""Working out: facts become figures, each count with the rules that the publication has."""
+
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+from operator import attrgetter
+
+import numpy as np
+
+from functions.common.families import FREQUENT, MEASURE_OF_FAMILY, RECENCY, Segment, covering_segment, segment_number
+from functions.refresh.report.model import (
+    HORIZONS,
+    MAX_AMOUNTS,
+    MAX_BINS,
+    MAX_COLOURS,
+    MAX_COUNTRIES,
+    MAX_TIED,
+    Change,
+    CountryFigures,
+    Distribution,
+    Figures,
+    MostUsed,
+    Outlook,
+    SegmentFigures,
+    Totals,
+    Trend,
+    TrendPoint,
+)  # fmt: skip
+from functions.refresh.report.queries import CountryUsage, Facts, Integers, PublishedRow
+
+# Weeks, quarters and years, then ten times as much each time.
+_STEPS_OF_DAYS = (1, 7, 28, 91, 364, 3640, 36_400, 364_000)
+# Segments are narrow where orders are few: single orders first, then bins that widen.
+_EDGES_OF_ORDERS = np.array(
+    [*range(10), *(part * 10**power for power in range(1, 19) for part in (1, 1.5, 2, 3, 4, 5, 7))], np.int64
+)
+_EXTREMES = 0.005
+
+
+def work_out(facts: Facts) -> Figures:
+    """Work out what the report tells."""
+    by_country = {country: list(rows) for country, rows in groupby(facts.table, key=attrgetter("country_code"))}
+    recency = [rule for rule in facts.rules if rule.segment_name == RECENCY]
+    places = _Places(recency, facts)
+    trends = _trends(facts)
+    return Figures(
+        facts.refresh_id,
+        facts.as_of,
+        facts.published_at,
+        [
+            _country(country, by_country.get(country, []), facts, places, trends.get(country, []))
+            for country in facts.countries[:MAX_COUNTRIES]
+        ],
+        max(len(facts.countries) - MAX_COUNTRIES, 0),
+        facts.others,
+        facts.rules,
+        [day.as_of for day in reversed(facts.winners)],
+        [
+            Change(
+                change.country_code,
+                change.segment_name,
+                change.segment_type,
+                _texts(change.before),
+                _texts(change.after),
+            )
+            for change in facts.changes
+        ],
+        facts.ledger,
+        facts.rejected,
+        facts.failed,
+        facts.runs,
+    )
+
+
+class _Places:
+    """The recency segment of every day of a last order, at each of the horizons."""
+
+    def __init__(self, recency: list[Segment], facts: Facts) -> None:
+        days = [usage.value for (_, measure), usage in facts.usage.items() if measure == MEASURE_OF_FAMILY[RECENCY]]
+        self._days = np.unique(np.concatenate([*days, np.array([], np.int64)]))
+        numbers = {rule: number for number, rule in enumerate(recency)}
+        numbers_now = [segment_number(RECENCY, day, facts.as_of) for day in self._days.tolist()]
+        self.nowhere = len(recency)
+        self._places = {
+            horizon: np.array(
+                [
+                    numbers[rule] if (rule := covering_segment(recency, number + horizon)) else self.nowhere
+                    for number in numbers_now
+                ],
+                np.int64,
+            )
+            for horizon in HORIZONS
+        }
+
+    def of(self, days: Integers, horizon: int) -> Integers:
+        return self._places[horizon][np.searchsorted(self._days, days)]
+
+
+_NO_USAGE = CountryUsage(*(np.array([], np.int64) for _ in CountryUsage._fields))
+
+
+def _country(
+    country: str, table: list[PublishedRow], facts: Facts, places: _Places, trends: list[Trend]
+) -> CountryFigures:
+    usages = {measure: facts.usage.get((country, measure), _NO_USAGE) for measure in MEASURE_OF_FAMILY.values()}
+    segments = [list(rows) for _, rows in groupby(table, key=attrgetter("segment_name", "min_range"))]
+    columns, others = _columns(segments)
+    colours = _most_frequent(usages[MEASURE_OF_FAMILY[FREQUENT]], MAX_COLOURS)
+    return CountryFigures(
+        country,
+        [str(amount) for amount in columns],
+        others,
+        [str(amount) for amount in colours],
+        [_segment(rows, columns) for rows in segments],
+        [
+            _totals(family, usages[measure], sum(row.count for row in table if row.segment_name == family))
+            for family, measure in MEASURE_OF_FAMILY.items()
+        ],
+        {
+            measure: _distribution(usage, colours, is_day=measure == MEASURE_OF_FAMILY[RECENCY])
+            for measure, usage in usages.items()
+            if len(usage.rows)
+        },
+        _outlook(usages[MEASURE_OF_FAMILY[RECENCY]], places),
+        trends,
+    )
+
+
+def _columns(segments: list[list[PublishedRow]]) -> tuple[list[int], int]:
+    """Choose the amounts with a column of their own: every segment's most used, then those used most of all."""
+    used: dict[int, int] = {}
+    winners: dict[int, None] = {}
+    for rows in segments:
+        highest = max(row.count for row in rows)
+        for row in rows:
+            used[row.voucher_amount] = used.get(row.voucher_amount, 0) + row.count
+            if row.count == highest:
+                winners[row.voucher_amount] = None
+    ranked = sorted(used, key=lambda amount: (amount not in winners, -used[amount], amount))
+    return sorted(ranked[:MAX_AMOUNTS]), max(len(ranked) - MAX_AMOUNTS, 0)
+
+
+def _segment(rows: list[PublishedRow], columns: Sequence[int]) -> SegmentFigures:
+    counts = {row.voucher_amount: row.count for row in rows}
+    own = [counts.get(amount, 0) for amount in columns]
+    most_used = _most_used(counts.items())
+    behind = [(count, -amount) for amount, count in counts.items() if count < most_used.count]
+    second, negative = max(behind, default=(0, 0))
+    first = rows[0]
+    return SegmentFigures(
+        first.segment_name,
+        first.segment_type,
+        first.min_range,
+        first.max_range,
+        [*own, most_used.vouchers - sum(own)],
+        most_used,
+        (str(-negative), second) if behind else None,
+    )
+
+
+def _most_used(counts: Iterable[tuple[int, int]]) -> MostUsed:
+    known = dict(counts)
+    highest = max(known.values())
+    amounts = sorted(amount for amount, count in known.items() if count == highest)
+    return MostUsed(_texts(amounts), len(amounts), highest, sum(known.values()))
+
+
+def _texts(amounts: Sequence[int]) -> list[str]:
+    return [str(amount) for amount in amounts[:MAX_TIED]]
+
+
+def _totals(family: str, usage: CountryUsage, in_segments: int) -> Totals:
+    values, amounts = (len(np.unique(column)) for column in (usage.value, usage.voucher_amount))
+    return Totals(family, int(usage.rows.sum()), in_segments, values, amounts, len(usage.rows))
+
+
+def _most_frequent(usage: CountryUsage, at_most: int) -> list[int]:
+    amounts, places = np.unique(usage.voucher_amount, return_inverse=True)
+    rows = np.bincount(places, usage.rows)
+    chosen: list[int] = amounts[np.argsort(-rows, kind="stable")[:at_most]].tolist()
+    return chosen
+
+
+def _distribution(usage: CountryUsage, colours: list[int], *, is_day: bool) -> Distribution:
+    """Spread a country's rows over bins; a few extreme values do not stretch them."""
+    order = np.argsort(usage.value, kind="stable")
+    values, below = usage.value[order], np.cumsum(usage.rows[order])
+    first, last = (int(values[np.searchsorted(below, part * below[-1])]) for part in (_EXTREMES, 1 - _EXTREMES))
+    edges = _edges_of_days(first, last) if is_day else _edges_of_orders(last)
+    bins = len(edges) - 1
+    at = np.clip(np.searchsorted(edges, usage.value, side="right") - 1, 0, bins - 1)
+    of_colours = np.full(len(at), len(colours))
+    for number, amount in enumerate(colours):
+        of_colours[usage.voucher_amount == amount] = number
+    width = len(colours) + 1
+    counts = np.bincount(at * width + of_colours, usage.rows, minlength=bins * width).astype(np.int64)
+    return Distribution(
+        edges.tolist(),
+        bool(values[0] < edges[0]),
+        bool(values[-1] >= edges[-1]),
+        counts.reshape(bins, width).tolist(),
+    )
+
+
+def _edges_of_days(first: int, last: int) -> Integers:
+    """Return bins of equal width, the narrowest of which `MAX_BINS` reach from the first day to the last."""
+    step = next(step for step in _STEPS_OF_DAYS if (last - first) // step < MAX_BINS)
+    return np.arange(first, last + step + 1, step)
+
+
+def _edges_of_orders(last: int) -> Integers:
+    """Return bins that widen, from no order on until the last number is in one, `MAX_BINS` at most."""
+    needed = int(np.searchsorted(_EDGES_OF_ORDERS, last, side="right"))
+    return _EDGES_OF_ORDERS[: min(needed, MAX_BINS) + 1]
+
+
+def _outlook(usage: CountryUsage, places: _Places) -> list[Outlook]:
+    amounts, of_amounts = np.unique(usage.voucher_amount, return_inverse=True)
+    width = len(amounts)
+    outlook = []
+    for horizon in HORIZONS:
+        at = places.of(usage.value, horizon)
+        counts = np.bincount(at * width + of_amounts, usage.rows, minlength=(places.nowhere + 1) * width)
+        *by_segment, nowhere = counts.astype(np.int64).reshape(places.nowhere + 1, width)
+        segments = [
+            _most_used(zip(amounts[row > 0].tolist(), row[row > 0].tolist(), strict=True)) if row.any() else None
+            for row in by_segment
+        ]
+        outlook.append(Outlook(horizon, segments, int(nowhere.sum())))
+    return outlook
+
+
+def _trends(facts: Facts) -> dict[str, list[Trend]]:
+    """Turn the winners of each day into the days of each segment, in the order of the rules."""
+    trends: dict[str, dict[tuple[str, str], Trend]] = {}
+    for number, day in enumerate(reversed(facts.winners)):
+        for winner in day.winners:
+            trend = trends.setdefault(winner.country_code, {}).setdefault(
+                (winner.segment_name, winner.segment_type), Trend(winner.segment_name, winner.segment_type, [])
+            )
+            permille = round(1000 * winner.count / winner.vouchers)
+            trend.points.append(TrendPoint(number, _texts(winner.voucher_amount), permille))
+    order = {(rule.segment_name, rule.segment_type): number for number, rule in enumerate(facts.rules)}
+    return {
+        country: sorted(
+            found.values(),
+            key=lambda trend: order.get((trend.segment_name, trend.segment_type), len(order)),
+        )
+        for country, found in trends.items()
+    }

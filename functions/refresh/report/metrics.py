@@ -1,0 +1,77 @@
+"""What a refresh tells CloudWatch: figures of the run, and figures of what it published."""
+
+from collections import Counter
+
+from aws_lambda_powertools import Metrics, single_metric
+from aws_lambda_powertools.metrics import MetricUnit
+
+from functions.common.ranking import Winner
+from functions.common.settings import METRICS_NAMESPACE
+from functions.refresh.results import ItemSummary, Summary
+
+_SERVICE = "refresh"
+
+metrics = Metrics(namespace=METRICS_NAMESPACE, service=_SERVICE)
+
+
+def measure_objects(summary: ItemSummary) -> None:
+    """Add the figures of objects and rows to `metrics`, and print those that have dimensions of their own."""
+    for name, value in (
+        ("ObjectsCounted", summary.objects_counted),
+        ("ObjectsFailed", summary.objects_failed),
+        ("RowsRead", summary.rows_read),
+        ("RowsCounted", summary.rows_counted),
+        ("RowsRejected", sum(summary.rows_rejected.values())),
+    ):
+        metrics.add_metric(name, MetricUnit.Count, value)
+    for reason, rows in summary.rows_rejected.items():
+        _count("RowsRejectedByReason", rows, reason=reason)
+
+
+def measure_publication(summary: Summary) -> None:
+    """Add the figures of a run to `metrics`, and print those that have dimensions of their own."""
+    for name, value in (
+        ("ObjectsRemoved", summary.objects_removed),
+        ("ObjectsBad", summary.objects_bad),
+        ("ObjectsLeft", summary.objects_left),
+        ("UnfinishedRefreshErrors", len(summary.errors) if summary.objects_left else 0),
+        ("ReportsFailed", int(bool(summary.report_error))),
+    ):
+        metrics.add_metric(name, MetricUnit.Count, value)
+    metrics.add_metric("BacklogBytes", MetricUnit.Bytes, summary.backlog_bytes)
+    metrics.add_metric("RefreshDuration", MetricUnit.Milliseconds, summary.took_ms)
+    metrics.add_metric("ReportDuration", MetricUnit.Milliseconds, summary.report_ms)
+    if summary.rows_published is not None:
+        metrics.add_metric("RowsPublished", MetricUnit.Count, summary.rows_published)
+        metrics.add_metric("WinnersChanged", MetricUnit.Count, len(summary.winners_changed))
+        for family, rows in summary.rows_in_no_segment.items():
+            _count("RowsInNoSegment", rows, segment_name=family)
+        _measure_winners(summary.winners)
+
+
+def _measure_winners(winners: list[Winner]) -> None:
+    vouchers: Counter[tuple[str, str]] = Counter()
+    for winner in winners:
+        vouchers[winner.country_code, winner.segment_name] += winner.vouchers
+        _count(
+            "WinnerCount",
+            winner.count,
+            {"voucher_amount": winner.voucher_amount},
+            country_code=winner.country_code,
+            segment=f"{winner.segment_name} {winner.segment_type}",
+        )
+    for (country_code, segment_name), count in vouchers.items():
+        _count("VouchersInSegments", count, country_code=country_code, segment_name=segment_name)
+
+
+def _count(name: str, value: int, properties: dict[str, object] | None = None, **dimensions: str) -> None:
+    """Print one metric; every combination of its dimensions' values is a metric of its own, which CloudWatch bills."""
+    service = {"service": _SERVICE}
+    with single_metric(
+        name, MetricUnit.Count, value, namespace=METRICS_NAMESPACE, default_dimensions=service
+    ) as metric:
+        for dimension, text in dimensions.items():
+            # CloudWatch takes ASCII only, and drops a metric without a word.
+            metric.add_dimension(dimension, text.encode("ascii", "backslashreplace").decode())
+        for key, data in (properties or {}).items():
+            metric.add_metadata(key, data)

@@ -1,0 +1,200 @@
+"""Figures: what the report tells, and its page holds; bounded however many values there are."""
+
+from datetime import date, datetime
+
+import msgspec
+
+from functions.common.families import Segment
+from functions.refresh.report.queries import FailedObject, LedgerTotals, OtherCountry, RejectedForReason, Run
+
+MAX_COUNTRIES = 100
+MAX_AMOUNTS = 12
+"""Of a country, so many amounts have a column of their own; the others are counted together."""
+
+MAX_COLOURS = 6
+"""And so many a colour in its charts."""
+
+MAX_TIED = 12
+MAX_BINS = 40
+HORIZONS = (0, 7, 30, 90)
+"""Days from the as-of day on, for which recency is told."""
+
+
+class MostUsed(msgspec.Struct, frozen=True):
+    """The most used amounts of a segment.
+
+    Attributes
+    ----------
+    amounts : list of str
+        Those with the highest count, lowest first, `MAX_TIED` at most. Text, because a browser's numbers are not exact
+        beyond 2^53.
+    tied : int
+        How many have that count.
+    count : int
+        How often each was used.
+    vouchers : int
+        All vouchers in the segment.
+    """
+
+    amounts: list[str]
+    tied: int
+    count: int
+    vouchers: int
+
+
+class SegmentFigures(msgspec.Struct, frozen=True):
+    """A segment of the published table.
+
+    Attributes
+    ----------
+    counts : list of int
+        By amount, as `CountryFigures.amounts`, then of all others together.
+    runner_up : (str, int) or None
+        The lowest of the amounts with the second highest count, and that.
+    """
+
+    segment_name: str
+    segment_type: str
+    min_range: int
+    max_range: int
+    counts: list[int]
+    most_used: MostUsed
+    runner_up: tuple[str, int] | None
+
+
+class Distribution(msgspec.Struct, frozen=True):
+    """How the rows of a country spread over the values of a measure.
+
+    Attributes
+    ----------
+    edges : list of int
+        The lowest value of each bin, then the one after the last.
+    open_start, open_end : bool
+        Whether the first and the last bin hold what lies beyond too.
+    counts : list of list of int
+        By bin, then by amount as `CountryFigures.colours`, then of all others together.
+    """
+
+    edges: list[int]
+    open_start: bool
+    open_end: bool
+    counts: list[list[int]]
+
+
+class Outlook(msgspec.Struct, frozen=True):
+    """The recency segments some days after the as-of day, if nobody orders until then.
+
+    Attributes
+    ----------
+    segments : list of MostUsed or None
+        By recency rule, in the order of `Figures.rules`; None where no voucher would be.
+    in_no_segment : int
+        Rows that no segment would cover.
+    """
+
+    days: int
+    segments: list[MostUsed | None]
+    in_no_segment: int
+
+
+class Totals(msgspec.Struct, frozen=True):
+    """Numbers of a family that let one check what is published of a country.
+
+    Attributes
+    ----------
+    rows, in_segments : int
+        Rows counted, and those of them that the published table counts.
+    values, amounts, pairs : int
+        How many values, amounts and pairs of both occur: a row that is there twice changes none of them.
+    """
+
+    segment_name: str
+    rows: int
+    in_segments: int
+    values: int
+    amounts: int
+    pairs: int
+
+
+class TrendPoint(msgspec.Struct, frozen=True, array_like=True):
+    """A segment's most used amounts as of a day.
+
+    Attributes
+    ----------
+    day : int
+        Which of `Figures.days`.
+    permille : int
+        The share that each of them had of the segment's vouchers.
+    """
+
+    day: int
+    amounts: list[str]
+    permille: int
+
+
+class Trend(msgspec.Struct, frozen=True):
+    """The most used amounts of a segment over the as-of days, in their order."""
+
+    segment_name: str
+    segment_type: str
+    points: list[TrendPoint]
+
+
+class Change(msgspec.Struct, frozen=True):
+    """A segment whose most used amounts are others than in the publication before; `MAX_TIED` of each at most."""
+
+    country_code: str
+    segment_name: str
+    segment_type: str
+    before: list[str]
+    after: list[str]
+
+
+class CountryFigures(msgspec.Struct, frozen=True):
+    """A published country.
+
+    Attributes
+    ----------
+    amounts, other_amounts : list of str, int
+        The amounts with a column of their own, lowest first, and how many have none.
+    colours : list of str
+        Those with a colour, the most used first.
+    """
+
+    country_code: str
+    amounts: list[str]
+    other_amounts: int
+    colours: list[str]
+    segments: list[SegmentFigures]
+    totals: list[Totals]
+    distributions: dict[str, Distribution]
+    outlook: list[Outlook]
+    trends: list[Trend]
+
+
+class Figures(msgspec.Struct, frozen=True):
+    """All that the report tells.
+
+    Attributes
+    ----------
+    countries_left_out : int
+        Published countries beyond the first `MAX_COUNTRIES`.
+    rules : list of Segment
+        As the table was published by.
+    days : list of date
+        The as-of days of the trends.
+    """
+
+    refresh_id: int
+    as_of: date
+    published_at: datetime
+    countries: list[CountryFigures]
+    countries_left_out: int
+    others: list[OtherCountry]
+    rules: list[Segment]
+    days: list[date]
+    changes: list[Change]
+    ledger: LedgerTotals
+    rejected: list[RejectedForReason]
+    failed: list[FailedObject]
+    runs: list[Run]

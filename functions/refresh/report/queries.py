@@ -1,0 +1,283 @@
+"""Facts: all that the report is made from, read as of one moment and never from parquet."""
+
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
+from typing import NamedTuple, TypeVar
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+from pg8000.native import Connection
+
+from functions.common.database import Database
+from functions.common.families import Segment
+from functions.common.ranking import Winner, WinnerChange
+from functions.refresh.ledger.schema import read_segments
+
+MAX_OTHER_COUNTRIES = 40
+MAX_DAYS_OF_WINNERS = 30
+MAX_RUNS = 30
+MAX_OBJECTS_FAILED = 30
+
+# A statement that takes longer meets totals that are no voucher records': then there is no page.
+_STATEMENT_TIMEOUT = "2s"
+
+_READ_PUBLICATION = """
+    SELECT refresh_id, as_of, published_at, refreshes.countries, coalesce(winners.changes, '[]')
+    FROM voucher_customer.publication
+    JOIN voucher_customer.refreshes USING (refresh_id)
+    LEFT JOIN voucher_customer.winners USING (refresh_id, as_of)
+"""
+
+_READ_TABLE = """
+    SELECT country_code, segment_name, segment_type, min_range, max_range, voucher_amount, count
+    FROM voucher_customer.voucher_segments
+    ORDER BY country_code, segment_name, min_range, voucher_amount
+"""
+
+# As text that numpy reads at once: hundreds of thousands of rows one by one would take seconds.
+_READ_USAGE = """
+    SELECT country_code, measure, string_agg(CAST(value AS text), ','),
+           string_agg(CAST(voucher_amount AS text), ','), string_agg(CAST(count AS text), ',')
+    FROM voucher_customer.usage_totals
+    WHERE country_code = ANY (CAST(:countries AS text[]))
+    GROUP BY country_code, measure
+"""
+
+_READ_OTHERS = """
+    SELECT country_code, rows, count(*) OVER () AS countries, CAST(sum(rows) OVER () AS bigint) AS rows_in_all
+    FROM (
+        SELECT country_code, CAST(sum(count) AS bigint) AS rows
+        FROM voucher_customer.usage_totals
+        WHERE measure = 'total_orders' AND country_code <> ALL (CAST(:countries AS text[]))
+        GROUP BY country_code
+    ) AS counted
+    ORDER BY rows DESC, country_code LIMIT :at_most
+"""
+
+_READ_LEDGER = """
+    SELECT count(etag) AS objects, coalesce(sum(size), 0) AS size, coalesce(sum(rows_read), 0) AS rows_read,
+           coalesce(sum(rows_counted), 0) AS rows_counted,
+           coalesce(sum(CAST(values_filled ->> 'total_orders' AS bigint)), 0) AS orders_filled,
+           coalesce(sum(CAST(values_filled ->> 'voucher_amount' AS bigint)), 0) AS amounts_filled,
+           count(*) FILTER (WHERE etag IS NOT NULL AND values_filled IS NULL) AS objects_not_told,
+           count(error) AS objects_failed
+    FROM voucher_customer.ledger
+"""
+
+_READ_REJECTED = """
+    SELECT reason, sum(CAST(rows AS bigint)) AS rows
+    FROM voucher_customer.ledger, jsonb_each_text(rows_rejected) AS rejected (reason, rows)
+    GROUP BY reason ORDER BY 2 DESC, 1
+"""
+
+_READ_FAILED = """
+    SELECT key, left(error, 500) AS error, changed_at FROM voucher_customer.ledger
+    WHERE error IS NOT NULL ORDER BY changed_at DESC, key LIMIT :at_most
+"""
+
+_READ_RUNS = """
+    SELECT refresh_id, trigger, as_of, started_at, took_ms, outcome, rows_read, rows_counted, rows_rejected,
+           objects_counted, objects_skipped, objects_removed, objects_failed, objects_bad, objects_left,
+           left(error, 1000) AS error
+    FROM voucher_customer.refreshes ORDER BY refresh_id DESC LIMIT :at_most
+"""
+
+_READ_WINNERS = """
+    SELECT as_of, winners FROM voucher_customer.winners
+    WHERE as_of <= :as_of ORDER BY as_of DESC LIMIT :at_most
+"""
+
+Integers = npt.NDArray[np.int64]
+
+
+class PublishedRow(msgspec.Struct, frozen=True):
+    """A row of the published table."""
+
+    country_code: str
+    segment_name: str
+    segment_type: str
+    min_range: int
+    max_range: int
+    voucher_amount: int
+    count: int
+
+
+class CountryUsage(NamedTuple):
+    """The usage of a country by one measure: in how many rows each value came with each amount."""
+
+    value: Integers
+    voucher_amount: Integers
+    rows: Integers
+
+
+class OtherCountry(msgspec.Struct, frozen=True):
+    """The rows counted of a country that is not published; how many such there are, and their rows in all."""
+
+    country_code: str
+    rows: int
+    countries: int
+    rows_in_all: int
+
+
+class LedgerTotals(msgspec.Struct, frozen=True):
+    """The ledger's sums over all objects.
+
+    Attributes
+    ----------
+    objects : int
+        Those that are counted.
+    size : int
+        Their bytes.
+    rows_read, rows_counted : int
+        Their rows.
+    orders_filled, amounts_filled : int
+        Values of the rows counted that were not there and count as 0.
+    objects_not_told : int
+        Objects whose values filled are not known, because they were counted before that was recorded.
+    objects_failed : int
+        Objects that cannot be counted as they are now.
+    """
+
+    objects: int
+    size: int
+    rows_read: int
+    rows_counted: int
+    orders_filled: int
+    amounts_filled: int
+    objects_not_told: int
+    objects_failed: int
+
+
+class FailedObject(msgspec.Struct, frozen=True):
+    """An object that cannot be counted, and why."""
+
+    key: str
+    error: str
+    changed_at: datetime
+
+
+class Run(msgspec.Struct, frozen=True):
+    """A row of `refreshes`."""
+
+    refresh_id: int
+    trigger: str
+    as_of: date
+    started_at: datetime
+    took_ms: int | None
+    outcome: str
+    rows_read: int
+    rows_counted: int
+    rows_rejected: dict[str, int]
+    objects_counted: int
+    objects_skipped: int
+    objects_removed: int
+    objects_failed: int
+    objects_bad: int
+    objects_left: int
+    error: str | None
+
+
+class RejectedForReason(msgspec.Struct, frozen=True):
+    """How many rows were rejected for a reason."""
+
+    reason: str
+    rows: int
+
+
+class DayOfWinners(msgspec.Struct, frozen=True):
+    """The winners as they were last published as of a day."""
+
+    as_of: date
+    winners: list[Winner]
+
+
+class Facts(NamedTuple):
+    """All that the report is made from.
+
+    Attributes
+    ----------
+    refresh_id : int
+        The refresh that published.
+    usage : mapping of (str, str) to CountryUsage
+        Of the published countries, by country and measure.
+    others : list of OtherCountry
+        Those with the most rows.
+    rejected : list of RejectedForReason
+        The most frequent reason first.
+    runs, failed, winners
+        The latest first.
+    """
+
+    refresh_id: int
+    as_of: date
+    published_at: datetime
+    countries: list[str]
+    changes: list[WinnerChange]
+    table: list[PublishedRow]
+    rules: list[Segment]
+    usage: Mapping[tuple[str, str], CountryUsage]
+    others: list[OtherCountry]
+    ledger: LedgerTotals
+    rejected: list[RejectedForReason]
+    failed: list[FailedObject]
+    runs: list[Run]
+    winners: list[DayOfWinners]
+
+
+def published_refresh(connection: Connection) -> int | None:
+    """Return the refresh that made the published table as it is now; None when nothing is published."""
+    rows = connection.run("SELECT refresh_id FROM voucher_customer.publication")
+    return rows[0][0] if rows else None
+
+
+def read_facts(database: Database) -> Facts | None:
+    """Read everything as of one moment; None when nothing is published.
+
+    Raises
+    ------
+    pg8000.exceptions.DatabaseError
+        When a statement takes too long.
+    SegmentRulesError
+        When the rules contradict themselves.
+    """
+    with database.transaction() as connection:
+        connection.run("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        connection.run(f"SET LOCAL statement_timeout = '{_STATEMENT_TIMEOUT}'")
+        publication = connection.run(_READ_PUBLICATION)
+        if not publication:
+            return None
+        refresh_id, as_of, published_at, countries, changes = publication[0]
+        return Facts(
+            refresh_id,
+            as_of,
+            published_at,
+            countries,
+            msgspec.convert(changes, list[WinnerChange]),
+            _rows(connection, _READ_TABLE, PublishedRow),
+            read_segments(connection),
+            _read_usage(connection, countries),
+            _rows(connection, _READ_OTHERS, OtherCountry, countries=countries, at_most=MAX_OTHER_COUNTRIES),
+            _rows(connection, _READ_LEDGER, LedgerTotals)[0],
+            _rows(connection, _READ_REJECTED, RejectedForReason),
+            _rows(connection, _READ_FAILED, FailedObject, at_most=MAX_OBJECTS_FAILED),
+            _rows(connection, _READ_RUNS, Run, at_most=MAX_RUNS),
+            _rows(connection, _READ_WINNERS, DayOfWinners, as_of=as_of, at_most=MAX_DAYS_OF_WINNERS),
+        )
+
+
+def _read_usage(connection: Connection, countries: Sequence[str]) -> dict[tuple[str, str], CountryUsage]:
+    return {
+        (country, measure): CountryUsage(*(np.fromstring(column, np.int64, sep=",") for column in columns))
+        for country, measure, *columns in connection.run(_READ_USAGE, countries=list(countries))
+    }
+
+
+Row = TypeVar("Row", bound=msgspec.Struct)
+
+
+def _rows(connection: Connection, query: str, kind: type[Row], **values: object) -> list[Row]:
+    """Run a query whose rows come as one value: pg8000 takes rows apart field by field, which is slow."""
+    statement = f"SELECT CAST(json_agg(found) AS text) FROM ({query}) AS found"  # noqa: S608 - a query of this module
+    [[rows]] = connection.run(statement, **values)
+    return msgspec.json.decode(rows or "[]", type=list[kind])  # type: ignore[valid-type]

@@ -1,0 +1,64 @@
+"""The page: one file without a network, whose own script shows the figures that it holds."""
+
+import base64
+import hashlib
+from functools import cache
+from html import escape
+from pathlib import Path
+
+import msgspec
+
+from functions.refresh.report.model import CountryFigures, Figures
+
+_ASSETS = Path(__file__).with_name("assets")
+
+# What would end a script, or begin another part of a page, where it stands inside of text.
+_ESCAPED = {"<": r"\u003c", ">": r"\u003e", "&": r"\u0026", "\u2028": r"\u2028", "\u2029": r"\u2029"}
+_TRANSLATION = str.maketrans(_ESCAPED)
+
+
+def render(figures: Figures) -> bytes:
+    """Return the page as HTML in UTF-8.
+
+    Values reach it in two ways: in a block of JSON, which the script shows as text only, and in the table for a
+    browser without scripts, where they are escaped.
+    """
+    before_table, before_data, end = _parts()
+    data = msgspec.json.encode(figures).decode().translate(_TRANSLATION)
+    return "".join((before_table, _plain_table(figures), before_data, data, end)).encode()
+
+
+@cache
+def _parts() -> tuple[str, str, str]:
+    """Return the page around its table and its data, with style and script inside, which alone may be used."""
+    page, style, script = ((_ASSETS / f"report.{kind}").read_text() for kind in ("html", "css", "js"))
+    page = page.replace("{style_hash}", _hash(style)).replace("{script_hash}", _hash(script))
+    page = page.replace("{style}", style).replace("{script}", script)
+    before_table, _, rest = page.partition("{table}")
+    before_data, _, end = rest.partition("{data}")
+    return before_table, before_data, end
+
+
+def _hash(text: str) -> str:
+    """Return what a content security policy knows a script or a style by."""
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+def _plain_table(figures: Figures) -> str:
+    """Return the rows of the most used amounts, for a browser without scripts."""
+    return "\n".join(
+        _plain_row(country, number) for country in figures.countries for number in range(len(country.segments))
+    )
+
+
+def _plain_row(country: CountryFigures, number: int) -> str:
+    segment = country.segments[number]
+    cells = (
+        country.country_code,
+        segment.segment_name,
+        segment.segment_type,
+        ", ".join(segment.most_used.amounts),
+        f"{segment.most_used.count:,}",
+        f"{segment.most_used.vouchers:,}",
+    )
+    return "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in cells) + "</tr>"

@@ -1,0 +1,98 @@
+"""Reports: the page is written to the bucket after a publication, beside the dataset."""
+
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property, partial
+from typing import TYPE_CHECKING
+
+import boto3
+from botocore.config import Config
+
+from functions.common.database import Database
+from functions.refresh.report.compute import work_out
+from functions.refresh.report.queries import published_refresh, read_facts
+from functions.refresh.report.render import render
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+LATEST = "latest.html"
+
+REFRESH_ID = "refresh-id"
+"""The metadata of a page that says which refresh published what it shows."""
+
+# Others may publish while a page is written. Each of them writes one too, so this need not go on for ever.
+_ATTEMPTS = 5
+
+# A page is not worth the time of a run that has published.
+_CLIENT = Config(connect_timeout=1, read_timeout=3, retries={"total_max_attempts": 2})
+
+
+class ReportOutdatedError(Exception):
+    """Others published each time while the page was written; the last of them writes the one that stays."""
+
+
+class Reports:
+    """Writes the report's pages.
+
+    Parameters
+    ----------
+    database : Database
+        The connection.
+    bucket : str
+        The bucket that holds the dataset.
+    prefix : str
+        Keys of the pages begin with it.
+    """
+
+    def __init__(self, database: Database, bucket: str, prefix: str) -> None:
+        self._database = database
+        self._bucket = bucket
+        self._prefix = prefix
+
+    @cached_property
+    def _client(self) -> "S3Client":
+        return boto3.client("s3", config=_CLIENT)
+
+    def write(self) -> str:
+        """Write what is published now as the latest page and as the page of its as-of day.
+
+        The page shows one moment, and another run may publish and write before this one's page arrives. So it asks
+        afterwards whether what it wrote is still what is published, and otherwise writes again: whoever writes last
+        has seen the last publication.
+
+        Returns
+        -------
+        str
+            The key of the day's page; empty when nothing is published.
+
+        Raises
+        ------
+        ReportOutdatedError
+            When others publish again and again meanwhile.
+        botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError
+            When the bucket does not take it.
+        pg8000.exceptions.DatabaseError
+            When the figures cannot be read.
+        """
+        for _ in range(_ATTEMPTS):
+            facts = read_facts(self._database)
+            if facts is None:
+                return ""
+            page = render(work_out(facts))
+            key = f"{self._prefix}{facts.as_of}.html"
+            with ThreadPoolExecutor(2) as both:
+                list(both.map(partial(self._put, page, facts.refresh_id), (key, self._prefix + LATEST)))
+            with self._database.transaction() as connection:
+                if published_refresh(connection) == facts.refresh_id:
+                    return key
+        raise ReportOutdatedError(f"others published {_ATTEMPTS} times while it was written")
+
+    def _put(self, page: bytes, refresh_id: int, key: str) -> None:
+        self._client.put_object(
+            Bucket=self._bucket,
+            Key=key,
+            Body=page,
+            ContentType="text/html; charset=utf-8",
+            CacheControl="no-cache",
+            Metadata={REFRESH_ID: str(refresh_id)},
+        )

@@ -1,0 +1,1 @@
+"""What the function does with an event: refresh, reconcile, count a backlog, verify."""

@@ -1,0 +1,182 @@
+"""The backlog: what is too much for one run. Planned, counted item by item on many functions, published once.
+
+A state machine (infra/templates/backlog.yaml) takes the steps: it asks for a plan, has its items counted, many at a
+time, and asks for the publication. What each step finds is in the ledger, so any of them may be taken again.
+"""
+
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from functions.refresh.ledger.partial_counts import Parts
+from functions.refresh.reading.bucket import Bucket, Part
+from functions.refresh.results import ItemSummary
+from functions.refresh.usecases.deadline import Deadline
+from functions.refresh.usecases.events import EventError, Trigger
+from functions.refresh.usecases.reconcile import Accounting, work
+from functions.refresh.usecases.refresh import Refresh
+from functions.refresh.usecases.work_items import Item, Items, PlannedObject
+
+# Step Functions hands a function 256 KB at most; this leaves room for the event.
+_MAX_ITEM_JSON_BYTES = 200_000
+
+
+class PlanStep(msgspec.Struct, frozen=True, tag_field="step", tag="plan", forbid_unknown_fields=True):
+    """Compare the ledger with the bucket and write down what is to be counted."""
+
+    event: dict[str, Any]
+
+
+class CountStep(msgspec.Struct, frozen=True, tag_field="step", tag="count", forbid_unknown_fields=True):
+    """Count an item."""
+
+    event: dict[str, Any]
+    item: Item
+
+
+class PublishStep(msgspec.Struct, frozen=True, tag_field="step", tag="publish", forbid_unknown_fields=True):
+    """Publish what was counted since the first plan was begun."""
+
+    event: dict[str, Any]
+    since: datetime
+
+
+Step = PlanStep | CountStep | PublishStep
+
+
+def read_step(event: Mapping[str, Any]) -> Step:
+    """Tell which step of a backlog an invocation asks for.
+
+    Raises
+    ------
+    EventError
+        When it is none.
+    """
+    try:
+        step: Step = msgspec.convert(event, Step)
+    except msgspec.ValidationError as error:
+        raise EventError(f"step cannot be read: {error}; steps are taken by the state machine") from error
+    return step
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """What is to be counted.
+
+    Attributes
+    ----------
+    items, objects : int
+        How many items there are, and objects in them.
+    backlog_bytes : int
+        How much work they are, see `functions.refresh.usecases.reconcile.work`.
+    manifest : str
+        Key of the list of the items, a JSON array.
+    """
+
+    items: int
+    objects: int
+    backlog_bytes: int
+    manifest: str
+
+
+class Backlog:
+    """Takes the steps of a backlog.
+
+    Parameters
+    ----------
+    accounting : Accounting
+        Makes the ledger match the bucket.
+    bucket : Bucket
+        Takes the plan.
+    items : Items
+        Counts items.
+    parts : Parts
+        What is counted of parts of objects.
+    refresh : Refresh
+        Publishes.
+    clock : callable
+        Gives the present moment with its zone.
+    item_bytes : int
+        How large an item is, more or less.
+    """
+
+    def __init__(
+        self,
+        accounting: Accounting,
+        bucket: Bucket,
+        items: Items,
+        parts: Parts,
+        refresh: Refresh,
+        *,
+        clock: Callable[[], datetime],
+        item_bytes: int,
+    ) -> None:
+        self._accounting = accounting
+        self._bucket = bucket
+        self._items = items
+        self._parts = parts
+        self._refresh = refresh
+        self._clock = clock
+        self._item_bytes = item_bytes
+
+    def take(self, step: Step, trigger: Trigger, deadline: Deadline) -> Plan | ItemSummary:
+        """Take a step.
+
+        Parameters
+        ----------
+        step : PlanStep, CountStep or PublishStep
+            The step.
+        trigger : Trigger
+            What its event asks for: its prefix bounds what is counted, its day is published as of.
+        deadline : Deadline
+            When to stop. What is left then is planned again.
+        """
+        match step:
+            case PlanStep():
+                return self.plan(trigger, deadline)
+            case CountStep():
+                return self._items.count(step.item, trigger, deadline)
+            case PublishStep():
+                self._parts.forget(self._clock())
+                return self._refresh.conclude_backlog(trigger, step.since, deadline)
+
+    def plan(self, trigger: Trigger, deadline: Deadline) -> Plan:
+        """Write down what is to be counted."""
+        items = objects = backlog_bytes = 0
+        last_key = ""
+        with tempfile.TemporaryFile() as manifest:
+            for item in self._make_items(trigger, deadline):
+                manifest.write((b",\n" if items else b"[") + msgspec.json.encode(item))
+                items += 1
+                # The parts of an object follow one another.
+                if item.objects[0].key != last_key:
+                    objects += len(item.objects)
+                    backlog_bytes += sum(work(planned.version) for planned in item.objects)
+                last_key = item.objects[0].key
+            manifest.write(b"]" if items else b"[]")
+            manifest.seek(0)
+            return Plan(items, objects, backlog_bytes, self._bucket.put_plan(manifest))
+
+    def _make_items(self, trigger: Trigger, deadline: Deadline) -> Iterator[Item]:
+        """Split large objects, and put small ones together."""
+        together: list[PlannedObject] = []
+        size = json_bytes = 0
+        for seen, version in self._accounting.differences(trigger):
+            if deadline.is_over:
+                break
+            planned = PlannedObject(seen.key, version, seen.entry.revision)
+            parts = version.size // self._item_bytes
+            if parts > 1:
+                yield from (Item((planned,), Part(number, parts)) for number in range(parts))
+                continue
+            length = len(msgspec.json.encode(planned))
+            if together and (size + work(version) > self._item_bytes or json_bytes + length > _MAX_ITEM_JSON_BYTES):
+                yield Item(tuple(together))
+                together, size, json_bytes = [], 0, 0
+            together.append(planned)
+            size += work(version)
+            json_bytes += length
+        if together:
+            yield Item(tuple(together))

@@ -1,0 +1,182 @@
+"""What makes a refresh run: an S3 event, the daily rule, a run that had to leave objects, or a person."""
+
+from collections.abc import Mapping
+from datetime import date, datetime
+from typing import Any, NamedTuple
+
+from functions.common.days import parse_day, utc_day
+from functions.refresh.results import Kind
+
+_KINDS: dict[str, Kind] = {
+    "Object Created": "object_created",
+    "Object Deleted": "object_deleted",
+    "Scheduled Event": "daily",
+    "Refresh Unfinished": "unfinished",
+    "Refresh Backlog": "backlog",
+}
+
+_MANUAL_EVENTS = (
+    '{} or {"as_of": "2018-08-05"}, with or without {"prefix": "vouchers/2019/"}, or {"migrate": true},'
+    ' or {"verify": true}'
+)
+
+
+class EventError(Exception):
+    """The function was invoked with something that it does not understand."""
+
+
+class VerificationRequest(NamedTuple):
+    """What a person wants verified.
+
+    Attributes
+    ----------
+    now : datetime
+        The present moment.
+    prefix : str
+        The part of the bucket to look at; empty means the whole dataset.
+    fix : bool
+        Whether to mend what differs.
+    after : str
+        The key after which to go on; empty means from the beginning.
+    """
+
+    now: datetime
+    prefix: str = ""
+    fix: bool = False
+    after: str = ""
+
+
+class Trigger(NamedTuple):
+    """Why a refresh runs.
+
+    Attributes
+    ----------
+    kind : {'object_created', 'object_deleted', 'daily', 'unfinished', 'backlog', 'manual', 'backfill'}
+        What happened.
+    as_of : date
+        The day to publish as of.
+    key : str or None
+        The object to look at; None means all under `prefix`.
+    sequencer : str or None
+        S3's own order of the events of a key, kept in the ledger for whoever has to trace one.
+    prefix : str
+        The part of the bucket to look at when there is no key; empty means the whole dataset.
+    """
+
+    kind: Kind
+    as_of: date
+    key: str | None = None
+    sequencer: str | None = None
+    prefix: str = ""
+
+
+def asks_to_migrate(event: Mapping[str, Any]) -> bool:
+    """Tell whether an invocation asks for the schema only: `{"migrate": true}`.
+
+    Raises
+    ------
+    EventError
+        When it asks for that and for something else.
+    """
+    if "migrate" not in event:
+        return False
+    if event["migrate"] is not True or len(event) > 1:
+        raise EventError(f'a migration goes alone: use {{"migrate": true}}, not {dict(event)}')
+    return True
+
+
+def read_event(event: Mapping[str, Any], *, bucket: str, prefix: str, now: datetime) -> Trigger:
+    """Tell which refresh an invocation asks for.
+
+    Parameters
+    ----------
+    event : mapping
+        An EventBridge event (S3 "Object Created" or "Object Deleted", a schedule, or what a rule makes of the
+        result of a run that left objects, "Refresh Unfinished" or "Refresh Backlog"), or a manual one:
+        `{}` or `{"as_of": "2018-08-05"}`, for a part of the dataset with `{"prefix": "vouchers/2019/"}`.
+    bucket : str
+        The bucket that the function serves.
+    prefix : str
+        The prefix of the dataset.
+    now : datetime
+        The present moment, for a manual event that names no day.
+
+    Raises
+    ------
+    EventError
+        When the event is none of these; the message says what is.
+    """
+    if "detail-type" not in event:
+        return _read_manual(event, prefix, now)
+    kind = _KINDS.get(event["detail-type"])
+    if kind is None:
+        raise EventError(
+            f"event of detail-type {event['detail-type']!r} is not served: use one of {', '.join(map(repr, _KINDS))}"
+        )
+    try:
+        as_of = parse_day(event["time"])
+        if kind in ("daily", "unfinished", "backlog"):
+            return Trigger(kind, as_of)
+        # EventBridge gives keys as they are: decoding them, as for S3 notifications, would turn "a+b" into "a b".
+        found, detail = event["detail"]["bucket"]["name"], event["detail"]["object"]
+        trigger = Trigger(kind, as_of, detail["key"], detail.get("sequencer"))
+    except (KeyError, TypeError, ValueError) as error:
+        raise EventError(f"{event['detail-type']!r} event cannot be read: {type(error).__name__} {error}") from error
+    if found != bucket:
+        raise EventError(
+            f"event of bucket {found!r} reached the function of bucket {bucket!r}: mend the rule that sent it"
+        )
+    return trigger
+
+
+def _read_manual(event: Mapping[str, Any], dataset: str, now: datetime) -> Trigger:
+    if unknown := sorted(set(event) - {"as_of", "prefix"}):
+        raise EventError(f"manual event has unknown fields {unknown}: use {_MANUAL_EVENTS}")
+    try:
+        as_of = date.fromisoformat(event["as_of"]) if "as_of" in event else utc_day(now)
+    except (TypeError, ValueError) as error:
+        raise EventError(f"as_of is {event['as_of']!r}: write a day like 2018-08-05") from error
+    if "prefix" not in event:
+        return Trigger("manual", as_of)
+    return Trigger("backfill", as_of, prefix=_read_prefix(event, dataset))
+
+
+def _read_prefix(event: Mapping[str, Any], dataset: str) -> str:
+    prefix = event["prefix"]
+    if not isinstance(prefix, str) or not prefix.startswith(dataset):
+        raise EventError(f"prefix {prefix!r} is outside the dataset: it has to begin with {dataset!r}")
+    return prefix
+
+
+def read_verification(event: Mapping[str, Any], *, prefix: str, now: datetime) -> VerificationRequest | None:
+    """Tell which verification an invocation asks for: `{"verify": true}`, with `prefix`, `fix` and `after` or without.
+
+    Parameters
+    ----------
+    event : mapping
+        Whatever the function was invoked with.
+    prefix : str
+        The prefix of the dataset.
+    now : datetime
+        The present moment.
+
+    Returns
+    -------
+    VerificationRequest or None
+        None when it asks for something else.
+
+    Raises
+    ------
+    EventError
+        When a field is unknown or of another kind.
+    """
+    if "verify" not in event:
+        return None
+    fix, after = event.get("fix", False), event.get("after", "")
+    is_known = event.keys() <= {"verify", "prefix", "fix", "after"}
+    if not is_known or event["verify"] is not True or not isinstance(fix, bool) or not isinstance(after, str):
+        raise EventError(
+            'a verification is asked for with {"verify": true}, with or without {"prefix": "vouchers/2019/"},'
+            f' {{"fix": true}} and {{"after": "a key"}}, not {dict(event)}'
+        )
+    return VerificationRequest(now, _read_prefix(event, prefix) if "prefix" in event else "", fix, after)

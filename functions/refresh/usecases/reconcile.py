@@ -1,0 +1,296 @@
+"""Accounting: making the ledger match the bucket, object by object."""
+
+import math
+import os
+from collections.abc import Callable, Collection, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from datetime import datetime
+from typing import NamedTuple
+
+import pyarrow as pa
+from botocore.exceptions import BotoCoreError, ClientError
+
+from functions.refresh.counting.cleaning import ObjectError
+from functions.refresh.counting.usage import Usage
+from functions.refresh.ledger.ledger import NO_ENTRY, Ledger, LedgerChanges, LedgerEntry
+from functions.refresh.reading.bucket import WHOLE, Bucket, ObjectChangedError, ObjectVersion, Part
+from functions.refresh.reading.row_groups import Batch
+from functions.refresh.results import BY_HAND, Outcome
+from functions.refresh.usecases.deadline import Deadline, OutOfTimeError
+from functions.refresh.usecases.events import Trigger
+
+# Another refresh, or a writer of the object, got in between each time: not something to wait out here.
+_ATTEMPTS = 5
+
+_LONGEST_REASON = 2000
+
+# Larger objects are counted by all processors together. What takes the time of smaller ones is waiting for S3.
+_LARGE_BYTES = 24 * 2**20
+_PROCESSORS = os.cpu_count() or 1
+# At one time so many objects, as far as they are not larger than that together: small ones wait for S3, large ones for
+# each other.
+OBJECTS_AT_ONCE = 8
+_BYTES_AT_ONCE = 48 * 2**20
+# Larger ones wait for a processor rather than for S3: so one more than there are processors.
+_BUSY_BYTES = 8 * 2**20
+
+# What is read in the time that an object takes beside its bytes: docs/scale.md.
+_OBJECT_BYTES = 2**20
+
+
+class Seen(NamedTuple):
+    """What the ledger and then the bucket said of a key."""
+
+    key: str
+    entry: LedgerEntry
+    version: ObjectVersion | None
+
+
+def work(version: ObjectVersion) -> int:
+    """Return how much there is to count in an object, in bytes; the time that it takes beside them counts too."""
+    return version.size + _OBJECT_BYTES
+
+
+def has_room(sizes: Collection[int], size: int) -> bool:
+    """Tell whether an object may be counted beside those that are under way."""
+    together = [*sizes, size]
+    busy = sum(one > _BUSY_BYTES for one in together)
+    return len(together) <= OBJECTS_AT_ONCE and sum(together) <= _BYTES_AT_ONCE and busy <= _PROCESSORS + 1
+
+
+def _finished(under_way: dict[Future[Outcome], int]) -> Iterator[Outcome]:
+    """Wait until some are finished, and take them out."""
+    for finished in wait(under_way, return_when=FIRST_COMPLETED).done:
+        del under_way[finished]
+        yield finished.result()
+
+
+class Accounting:
+    """Makes the ledger match the bucket.
+
+    Parameters
+    ----------
+    bucket : Bucket
+        The dataset.
+    ledger : Ledger
+        What is counted of it.
+    clock : callable
+        Gives the present moment with its zone.
+    inline_bytes : int
+        How much `work` one run takes upon itself; where there is more, it counts nothing.
+    """
+
+    def __init__(
+        self, bucket: Bucket, ledger: Ledger, clock: Callable[[], datetime], *, inline_bytes: float = math.inf
+    ) -> None:
+        self._bucket = bucket
+        self._ledger = ledger
+        self._clock = clock
+        self._inline_bytes = inline_bytes
+
+    def account_for_all(
+        self, trigger: Trigger, deadline: Deadline, *, inline_bytes: float | None = None
+    ) -> Iterator[Outcome]:
+        """Compare the ledger with the listing, and look closer only where they differ.
+
+        Parameters
+        ----------
+        trigger : Trigger
+            Its prefix bounds what is looked at.
+        deadline : Deadline
+            After it, what differs is only numbered.
+        inline_bytes : float or None
+            Another limit than the usual one on the `work` of this run.
+
+        Yields
+        ------
+        Outcome
+            One for each object, as it is done, and one for all that are skipped.
+        """
+        limit = self._inline_bytes if inline_bytes is None else inline_bytes
+        to_do: list[Seen] = []
+        waiting: list[tuple[Seen, int]] = []
+        backlog_bytes = 0
+        for seen in self._look(trigger.prefix):
+            if isinstance(seen, Outcome):
+                yield seen
+            elif _stays_bad(seen, trigger):
+                yield Outcome("bad")
+            elif seen.version is None:
+                to_do.append(seen)
+            else:
+                waiting.append((seen, work(seen.version)))
+                backlog_bytes += work(seen.version)
+            # Of a first load there may be hundreds of thousands, which would all wait in memory.
+            if backlog_bytes > limit:
+                yield from (Outcome("left", backlog_bytes=size) for _, size in waiting)
+                waiting.clear()
+        to_do += (seen for seen, _ in waiting)
+        yield from self.account_for_each(((seen.key, seen) for seen in to_do), trigger, deadline)
+
+    def differences(self, trigger: Trigger) -> Iterator[tuple[Seen, ObjectVersion]]:
+        """Compare the ledger with the listing, and return what is to be counted."""
+        for seen in self._look(trigger.prefix):
+            if isinstance(seen, Seen) and seen.version is not None and not _stays_bad(seen, trigger):
+                yield seen, seen.version
+
+    def changes(self, since: datetime, prefix: str) -> LedgerChanges:
+        """Return what became since a moment of objects whose keys begin with a prefix."""
+        return self._ledger.changes(since, prefix)
+
+    def account_for_each(
+        self, objects: Iterable[tuple[str, Seen | None]], trigger: Trigger, deadline: Deadline
+    ) -> Iterator[Outcome]:
+        """Make the ledger match some objects, a few at a time: keys, and what was seen of them if it was."""
+        with ThreadPoolExecutor(OBJECTS_AT_ONCE) as workers:
+            under_way: dict[Future[Outcome], int] = {}
+            for key, seen in objects:
+                size = seen.version.size if seen and seen.version else 0
+                while under_way and not has_room(under_way.values(), size):
+                    yield from _finished(under_way)
+                under_way[workers.submit(self._account_for, key, trigger, deadline, seen)] = size
+            while under_way:
+                yield from _finished(under_way)
+
+    def _look(self, prefix: str) -> Iterator[Seen | Outcome]:
+        """Look at every key that the bucket holds, then at those that only the ledger knows; tell what differs."""
+        # The order matters: the ledger's entries first, then the bucket. See `ledger`.
+        entries = self._ledger.entries(prefix)
+        skipped = 0
+        for key, version in self._bucket.versions(prefix):
+            entry = entries.pop(key, NO_ENTRY)
+            if entry.matches(version):
+                skipped += 1
+            else:
+                yield Seen(key, entry, version)
+        for key, entry in entries.items():
+            if not entry.matches(None):
+                yield Seen(key, entry, None)
+        yield Outcome("skipped", objects=skipped)
+
+    def account_for(self, key: str, trigger: Trigger, deadline: Deadline) -> Outcome | None:
+        """Make the ledger match one object, or note in it why that cannot be; None for a key outside the dataset."""
+        return self._account_for(key, trigger, deadline, None) if self._bucket.has_in_dataset(key) else None
+
+    def _account_for(self, key: str, trigger: Trigger, deadline: Deadline, seen: Seen | None) -> Outcome:
+        """Start from what was seen of the object, if it was; look again when it has changed meanwhile."""
+        for _ in range(_ATTEMPTS):
+            if deadline.is_over:
+                return Outcome("left")
+            # The order matters here too.
+            entry = seen.entry if seen else self._ledger.entry(key)
+            version = None
+            try:
+                version = seen.version if seen else self._bucket.version(key)
+                if not seen and version and not entry.matches(version) and work(version) > self._inline_bytes:
+                    return Outcome("left", backlog_bytes=work(version))
+                seen = None
+                outcome = self._match(key, entry, version, trigger, deadline)
+            except ObjectChangedError:
+                continue
+            except ObjectError as error:
+                outcome = self.fail(key, entry, version, error, trigger)
+                deadline.achieve()
+            except (ClientError, BotoCoreError) as error:
+                # What S3 or the network did wrong is no property of the version.
+                outcome = self.fail(key, entry, None, error, trigger)
+            if outcome:
+                return outcome
+        return Outcome(
+            "failed", f"{key}: changed {_ATTEMPTS} times while it was counted; the next refresh looks at it again"
+        )
+
+    def _match(
+        self, key: str, entry: LedgerEntry, version: ObjectVersion | None, trigger: Trigger, deadline: Deadline
+    ) -> Outcome | None:
+        """Make the ledger match one version of an object; None when another refresh changed the entry meanwhile."""
+        if entry.matches(version):
+            return Outcome("skipped")
+        usage = self.count(key, version, deadline) if version else Usage()
+        if usage is None:
+            return Outcome("left")
+        outcome = self.write(key, entry, version, usage, trigger.sequencer)
+        if outcome:
+            deadline.achieve()
+        return outcome
+
+    def write(
+        self, key: str, entry: LedgerEntry, version: ObjectVersion | None, usage: Usage, sequencer: str | None = None
+    ) -> Outcome | None:
+        """Note an object as counted, or as gone without a version; None when another changed the entry meanwhile."""
+        if version is None:
+            is_written = self._ledger.write_removed(key, entry, sequencer=sequencer, now=self._clock())
+            return Outcome("removed") if is_written else None
+        # First these: once it is in the ledger, nobody looks at this version again.
+        error = self._put_rejected(key, version, usage)
+        is_written = self._ledger.write_counted(key, entry, version, usage, sequencer=sequencer, now=self._clock())
+        if not is_written:
+            return None
+        return Outcome("counted", error, usage.rows_read, usage.rows_counted, usage.rows_rejected)
+
+    def _put_rejected(self, key: str, version: ObjectVersion, usage: Usage) -> str:
+        """Write the rejected rows of an object, if it has any, and return why that cannot be."""
+        rows = usage.rejected.table
+        try:
+            if rows is not None:
+                self._bucket.put_rejected(key, version, rows)
+        except (ClientError, BotoCoreError, pa.ArrowException) as error:
+            return f"{key}: is counted, but its rejected rows cannot be written: {in_short(error)}"
+        return ""
+
+    def fail(
+        self, key: str, entry: LedgerEntry, bad: ObjectVersion | None, error: Exception, trigger: Trigger
+    ) -> Outcome | None:
+        """Note in the ledger why an object cannot be counted; None when another refresh changed the entry meanwhile."""
+        reason = in_short(error)
+        written = self._ledger.write_failure(key, entry, reason, bad, sequencer=trigger.sequencer, now=self._clock())
+        return Outcome("failed", f"{key}: {reason}") if written else None
+
+    def count(self, key: str, version: ObjectVersion, deadline: Deadline, part: Part = WHOLE) -> Usage | None:
+        """Count one version of an object, or a part of it, a large one on all processors; None when the time was over.
+
+        Raises
+        ------
+        ObjectError
+            When the time was over and nothing else was done in it: the next run would come no further.
+        """
+        shares = self._bucket.shares(key, version, _PROCESSORS if version.size > _LARGE_BYTES else 1, part)
+        usages = [Usage() for _ in shares]
+        try:
+            if len(shares) == 1:
+                _count_share(shares[0], usages[0], deadline)
+            else:
+                with ThreadPoolExecutor(len(shares)) as workers:
+                    list(workers.map(_count_share, shares, usages, [deadline] * len(shares)))
+        except OutOfTimeError as error:
+            if not deadline.achieve():
+                return None
+            raise ObjectError(
+                f"does not fit into one run: the time was over after {sum(usage.rows_read for usage in usages):,} rows"
+                f" of an object of {version.size:,} bytes; give the function more memory, or drop smaller objects"
+            ) from error
+        usage, *others = usages
+        for other in others:
+            usage.update(other)
+        return usage
+
+
+def _stays_bad(seen: Seen, trigger: Trigger) -> bool:
+    """Tell whether a run leaves an object alone, because an earlier one failed on it, as it is, and told of it."""
+    # A person may want it tried again, the daily run does not.
+    return trigger.kind not in BY_HAND and seen.entry.knows_as_bad(seen.version)
+
+
+def _count_share(batches: Iterator[Batch], usage: Usage, deadline: Deadline) -> None:
+    for first_row, records in batches:
+        if usage.rows_read:
+            deadline.check()
+        try:
+            usage.add(records, first_row)
+        except pa.ArrowException as error:
+            raise ObjectError(f"cannot be counted: {error}") from error
+
+
+def in_short(error: Exception) -> str:
+    """Return what an error says in a form that the database takes, whatever of an object's content it quotes."""
+    return str(error).replace("\0", "\ufffd")[:_LONGEST_REASON]

@@ -1,0 +1,164 @@
+"""The one operation: make the ledger match the bucket, then publish as of a day."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+
+from functions.refresh.publishing.publication import Publications
+from functions.refresh.report.writer import Reports
+from functions.refresh.results import Outcome, Summary
+from functions.refresh.usecases.deadline import Deadline
+from functions.refresh.usecases.events import Trigger
+from functions.refresh.usecases.reconcile import Accounting, in_short
+
+
+class RefreshError(Exception):
+    """A refresh ended, but not everything went well; the message says what did not.
+
+    Attributes
+    ----------
+    summary : Summary
+        What the refresh did all the same.
+    """
+
+    def __init__(self, summary: Summary) -> None:
+        super().__init__("; ".join(summary.errors))
+        self.summary = summary
+
+
+class Refresh:
+    """Makes the ledger match the bucket and publishes.
+
+    Parameters
+    ----------
+    accounting : Accounting
+        Makes the ledger match the bucket.
+    publications : Publications
+        Where the result goes.
+    reports : Reports
+        Writes the page that shows it.
+    countries : sequence of str
+        The countries to publish.
+    clock : callable
+        Gives the present moment with its zone.
+    """
+
+    def __init__(
+        self,
+        accounting: Accounting,
+        publications: Publications,
+        reports: Reports,
+        *,
+        countries: Sequence[str],
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._accounting = accounting
+        self._publications = publications
+        self._reports = reports
+        self._countries = countries
+        self._clock = clock
+
+    def run(self, trigger: Trigger, deadline: Deadline | None = None) -> Summary:
+        """Refresh once.
+
+        An object that cannot be counted is noted and does not stop the others, nor the publication. Nor does
+        the deadline: what is left is counted by the next run. A report that cannot be written is told of in the
+        summary only.
+
+        Parameters
+        ----------
+        trigger : Trigger
+            Where to look, and the day.
+        deadline : Deadline or None
+            When to stop reading; None reads to the end.
+
+        Raises
+        ------
+        RefreshError
+            After everything else is done, when something went wrong with an object. Not when objects are left: only
+            the result of a run that succeeds starts the next one, and the summary tells of the errors too.
+        """
+        return self.conclude(trigger, self._outcomes(trigger, deadline or Deadline()))
+
+    def conclude(self, trigger: Trigger, outcomes: Iterable[Outcome]) -> Summary:
+        """Publish once what became of objects is known.
+
+        Parameters
+        ----------
+        trigger : Trigger
+            The day.
+        outcomes : iterable of Outcome
+            What became of each object, as it comes.
+
+        Raises
+        ------
+        RefreshError
+            As `run`.
+        """
+        summary = self._publications.start(trigger.kind, trigger.as_of, self._countries, self._clock())
+        with self._noting_failure(summary):
+            for outcome in outcomes:
+                summary.add(outcome)
+            self._publications.publish(summary, self._clock())
+        self._write_report(summary)
+        if summary.errors and not summary.objects_left:
+            raise RefreshError(summary)
+        return summary
+
+    def conclude_backlog(self, trigger: Trigger, since: datetime, deadline: Deadline | None = None) -> Summary:
+        """Publish what the items of a backlog came to, and say what they left.
+
+        Deleted objects are taken out. Nothing is counted: what is left may be what a function died of. That an
+        object cannot be counted is no error of this run, but stands in its summary.
+
+        Parameters
+        ----------
+        trigger : Trigger
+            Where to look, and the day.
+        since : datetime
+            When the first of the items began.
+        deadline : Deadline or None
+            When to stop.
+        """
+        summary = self._publications.start(trigger.kind, trigger.as_of, self._countries, self._clock())
+        # Whoever started it, what failed meanwhile is not to be tried again.
+        looking = trigger._replace(kind="backlog")
+        with self._noting_failure(summary):
+            for outcome in self._accounting.account_for_all(looking, deadline or Deadline(), inline_bytes=0):
+                summary.add(outcome)
+            # What the items counted is as it should be by now, and what failed for good is known as bad.
+            changes = self._accounting.changes(since, trigger.prefix)
+            summary.objects_counted = changes.objects_counted
+            summary.objects_skipped = max(0, summary.objects_skipped - changes.objects_counted)
+            summary.objects_failed += changes.objects_failed
+            summary.objects_bad = max(0, summary.objects_bad - changes.objects_bad)
+            summary.rows_read, summary.rows_counted = changes.rows_read, changes.rows_counted
+            summary.rows_rejected = changes.rows_rejected
+            summary.errors += changes.errors
+            self._publications.publish(summary, self._clock())
+        self._write_report(summary)
+        return summary
+
+    @contextmanager
+    def _noting_failure(self, summary: Summary) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:
+            summary.errors.append(f"{type(error).__name__}: {in_short(error)}")
+            self._publications.fail(summary, self._clock())
+            raise
+
+    def _write_report(self, summary: Summary) -> None:
+        """Write the report, and tell in the summary of what became of it; a page that fails costs no publication."""
+        started = self._clock()
+        try:
+            summary.report = self._reports.write()
+        except Exception as error:
+            summary.report_error = f"{type(error).__name__}: {in_short(error)}"
+        summary.report_ms = round((self._clock() - started).total_seconds() * 1000)
+
+    def _outcomes(self, trigger: Trigger, deadline: Deadline) -> Iterator[Outcome]:
+        if trigger.key is None:
+            yield from self._accounting.account_for_all(trigger, deadline)
+        elif outcome := self._accounting.account_for(trigger.key, trigger, deadline):
+            yield outcome

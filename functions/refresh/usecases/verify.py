@@ -1,0 +1,301 @@
+"""Verification: recounting the bucket, object by object, and comparing ledger, totals and published table with it."""
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from typing import Literal, NamedTuple
+
+import msgspec
+from botocore.exceptions import BotoCoreError, ClientError
+
+from functions.common.days import utc_day
+from functions.refresh.counting.cleaning import ObjectError
+from functions.refresh.counting.usage import Usage
+from functions.refresh.ledger.audit import Comparison, LedgerAudit
+from functions.refresh.ledger.ledger import NO_ENTRY, Ledger, LedgerEntry
+from functions.refresh.publishing.publication import Publications
+from functions.refresh.reading.bucket import Bucket, ObjectChangedError, ObjectVersion
+from functions.refresh.results import Outcome
+from functions.refresh.usecases.deadline import Deadline
+from functions.refresh.usecases.events import Trigger, VerificationRequest
+from functions.refresh.usecases.reconcile import OBJECTS_AT_ONCE, Accounting, Seen, has_room, in_short
+from functions.refresh.usecases.refresh import Refresh, RefreshError
+
+# An answer of Lambda holds 6 MB. Whoever has more differences has one cause of them.
+_MAX_DIFFERENCES_TOLD = 1_000
+_NO_TIME = "the time was over before its end; give the function more memory"
+
+Kind = Literal[
+    "entry missing", "other version", "other counts", "no object", "needless error", "bad object", "not verified"
+]
+
+
+class Difference(msgspec.Struct, frozen=True):
+    """What the ledger says otherwise of an object than the bucket does.
+
+    Attributes
+    ----------
+    kind : str
+        In two words.
+    detail : str
+        What the ledger says and what the recount.
+    is_mended : bool
+        Whether the ledger says as the bucket now.
+    """
+
+    key: str
+    kind: Kind
+    detail: str
+    is_mended: bool = False
+
+
+class Verified(msgspec.Struct, kw_only=True):
+    """What a verification found.
+
+    Attributes
+    ----------
+    objects : int
+        The keys to verify: those in the bucket, and those of which only the ledger says something.
+    objects_verified : int
+        The first of them, which this invocation and those before it have looked at.
+    objects_changed : int
+        Those that changed while they were looked at, and for which the next refresh is there.
+    objects_different, objects_mended : int
+        Those of which the ledger says otherwise after this invocation, and those that it mended.
+    differences : list of Difference
+        Both, the first thousand.
+    go_on_after : str or None
+        The key after which the next invocation has to go on, because the time was over; None at the end. Totals and
+        published table are verified at the end.
+    totals_different, totals_mended : int
+        Totals that are not the sum of the usage in the ledger, and those that were not and were mended.
+    published : int or None
+        The refresh that published the table; None when nothing is published.
+    rows_different : int
+        Rows of the published table that are not what the totals give as of its day, and rows that it lacks.
+    is_followed : bool
+        Whether another refresh was under way, which publishes when it ends.
+    refreshed : int or None
+        The refresh that published what was mended.
+    errors : list of str
+        What went wrong beside that.
+    """
+
+    objects: int = 0
+    objects_verified: int = 0
+    objects_changed: int = 0
+    objects_different: int = 0
+    objects_mended: int = 0
+    differences: list[Difference] = msgspec.field(default_factory=list)
+    go_on_after: str | None = None
+    totals_different: int = 0
+    totals_mended: int = 0
+    published: int | None = None
+    rows_different: int = 0
+    is_followed: bool = False
+    refreshed: int | None = None
+    errors: list[str] = msgspec.field(default_factory=list)
+
+    def add(self, difference: Difference) -> None:
+        """Note a difference."""
+        self.objects_mended += difference.is_mended
+        self.objects_different += not difference.is_mended
+        if len(self.differences) < _MAX_DIFFERENCES_TOLD:
+            self.differences.append(difference)
+
+
+class _Finding(NamedTuple):
+    """What a look at an object came to, and how to mend it: nothing where the ledger says as the bucket."""
+
+    difference: Difference | None = None
+    mend: Callable[[], Outcome | None] | None = None
+    has_changed: bool = False
+
+
+class Verification:
+    """Compares what is counted and published with a recount of the bucket, and mends it where that is asked for.
+
+    Parameters
+    ----------
+    accounting : Accounting
+        Counts objects.
+    bucket : Bucket
+        The dataset.
+    ledger : Ledger
+        What is counted of it.
+    audit : LedgerAudit
+        Compares that with a recount.
+    publications : Publications
+        What is published.
+    refresh : Refresh
+        Publishes what is mended.
+    """
+
+    def __init__(
+        self,
+        accounting: Accounting,
+        bucket: Bucket,
+        ledger: Ledger,
+        audit: LedgerAudit,
+        publications: Publications,
+        refresh: Refresh,
+    ) -> None:
+        self._accounting = accounting
+        self._bucket = bucket
+        self._ledger = ledger
+        self._audit = audit
+        self._publications = publications
+        self._refresh = refresh
+
+    def run(self, request: VerificationRequest, deadline: Deadline) -> Verified:
+        """Verify, from where the request says to the end or to the deadline.
+
+        Parameters
+        ----------
+        request : VerificationRequest
+            What to look at, and whether to mend it.
+        deadline : Deadline
+            When to stop reading.
+        """
+        found = Verified(go_on_after=request.after)
+        # An object that there is no time for shall be told as such, and not as a bad one.
+        deadline.achieve()
+        if request.fix and not request.after:
+            # First these: mending an object changes them by the difference, and they must not fall below nothing.
+            found.totals_mended = self._audit.mend_totals()
+        outcomes = list(self._verify_objects(request, deadline, found))
+        is_at_end = found.objects_verified == found.objects and not deadline.is_over
+        if is_at_end:
+            found.go_on_after = None
+            found.totals_different = self._audit.count_wrong_totals()
+            if request.fix and found.totals_different:
+                found.totals_mended += self._audit.mend_totals()
+                found.totals_different = 0
+            self._verify_table(request, found)
+        is_stale = is_at_end and (found.published is None or found.rows_different)
+        if request.fix and (outcomes or found.totals_mended or is_stale):
+            self._publish(request, outcomes, found)
+            self._verify_table(request, found)
+        return found
+
+    def _verify_objects(self, request: VerificationRequest, deadline: Deadline, found: Verified) -> Iterator[Outcome]:
+        """Verify object by object; yield what became of those that were mended."""
+        is_over = False
+        for key, finding in self._findings(request, deadline, found):
+            found.objects += 1
+            is_first = found.go_on_after == request.after
+            is_over = is_over or (finding is None and not is_first)
+            if is_over:
+                continue  # numbered only
+            found.objects_verified += 1
+            found.go_on_after = key
+            # Without this the next invocation would begin with it, and come no further.
+            finding = finding or _Finding(Difference(key, "not verified", _NO_TIME))  # noqa: PLW2901
+            outcome = finding.mend() if request.fix and finding.mend else None
+            if outcome:
+                yield outcome
+            if finding.has_changed or (request.fix and finding.mend and not outcome):
+                found.objects_changed += 1
+            elif finding.difference:
+                found.add(msgspec.structs.replace(finding.difference, is_mended=bool(outcome)))
+
+    def _findings(
+        self, request: VerificationRequest, deadline: Deadline, found: Verified
+    ) -> Iterator[tuple[str, _Finding | None]]:
+        """Look at objects, some at a time, in the order of their keys; None for those that there is no time for."""
+        with ThreadPoolExecutor(OBJECTS_AT_ONCE) as workers:
+            under_way: deque[tuple[str, int, Future[_Finding | None]]] = deque()
+            for seen in self._look(request.prefix):
+                if seen.key <= request.after:
+                    found.objects += 1
+                    found.objects_verified += 1
+                    continue
+                size = seen.version.size if seen.version else 0
+                while under_way and not has_room([size for _, size, _ in under_way], size):
+                    key, _, finding = under_way.popleft()
+                    yield key, finding.result()
+                under_way.append((seen.key, size, workers.submit(self._verify, seen, deadline)))
+            for key, _, finding in under_way:
+                yield key, finding.result()
+
+    def _look(self, prefix: str) -> Iterator[Seen]:
+        """Look at every key that the bucket holds, or of which the ledger says something, in the order of the keys."""
+        # The order matters: the ledger's entries first, then the bucket. See `ledger`.
+        entries = self._ledger.entries(prefix)
+        said = self._audit.keys_that_count_without_version(prefix)
+        said |= {key for key, entry in entries.items() if not entry.matches(None)}
+        # S3 lists keys in the order of their code points, as Python sorts them.
+        rest = deque(sorted(said))
+        for key, version in self._bucket.versions(prefix):
+            while rest and rest[0] <= key:
+                if (gone := rest.popleft()) != key:
+                    yield Seen(gone, entries.get(gone, NO_ENTRY), None)
+            yield Seen(key, entries.get(key, NO_ENTRY), version)
+        for key in rest:
+            yield Seen(key, entries.get(key, NO_ENTRY), None)
+
+    def _verify(self, seen: Seen, deadline: Deadline) -> _Finding | None:
+        """Recount an object; None when the time was over before its end."""
+        if deadline.is_over:
+            return None
+        try:
+            return self._recount(*seen, deadline)
+        except ObjectChangedError:
+            return _Finding(has_changed=True)
+        except ObjectError as error:
+            counted = f"its version {seen.entry.etag} is counted" if seen.entry.etag else "nothing of it is counted"
+            return _Finding(Difference(seen.key, "bad object", f"{in_short(error)}; {counted}"))
+        except (ClientError, BotoCoreError) as error:
+            return _Finding(Difference(seen.key, "not verified", in_short(error)))
+
+    def _recount(
+        self, key: str, entry: LedgerEntry, version: ObjectVersion | None, deadline: Deadline
+    ) -> _Finding | None:
+        usage = self._accounting.count(key, version, deadline) if version else Usage()
+        if usage is None:
+            return None
+        ledger = self._audit.compare(key, entry, version, usage)
+        if ledger is None:
+            return _Finding(has_changed=True)
+        difference = _difference(key, version, usage, ledger)
+        if difference is None:
+            return _Finding()
+        return _Finding(difference, partial(self._accounting.write, key, entry, version, usage))
+
+    def _verify_table(self, request: VerificationRequest, found: Verified) -> None:
+        """Compare the published table with what the totals give."""
+        table = self._publications.compare(request.now)
+        if table:
+            found.published, found.is_followed = table.refresh_id, table.is_followed
+            found.rows_different = table.rows_different
+
+    def _publish(self, request: VerificationRequest, outcomes: list[Outcome], found: Verified) -> None:
+        """Publish as of the day that the published table is of, or today where there is none."""
+        table = self._publications.compare(request.now)
+        trigger = Trigger("manual", table.as_of if table else utc_day(request.now))
+        try:
+            found.refreshed = self._refresh.conclude(trigger, outcomes).refresh_id
+        except RefreshError as error:
+            found.refreshed, found.errors = error.summary.refresh_id, error.summary.errors
+
+
+def _difference(key: str, version: ObjectVersion | None, usage: Usage, ledger: Comparison) -> Difference | None:
+    """Say what the ledger says otherwise than a recount, if it does."""
+    counts = (
+        f"the ledger counts {ledger.rows_counted:,} rows, the recount {usage.rows_counted:,},"
+        f" and {ledger.counts_different:,} counts of its usage differ"
+    )
+    if version is None and (ledger.etag or ledger.error):
+        return Difference(key, "no object", f"the bucket has none; {counts}")
+    if version and ledger.etag is None:
+        return Difference(
+            key, "entry missing", f"nothing of it is counted, the recount has {usage.rows_counted:,} rows"
+        )
+    if version and ledger.etag != version.etag:
+        return Difference(key, "other version", f"{ledger.etag} is counted, the bucket holds {version.etag}; {counts}")
+    if ledger.counts_different or not ledger.is_alike:
+        return Difference(key, "other counts", counts)
+    if ledger.error:
+        return Difference(key, "needless error", f"it can be counted, though the ledger says: {ledger.error}")
+    return None

@@ -1,0 +1,142 @@
+"""Items: what one function counts of a backlog. Some small objects, or a part of a large one."""
+
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from typing import NamedTuple
+
+import msgspec
+
+from functions.refresh.counting.cleaning import ObjectError
+from functions.refresh.ledger.ledger import NO_ENTRY, Ledger, LedgerEntry
+from functions.refresh.ledger.partial_counts import Parts
+from functions.refresh.reading.bucket import Bucket, ObjectChangedError, ObjectVersion, Part
+from functions.refresh.results import ItemSummary, Outcome
+from functions.refresh.usecases.deadline import Deadline
+from functions.refresh.usecases.events import Trigger
+from functions.refresh.usecases.reconcile import Accounting, Seen
+
+# Another function, or a writer of the object, got in between each time: not something to wait out here.
+_ATTEMPTS = 5
+
+
+class PlannedObject(NamedTuple):
+    """A version of an object that is to be counted, and the ledger's revision when it was seen."""
+
+    key: str
+    version: ObjectVersion
+    revision: int
+
+
+class Item(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """What one function counts of a backlog.
+
+    Attributes
+    ----------
+    objects : tuple of PlannedObject
+        The objects; a single one where there is a part.
+    part : Part or None
+        The part of the object.
+    """
+
+    objects: tuple[PlannedObject, ...]
+    part: Part | None = None
+
+
+class Items:
+    """Counts items. Whoever counts one again finds what is done, and does the rest.
+
+    Parameters
+    ----------
+    accounting : Accounting
+        Makes the ledger match the bucket.
+    bucket : Bucket
+        The dataset.
+    ledger : Ledger
+        What is counted of it.
+    parts : Parts
+        What is counted of parts of objects.
+    clock : callable
+        Gives the present moment with its zone.
+    """
+
+    def __init__(
+        self, accounting: Accounting, bucket: Bucket, ledger: Ledger, parts: Parts, clock: Callable[[], datetime]
+    ) -> None:
+        self._accounting = accounting
+        self._bucket = bucket
+        self._ledger = ledger
+        self._parts = parts
+        self._clock = clock
+
+    def count(self, item: Item, trigger: Trigger, deadline: Deadline) -> ItemSummary:
+        """Count one item.
+
+        Raises
+        ------
+        botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError
+            When S3 or the network did wrong in a part. The ledger does not hear of it: other parts go on, and the
+            item may be tried again.
+        """
+        summary = ItemSummary()
+        if item.part is None:
+            for outcome in self._count_objects(item.objects, trigger, deadline):
+                summary.add(outcome)
+        else:
+            [planned] = item.objects
+            summary.add(self._count_part(planned, item.part, trigger, deadline))
+        return summary
+
+    def _count_objects(
+        self, objects: tuple[PlannedObject, ...], trigger: Trigger, deadline: Deadline
+    ) -> Iterator[Outcome]:
+        entries = self._ledger.entries_of([planned.key for planned in objects])
+        to_do: list[tuple[str, Seen | None]] = []
+        for planned in objects:
+            entry = entries.get(planned.key, NO_ENTRY)
+            if entry.revision == planned.revision:
+                to_do.append((planned.key, Seen(planned.key, entry, planned.version)))
+            elif settled := _settled_since(entry, planned.version):
+                yield settled
+            else:
+                to_do.append((planned.key, None))
+        yield from self._accounting.account_for_each(to_do, trigger, deadline)
+
+    def _count_part(self, planned: PlannedObject, part: Part, trigger: Trigger, deadline: Deadline) -> Outcome:
+        """Count a part; whoever finds that no other one is missing writes the ledger."""
+        key, version = planned.key, planned.version
+        for _ in range(_ATTEMPTS):
+            # The order matters: the ledger's entry first, then the bucket. See `ledger`.
+            entry = self._ledger.entry(key)
+            if entry.revision != planned.revision and (settled := _settled_since(entry, version)):
+                return settled
+            if self._bucket.version(key) != version:
+                return Outcome("left")
+            try:
+                if not self._parts.has(key, version, part) and not self._write_part(key, version, part, deadline):
+                    return Outcome("left")
+                whole = self._parts.combined(key, version, part.parts)
+                outcome = self._accounting.write(key, entry, version, whole) if whole else Outcome("left")
+            except ObjectChangedError:
+                return Outcome("left")
+            except ObjectError as error:
+                outcome = self._accounting.fail(key, entry, version, error, trigger)
+            if outcome:
+                return outcome
+        return Outcome("left")
+
+    def _write_part(self, key: str, version: ObjectVersion, part: Part, deadline: Deadline) -> bool:
+        usage = self._accounting.count(key, version, deadline, part)
+        if usage is None:
+            return False
+        rows = usage.rejected.table
+        if rows is not None:
+            self._bucket.put_rejected(key, version, rows, part)
+        self._parts.write(key, version, part, usage, now=self._clock())
+        return True
+
+
+def _settled_since(entry: LedgerEntry, version: ObjectVersion) -> Outcome | None:
+    """Return what became of a version since it was planned, None when that is not known."""
+    if entry.matches(version):
+        return Outcome("skipped")
+    return Outcome("bad") if entry.knows_as_bad(version) else None
