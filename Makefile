@@ -2,9 +2,12 @@
 PYTHON ?= python3
 BIN := .venv/bin
 OPERATE = $(BIN)/python -m infra.operations $(if $(STACK),--stack "$(STACK)")
+# What `make pythons` fetched is found after the machine's own.
+PYTHONS = 3.13 3.14
+export PATH := $(PATH):$(CURDIR)/.local/pythons/3.13/usr/bin:$(CURDIR)/.local/pythons/3.14/usr/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up up-localstack down clean deploy migrate refresh backfill backlog verify report explore redrive logs teardown test test-faults e2e-localstack mutants bench bench-memory bench-api bench-scale simulate lint fix hooks lock
+.PHONY: help setup demo up up-localstack down clean deploy migrate refresh backfill backlog verify report explore redrive logs teardown test pythons test-runtimes test-faults e2e-localstack mutants bench bench-memory bench-api bench-scale simulate lint fix hooks lock
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,6 +33,10 @@ LOCALSTACK_PYTHON = "$$($(BIN)/python -c 'import sys; print(sys.executable if sy
 	$(BIN)/uv venv --quiet --clear --no-python-downloads --python $(TOOL_PYTHON) $(@D)
 	$(BIN)/uv pip sync --quiet --require-hashes --python $(@D)/bin/python infra/tools/$*.lock
 	touch $@
+
+.local/pythons/%/.ready: infra/packaging/pythons.py | .venv/.ready
+	@$(BIN)/uv python find --quiet --no-python-downloads $* >/dev/null || $(BIN)/python -m infra.packaging.pythons $* $(@D)
+	@mkdir -p $(@D) && touch $@
 
 # Lambda's runtime of another Python than .venv's, such as .local/tools/lambda-3.13/.ready.
 .local/tools/lambda-%/.ready: infra/tools/lambda.lock | .venv/.ready
@@ -101,6 +108,11 @@ ON_ALL = --numprocesses=auto --dist=loadgroup --no-loadscope-reorder --durations
 
 test: setup  ## run every test
 	$(BIN)/python -m pytest $(ON_ALL)
+
+pythons: setup $(PYTHONS:%=.local/pythons/%/.ready)  ## fetch the Pythons of Lambda that this machine lacks, from Debian
+
+test-runtimes: pythons $(PYTHONS:%=.local/tools/lambda-%/.ready)  ## run the built packages on each of these Pythons
+	for version in $(PYTHONS); do RUNTIME=python$$version $(BIN)/python -m pytest tests/functional/test_runtime.py tests/functional/test_package.py || exit; done
 
 test-faults: setup  ## attack the pipeline with every fault, in many cases: minutes
 	FAULTS=full $(BIN)/python -m pytest $(ON_ALL) tests/faults

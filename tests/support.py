@@ -22,8 +22,8 @@ from infra import ROOT as ROOT  # noqa: PLC0414 - the tests have it from here
 REAL_FILE = ROOT.parent / "shared" / "data" / "vouchers_2018.parquet"
 WHY_SKIPPED = f"the real file of 2018 is not part of the project: {REAL_FILE.name} is absent"
 
-# What runs on this machine is built for it.
-RUNTIME = f"python{sys.version_info.major}.{sys.version_info.minor}"
+# Built packages run on this Python, unless `make test-runtimes` names another.
+RUNTIME = os.environ.get("RUNTIME") or f"python{sys.version_info.major}.{sys.version_info.minor}"
 ARCHITECTURE = "arm64" if os.uname().machine in ("arm64", "aarch64") else "x86_64"
 
 BUCKET = "voucher-bucket"

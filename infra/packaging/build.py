@@ -198,7 +198,8 @@ def _compile(folder: Path, runtime: str) -> None:
     if found.returncode != 0:
         print(
             f"no {runtime} on this machine, so the package has no byte code and starts slower:"
-            f" install it, or set RUNTIME (and the parameter Runtime) to a Python that is here",
+            f" install it, have `make pythons` fetch it,"
+            f" or set RUNTIME (and the parameter Runtime) to a Python that is here",
             file=sys.stderr,
         )
         return

@@ -7,15 +7,16 @@ from pathlib import Path
 import boto3
 import pytest
 
-from tests.support import ROOT, parquet, record, serving_aws
-
-EMULATOR_PYTHON = ROOT / ".local" / "tools" / "emulator" / "bin" / "python"
+from infra.localstack.process import runtime_python
+from tests.support import RUNTIME, parquet, record, serving_aws
 
 
 def run_on(package: Path, code: str, **variables: str) -> str:
     """Run code on a package as the runtime would: with boto3 and nothing else beside it."""
     env = {"PYTHONPATH": str(package), "PYTHONDONTWRITEBYTECODE": "1", "AWS_DEFAULT_REGION": "us-east-1", **variables}
-    done = subprocess.run([str(EMULATOR_PYTHON), "-c", code], cwd=package, env=env, check=False, capture_output=True)
+    done = subprocess.run(
+        [str(runtime_python(RUNTIME)), "-c", code], cwd=package, env=env, check=False, capture_output=True
+    )
     assert done.returncode == 0, done.stderr.decode()
     return done.stdout.decode().strip()
 
@@ -31,11 +32,14 @@ def test_a_package_imports_alone_and_only_what_it_needs(
     packages: dict[str, Path], name: str, module: str, heavy: set[str]
 ) -> None:
     printed = run_on(
-        packages[name], f"import sys, {module}; print(*sys.modules); print({module.split('.', maxsplit=1)[0]}.__file__)"
+        packages[name],
+        f"import sys, {module}; print(*sys.modules); print({module.split('.', maxsplit=1)[0]}.__file__)"
+        "; print(f'python{sys.version_info.major}.{sys.version_info.minor}')",
     )
-    modules, place = printed.splitlines()
+    modules, place, runtime = printed.splitlines()
     assert heavy & set(modules.split()) == set()
     assert place.startswith(str(packages[name]))
+    assert runtime == RUNTIME
 
 
 @pytest.fixture(scope="module")

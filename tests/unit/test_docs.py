@@ -29,6 +29,8 @@ NOT_RUN = {
     "test": "it runs the tests",
     "test-faults": "it runs tests of its own, in many cases, for 40 minutes",
     "e2e-localstack": "it runs the tests, on the other emulator",
+    "pythons": "it fetches from Debian what `make test-runtimes` runs on",
+    "test-runtimes": "it runs the tests of the packages, on each Python",
     "lint": "continuous integration runs it beside the tests",
     "fix": "it changes the checkout; `make lint` runs the same tools",
     "lock": "it asks the package index for minutes; `make lint` checks what it makes",
@@ -82,7 +84,7 @@ def test_every_make_target_is_documented_and_listed_by_make_help() -> None:
 
 
 def test_every_variable_of_make_is_documented() -> None:
-    own = {"MAKE", "MAKEFILE_LIST", "CURDIR", *re.findall(r"^(?:\S+: )?([A-Z_]+) :?= ", MAKEFILE, re.MULTILINE)}
+    own = {"MAKE", "MAKEFILE_LIST", "CURDIR", "PATH", *re.findall(r"^(?:\S+: )?([A-Z_]+) :?= ", MAKEFILE, re.MULTILINE)}
     variables = set(re.findall(r"(?<!\$)\$\((?:if |filter 1,\$\()?([A-Z_]+)\b", MAKEFILE)) - own
     assert {"DATA", "AS_OF", "EMULATOR", "STACK", "FIX", "PYTHON"} <= variables
     assert [name for name in variables if not re.search(rf"\b{name}=|`{name}`", ALL)] == []
