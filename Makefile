@@ -140,16 +140,20 @@ bench-scale: setup .local/tools/bench/.ready  ## measure how many functions writ
 simulate: setup .local/tools/bench/.ready  ## estimate what a backlog would take on AWS: PLOTS=folder
 	@$(BIN)/python -m tests.benchmarks.simulate $(if $(PLOTS),--plots "$(PLOTS)")
 
-lint: setup .local/tools/checkov/.ready  ## check without changing anything
+# Old and new, large and small ones, on five continents.
+REGIONS = us-east-1 eu-central-1 ap-southeast-1 sa-east-1 af-south-1
+
+lint: setup .local/tools/checkov/.ready .local/tools/parliament/.ready  ## check without changing anything
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	PYTHONPATH=.:chalice_app $(BIN)/lint-imports --no-cache
 	@# W3002: the parts of the stack lie in files, which `sam deploy` uploads.
-	$(BIN)/cfn-lint --ignore-checks W3002 -- template.yaml infra/templates/*.yaml
+	$(BIN)/cfn-lint --regions $(REGIONS) --ignore-checks W3002 -- template.yaml infra/templates/*.yaml
 	$(BIN)/python -m infra.checks.transform .local/transformed.json
 	@# W1030: an empty parameter is no ARN; it is used on a condition only.
-	$(BIN)/cfn-lint --ignore-checks W1030 -- .local/transformed.json
+	$(BIN)/cfn-lint --regions $(REGIONS) --ignore-checks W1030 -- .local/transformed.json
+	$(BIN)/python -m infra.checks.policies .local/policies
 	.local/tools/checkov/bin/checkov --config-file .checkov.yaml
 	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec localstack-compose.yml
 	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml

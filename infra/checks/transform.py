@@ -4,6 +4,7 @@ SAM's short forms hide what is deployed: roles, permissions, what waits for what
 """
 
 import json
+import logging
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,6 +21,9 @@ TEMPLATE = ROOT / "template.yaml"
 NESTED = sorted((ROOT / "infra" / "templates").glob("*.yaml"))
 
 _REGION = "us-east-1"
+
+# It warns of a switch that only AWS's own service has.
+logging.getLogger("samtranslator").setLevel(logging.ERROR)
 
 
 def read_template(path: Path) -> dict[str, Any]:

@@ -25,6 +25,7 @@ _LOCKS: dict[str, list[str]] = {
     "infra/tools/emulator.txt": [],
     "infra/tools/sam.txt": [],
     "infra/tools/checkov.txt": [],
+    "infra/tools/parliament.txt": [],
     "infra/tools/lambda.txt": [],
     "infra/tools/bench.txt": [],
     "infra/tools/mutants.txt": [],

@@ -169,7 +169,7 @@ def test_a_backlog_of_which_too_much_fails_is_told_of_and_can_be_taken_up_again(
     assert (str(as_of), left) == ("2018-08-05", 1)
     # When the cause is mended and two are started, then the second leaves the work to the first
     first, second = start(backlog), start(backlog)
-    assert json.loads(ended(backlog, second)["output"])["running"]["oldest"]["ExecutionArn"] == first
+    assert json.loads(ended(backlog, second)["output"])["oldest"]["execution"]["ExecutionArn"] == first
     assert json.loads(ended(backlog, first)["output"])["objects_counted"] == 1
     assert backlog.published() == recount(small + large, today(), COUNTRIES)
 

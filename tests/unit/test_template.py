@@ -13,6 +13,7 @@ from functions.refresh.results import Summary
 from functions.refresh.usecases.backlog import read_step
 from functions.refresh.usecases.deadline import PUBLISHING_SECONDS
 from functions.refresh.usecases.events import Trigger, read_event
+from infra.checks.policies import policies
 from infra.checks.transform import NESTED, TEMPLATE, read_template, transform
 from infra.packaging.build import DEFAULT_ARCHITECTURE, DEFAULT_RUNTIME
 
@@ -71,19 +72,32 @@ def statements(template: Template) -> Iterator[dict[str, Any]]:
             yield part
 
 
-def test_the_routes_of_the_app_are_the_events_of_the_template(written: Template, transformed: Template) -> None:
+def test_the_routes_of_the_app_are_the_paths_of_the_api(transformed: Template) -> None:
     import app as lookup
 
-    events = written["Resources"]["LookupFunction"]["Properties"]["Events"].values()
-    routes = {(event["Properties"]["Path"], event["Properties"]["Method"]) for event in events}
     paths = transformed["Resources"]["LookupApi"]["Properties"]["Body"]["paths"]
-    assert routes == {(path, method) for path, views in lookup.app.routes.items() for method in views}
+    routes = {(path, method) for path, views in lookup.app.routes.items() for method in views}
     assert routes == {(path, method.upper()) for path, methods in paths.items() for method in methods}
+
+
+def test_every_path_invokes_the_function_and_the_stage_may(transformed: Template) -> None:
+    paths = transformed["Resources"]["LookupApi"]["Properties"]["Body"]["paths"]
+    invoked = [entry["x-amazon-apigateway-integration"] for methods in paths.values() for entry in methods.values()]
+    assert all(entry == invoked[0] for entry in invoked)
+    assert (invoked[0]["type"], invoked[0]["httpMethod"]) == ("aws_proxy", "POST")
+    assert "functions/${LookupFunction.Arn}/invocations" in invoked[0]["uri"]["Fn::Sub"]
+    # API Gateway may invoke it for the one stage only
+    permissions = properties_of(transformed, "AWS::Lambda::Permission").values()
+    [permission] = [entry for entry in permissions if entry["FunctionName"] == {"Ref": "LookupFunction"}]
+    assert permission["Principal"] == "apigateway.amazonaws.com"
+    assert permission["SourceArn"]["Fn::Sub"].endswith(":${LookupApi}/v1/*")
 
 
 def test_only_the_index_answers_unsigned_requests(transformed: Template) -> None:
     assert transformed["Parameters"]["ApiAuthorization"]["Default"] == "AWS_IAM"
-    asked = {"Fn::If": ["OnlySignedRequests", [{"SignedRequest": []}], {"Fn::If": ["OnlyWithKey", [{"Key": []}], []]}]}
+    asked = {
+        "Fn::If": ["OnlySignedRequests", [{"SignedRequest": []}], {"Fn::If": ["OnlyWithKey", [{"api_key": []}], []]}]
+    }
     paths = transformed["Resources"]["LookupApi"]["Properties"]["Body"]["paths"]
     security = {
         (path, method): entry["security"] for path, methods in paths.items() for method, entry in methods.items()
@@ -98,6 +112,9 @@ def test_the_api_is_regional_throttled_logged_and_deployed_at_every_change(
     api = transformed["Resources"]["LookupApi"]["Properties"]
     assert api["EndpointConfiguration"] == {"Types": ["REGIONAL"]}
     [stage] = properties_of(transformed, "AWS::ApiGateway::Stage").values()
+    # And a deployment makes no stage beside it
+    [deployment] = properties_of(transformed, "AWS::ApiGateway::Deployment").values()
+    assert "StageName" not in deployment
     [setting] = stage["MethodSettings"]
     assert (setting["ResourcePath"], setting["HttpMethod"]) == ("/*", "*")
     assert setting["ThrottlingRateLimit"] == {"Ref": "ApiRate"}
@@ -143,6 +160,20 @@ def test_rejected_rows_reports_and_plans_are_all_that_may_be_written_to_the_buck
     assert kept == dict(zip(prefixes, (90, 365, 14), strict=True))
 
 
+def test_every_policy_is_handed_to_the_linter_as_iam_gets_it(every_template: dict[str, Template]) -> None:
+    # Given the statements of all templates
+    written = [entry["Sid"] for template in every_template.values() for entry in statements(template) if "Sid" in entry]
+    # When they are filled in as CloudFormation does
+    documents = policies()
+    # Then none is missing, and nothing is left to be filled in
+    found = [entry.get("Sid") for document in documents.values() for entry in document["Statement"]]
+    assert sorted(filter(None, found)) == sorted(written)
+    text = json.dumps(documents)
+    assert [word for word in ("Fn::", '"Ref"', "${", "null") if word in text] == []
+    assert "arn:aws:s3:::bucket/vouchers/*" in text
+    assert "arn:aws:rds-db:us-east-1:123456789012:dbuser:db-ABCDEFGHIJKLMNOPQRSTUVWXYZ/voucher_reader" in text
+
+
 def test_no_role_has_managed_policies_beyond_those_for_logs_and_network(transformed: Template) -> None:
     roles = properties_of(transformed, "AWS::IAM::Role").values()
     managed = [policy for role in roles for policy in role.get("ManagedPolicyArns", [])]
@@ -183,6 +214,18 @@ def test_every_function_that_is_invoked_without_waiting_has_a_failure_destinatio
     queue = {"Fn::GetAtt": ["RefreshFailures", "Arn"]}
     assert queues == dict.fromkeys(invoked, queue)
     assert all(target["DeadLetterConfig"]["Arn"] == queue for target in targets)
+
+
+def test_every_rule_and_no_other_may_write_to_the_failure_queue(every_template: dict[str, Template]) -> None:
+    # Given every rule of the stack, and how it is referred to
+    rules = [{"Fn::GetAtt": [name, "Arn"]} for name in of_type(every_template["template.yaml"], "AWS::Events::Rule")]
+    [found] = of_type(every_template["backlog.yaml"], "AWS::Events::Rule")
+    assert every_template["backlog.yaml"]["Outputs"]["FoundRule"]["Value"] == {"Fn::GetAtt": [found, "Arn"]}
+    # Then the queue names them, and not their names, which CloudFormation shortens
+    [policy] = properties_of(every_template["template.yaml"], "AWS::SQS::QueuePolicy").values()
+    [allowed] = [entry for entry in statements(policy) if entry["Effect"] == "Allow"]
+    [named] = allowed["Condition"]["ArnEquals"].values()
+    assert sorted(map(str, named)) == sorted(map(str, [*rules, {"Fn::GetAtt": ["Backlog", "Outputs.FoundRule"]}]))
 
 
 def test_a_refresh_tells_the_event_bus_what_it_did(transformed: Template) -> None:
@@ -273,6 +316,10 @@ def test_a_backlog_leaves_room_for_other_refreshes_and_ends_with_a_publication(
     # Whatever becomes of the items, what is counted is published
     assert states["Count"]["Next"] == "Publish"
     assert [catcher["Next"] for catcher in states["Count"]["Catch"]] == ["Publish"]
+    # An item of a list is taken only where the list holds one
+    [choice] = states["IsAnyListed"]["Choices"]
+    assert choice == {"Variable": "$.running.length", "NumericGreaterThan": 0, "Next": "FindOldest"}
+    assert [name for name, state in states.items() if "ArrayGetItem" in json.dumps(state)] == ["FindOldest"]
     # And whatever is not as it should be ends as failed
     ends = {name for name, state in states.items() if state["Type"] == "Fail"}
     chosen = {choice["Next"] for choice in states["IsAllDone"]["Choices"]}
@@ -421,6 +468,31 @@ def test_the_dashboard_is_json_and_shows_every_alarm(
     ]
     assert len(cells) == len(set(cells))
     assert max(x for x, _ in cells) < 24
+
+
+def test_searches_quote_every_name_that_is_not_alphanumeric(every_template: dict[str, Template]) -> None:
+    # Given the searches of a stack called as README.md has it
+    body = filled_in(
+        every_template["monitoring.yaml"]["Resources"]["Dashboard"]["Properties"]["DashboardBody"], with_database=True
+    ).replace("Namespace", "voucher-segmenter")
+    searches = re.findall(r"SEARCH\('\{(.+?)\}", json.dumps(json.loads(body)))
+    # Then CloudWatch reads each as a namespace and its dimensions
+    assert len(searches) == 2
+    for search in searches:
+        names = json.loads(f'"{search}"').split(",")
+        assert names[:2] == ['"voucher-segmenter"', '"service"']
+        assert all(re.fullmatch(r'"[^"]+"|[A-Za-z0-9]+', name) for name in names)
+
+
+def test_a_dashboard_is_named_after_its_region_too(every_template: dict[str, Template]) -> None:
+    name = every_template["monitoring.yaml"]["Resources"]["Dashboard"]["Properties"]["DashboardName"]
+    assert name == {"Fn::Sub": "${Namespace}-${AWS::Region}"}
+
+
+def test_numbers_that_cloudformation_would_write_with_an_exponent_are_text(written: Template) -> None:
+    defaults = [parameter["Default"] for parameter in written["Parameters"].values() if "Default" in parameter]
+    assert "10737418240" in defaults
+    assert [number for number in defaults if isinstance(number, int) and number >= 10**9] == []
 
 
 def filled_in(value: Any, *, with_database: bool) -> str:
