@@ -35,7 +35,7 @@ LOCALSTACK_PYTHON = "$$($(BIN)/python -c 'import sys; print(sys.executable if sy
 	touch $@
 
 .local/pythons/%/.ready: infra/packaging/pythons.py | .venv/.ready
-	@$(BIN)/uv python find --quiet --no-python-downloads $* >/dev/null || $(BIN)/python -m infra.packaging.pythons $* $(@D)
+	@$(BIN)/uv python find --quiet --no-python-downloads $* >/dev/null 2>&1 || $(BIN)/python -m infra.packaging.pythons $* $(@D)
 	@mkdir -p $(@D) && touch $@
 
 # Lambda's runtime of another Python than .venv's, such as .local/tools/lambda-3.13/.ready.

@@ -228,6 +228,22 @@ def test_a_server_with_a_trusted_certificate_is_used(
     database.close()
 
 
+def test_a_certificate_that_does_not_name_its_authoritys_key_is_used(
+    s3: "S3Client", environ: dict[str, str], postgres: DatabaseAddress, tmp_path: Path
+) -> None:
+    """Python 3.13 and newer refuse it where one asks for RFC 5280 to the letter, which `openssl req` alone misses."""
+    authority = make_certificate(authority=True, name="Authority")
+    certificate, key = make_certificate(authority=False, signed_by=authority)
+    (tmp_path / "server.pem").write_text(key + certificate)
+    (tmp_path / "authority.pem").write_text(authority[0])
+    proxy = TlsProxy((postgres.host, postgres.port), tmp_path / "server.pem")
+    database = tls_database(environ, proxy.port, DATABASE_CA=str(tmp_path / "authority.pem"))
+    with database.transaction() as connection:
+        assert connection.run("SELECT 1") == [[1]]
+    database.close()
+    proxy.close()
+
+
 def test_a_server_with_an_unknown_certificate_is_refused(
     s3: "S3Client", environ: dict[str, str], tls_port: int
 ) -> None:
