@@ -7,7 +7,7 @@ PYTHONS = 3.13 3.14
 export PATH := $(PATH):$(CURDIR)/.local/pythons/3.13/usr/bin:$(CURDIR)/.local/pythons/3.14/usr/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up up-localstack down clean deploy migrate refresh backfill backlog verify report explore redrive logs teardown test pythons test-runtimes test-faults e2e-localstack mutants bench bench-memory bench-api bench-scale simulate lint fix hooks lock
+.PHONY: help setup demo up up-localstack down clean preflight deploy migrate refresh backfill backlog verify report explore redrive logs teardown test pythons test-runtimes test-faults e2e-localstack mutants bench bench-memory bench-api bench-scale simulate lint fix hooks lock
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -73,8 +73,11 @@ clean: down  ## stop it and remove everything that was made
 	rm -rf .venv .local .aws-sam .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-deploy: setup  ## build, deploy, migrate, where the environment points to: PARAMETERS="Countries=Peru,China" GUIDED=1 STACK=name
-	@$(OPERATE) deploy $(if $(GUIDED),--guided) $(PARAMETERS)
+preflight: setup  ## check whether account and region take the stack, and change nothing: PARAMETERS="Countries=Peru,China" STACK=name
+	@$(OPERATE) preflight $(PARAMETERS)
+
+deploy: setup  ## check, build, deploy, migrate, where the environment points to: PARAMETERS="Countries=Peru,China" STACK=name
+	@$(OPERATE) deploy $(PARAMETERS)
 
 migrate: setup  ## bring the schema of the deployed stack up to date
 	@$(OPERATE) migrate

@@ -70,6 +70,7 @@ class Stack:
             "AWS_ENDPOINT_URL": self.endpoint,
             "AWS_ACCESS_KEY_ID": "test",
             "AWS_SECRET_ACCESS_KEY": "test",
+            "AWS_REGION": REGION,
             "AWS_DEFAULT_REGION": REGION,
             "BUCKET": self.bucket,
             "PREFIX": PREFIX,
@@ -253,8 +254,8 @@ def _deploy(stack: Stack) -> None:
     template = Path(stack.folder, "build", "template.yaml")
     _sam(stack, "deploy", "--template-file", str(template), "--parameter-overrides", *overrides)
     deployed = stack.deployed
-    stack.bucket = deployed.outputs["BucketName"]
-    stack.refresh_function = deployed.outputs["RefreshFunctionName"]
+    stack.bucket = deployed.output("BucketName")
+    stack.refresh_function = deployed.output("RefreshFunctionName")
     stack.api_url = deployed.api_url
     stack.save()
 

@@ -1,10 +1,11 @@
 """Operate a deployed stack: `python -m infra.operations COMMAND`, see `--help`.
 
 It is the stack that the environment points to: on AWS by AWS_PROFILE and AWS_REGION, on this machine after
-`source .local/env`.
+`source .local/env`. Each command prints first on which stack, account and region it acts.
 """
 
 import argparse
+import os
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -13,8 +14,9 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from infra.arguments import day
 from infra.operations import commands
-from infra.operations.deploy import deploy
-from infra.operations.deployed import DEFAULT_NAME, Deployed, OperationError
+from infra.operations.deploy import check, deploy
+from infra.operations.deployed import DEFAULT_NAME, Deployed, OperationError, settle_region
+from infra.operations.teardown import teardown
 
 
 def _setting(text: str) -> tuple[str, str]:
@@ -34,11 +36,12 @@ def _parser() -> argparse.ArgumentParser:
         subparser.set_defaults(run=run)
         return subparser
 
-    deploying = add("deploy", _deploy, "build, deploy, migrate")
-    deploying.add_argument("--guided", action="store_true", help="let SAM ask for each parameter")
-    deploying.add_argument(
-        "parameters", nargs="*", type=_setting, help="parameters to change, like Countries=Peru,China"
-    )
+    checking = add("preflight", lambda stack, given: check(stack, dict(given.parameters)), "check account and region")
+    deploying = add("deploy", lambda stack, given: deploy(stack, dict(given.parameters)), "build, deploy, migrate")
+    for subparser in (checking, deploying):
+        subparser.add_argument(
+            "parameters", nargs="*", type=_setting, help="parameters to change, like Countries=Peru,China"
+        )
     add("migrate", lambda stack, _: commands.migrate(stack), "bring the schema up to date")
     refreshing = add("refresh", lambda stack, given: commands.refresh(stack, given.as_of, None), "refresh once")
     backfilling = add(
@@ -72,20 +75,19 @@ def _parser() -> argparse.ArgumentParser:
     add("redrive", lambda stack, _: commands.redrive(stack), "run again what waits in the failure queue")
     reading = add("logs", lambda stack, given: commands.logs(stack, given.minutes), "print the latest log lines")
     reading.add_argument("--minutes", type=int, default=10)
-    deleting = add("teardown", lambda stack, given: commands.teardown(stack, given.confirm), "delete the stack")
+    deleting = add("teardown", lambda stack, given: teardown(stack, given.confirm), "delete the stack")
     deleting.add_argument("--confirm", default="", help="the stack's name once more")
     return parser
-
-
-def _deploy(stack: Deployed, given: argparse.Namespace) -> None:
-    deploy(stack, dict(given.parameters), guided=given.guided)
 
 
 def main() -> None:
     """Run one command; on failure print one line and exit with status 1."""
     arguments = _parser().parse_args()
+    settle_region(os.environ)
+    stack = Deployed(arguments.stack)
     try:
-        arguments.run(Deployed(arguments.stack), arguments)
+        print(stack.place, flush=True)
+        arguments.run(stack, arguments)
     except (OperationError, BotoCoreError, ClientError) as error:
         sys.exit(f"failed: {error}")
 

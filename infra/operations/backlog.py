@@ -27,10 +27,10 @@ def count_backlog(stack: Deployed, event: dict[str, Any]) -> dict[str, Any]:
     OperationError
         When not everything was counted; the message says what is left.
     """
-    client, machine = stack.client("stepfunctions"), stack.outputs["BacklogStateMachine"]
+    client, machine = stack.client("stepfunctions"), stack.output("BacklogStateMachine")
     for _ in range(_MOST_OTHERS):
         started = client.start_execution(stateMachineArn=machine, input=json.dumps(event))["executionArn"]
-        print(f"{stack.place}: counting the backlog: {started}", flush=True)
+        print(f"counting the backlog: {started}", flush=True)
         ended = _follow(client, started)
         if ended["status"] != "SUCCEEDED":
             raise OperationError(f"the backlog is not counted: {ended.get('error')}: {ended.get('cause')}")
@@ -38,7 +38,7 @@ def count_backlog(stack: Deployed, event: dict[str, Any]) -> dict[str, Any]:
         if "running" not in output:
             return output
         other = output["running"]["oldest"]["ExecutionArn"]
-        print(f"{stack.place}: another execution is at work, waiting for its end: {other}", flush=True)
+        print(f"another execution is at work, waiting for its end: {other}", flush=True)
         _follow(client, other)
     raise OperationError("others were at work all the time: try again later")
 

@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
-from botocore.exceptions import ClientError, WaiterError
+from botocore.exceptions import ClientError
 
 from infra.operations.backlog import count_backlog
 from infra.operations.deployed import Deployed, OperationError
@@ -22,7 +22,7 @@ def migrate(stack: Deployed) -> None:
     """Bring the database's schema up to date."""
     result = stack.invoke_refresh({"migrate": True})
     applied = ", ".join(result["applied"]) or "nothing, it was up to date"
-    print(f"{stack.place}: schema migrated: {applied}")
+    print(f"schema migrated: {applied}")
 
 
 def refresh(stack: Deployed, as_of: date | None, prefix: str | None) -> None:
@@ -32,14 +32,14 @@ def refresh(stack: Deployed, as_of: date | None, prefix: str | None) -> None:
     """
     event = _event(as_of, prefix)
     summary = stack.invoke_refresh(event)
-    print(f"{stack.place}: {_in_words(summary)}", flush=True)
+    print(f"{_in_words(summary)}", flush=True)
     if summary["backlog_bytes"]:
-        print(f"{stack.place}: {_in_words(count_backlog(stack, event))}")
+        print(f"{_in_words(count_backlog(stack, event))}")
 
 
 def backlog(stack: Deployed, as_of: date | None, prefix: str | None) -> None:
     """Have the state machine count what is not counted yet, however little it is."""
-    print(f"{stack.place}: {_in_words(count_backlog(stack, _event(as_of, prefix)))}")
+    print(f"{_in_words(count_backlog(stack, _event(as_of, prefix)))}")
 
 
 def _event(as_of: date | None, prefix: str | None) -> dict[str, str]:
@@ -87,9 +87,9 @@ def verify(stack: Deployed, prefix: str | None, *, fix: bool) -> None:
             break
         if after == event.get("after", ""):
             raise OperationError(f"{verified}, and had no time for one more: give the function more memory")
-        print(f"{stack.place}: {verified}, go on after {after}")
+        print(f"{verified}, go on after {after}")
         event["after"] = after
-    print(f"{stack.place}: {verified}: {left} different, {mended} mended, {changed} changed meanwhile")
+    print(f"{verified}: {left} different, {mended} mended, {changed} changed meanwhile")
     if wrong := _wrong_in_words(left, found):
         raise OperationError(f"{'; '.join(wrong)}{'' if fix else '. FIX=1 mends what it can'}")
 
@@ -147,7 +147,7 @@ def redrive(stack: Deployed) -> None:
     # Only now: put back earlier, they would be taken again and again.
     for receipt in failed:
         stack.put_failure_back(receipt)
-    print(f"{stack.place}: {done} redriven, {len(failed)} failed again")
+    print(f"{done} redriven, {len(failed)} failed again")
     if failed:
         raise OperationError("still in the failure queue: " + "; ".join(failed.values()))
 
@@ -168,7 +168,7 @@ def report(stack: Deployed, as_of: date | None, *, in_browser: bool) -> None:
         When there is no such page.
     """
     fetch_report(stack, as_of)
-    print(f"{stack.place}: the report is {REPORT}")
+    print(f"the report is {REPORT}")
     if in_browser and not webbrowser.open(REPORT.as_uri()):
         raise OperationError("no browser was found to open it")
 
@@ -181,7 +181,7 @@ def fetch_report(stack: Deployed, as_of: date | None = None) -> int:
     OperationError
         When there is no such page.
     """
-    bucket, key = stack.outputs["BucketName"], f"{_REPORTS_PREFIX}{as_of or 'latest'}.html"
+    bucket, key = stack.output("BucketName"), f"{_REPORTS_PREFIX}{as_of or 'latest'}.html"
     try:
         found = stack.client("s3").get_object(Bucket=bucket, Key=key)
     except ClientError as error:
@@ -198,35 +198,4 @@ def logs(stack: Deployed, minutes: int) -> None:
     events = sorted(stack.log_events(time.time() - minutes * 60))
     for timestamp, function, line in events:
         print(f"{datetime.fromtimestamp(timestamp / 1000, UTC):%Y-%m-%dT%H:%M:%S.%f} {function} {line}")
-    print(f"{stack.place}: {len(events)} lines of the last {minutes} minutes")
-
-
-def teardown(stack: Deployed, confirmed: str) -> None:
-    """Delete the stack.
-
-    Raises
-    ------
-    OperationError
-        When its name was not repeated, its database is protected, or CloudFormation cannot delete it.
-    """
-    if confirmed != stack.name:
-        raise OperationError(
-            f"this deletes {stack.place} for good: repeat its name, make teardown CONFIRM={stack.name}"
-        )
-    bucket, parameters = stack.outputs["BucketName"], stack.parameters
-    makes_database = not parameters.get("DatabaseHost")
-    if makes_database and parameters.get("DatabaseDeletionProtection") == "true":
-        raise OperationError(
-            "the database refuses to be deleted: make deploy PARAMETERS=DatabaseDeletionProtection=false comes first"
-        )
-    client = stack.client("cloudformation")
-    client.delete_stack(StackName=stack.name)
-    try:
-        # The network interfaces of functions in a VPC take AWS up to 40 minutes to give back.
-        client.get_waiter("stack_delete_complete").wait(
-            StackName=stack.name, WaiterConfig={"Delay": 5, "MaxAttempts": 720}
-        )
-    except WaiterError as error:
-        raise OperationError(f"{stack.name} is not deleted: {error}; see its events in CloudFormation") from error
-    database = "a last snapshot of the database" if makes_database else "the schema voucher_customer in your database"
-    print(f"{stack.place}: deleted. Kept: the bucket {bucket} and {database}")
+    print(f"{len(events)} lines of the last {minutes} minutes")

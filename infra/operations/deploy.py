@@ -4,52 +4,83 @@ import os
 import subprocess
 import urllib.request
 from collections.abc import Mapping
+from typing import Any
 
 from infra import ROOT
 from infra.operations.commands import migrate
-from infra.operations.deployed import Deployed, OperationError
-from infra.packaging.build import DEFAULT_ARCHITECTURE, DEFAULT_RUNTIME
+from infra.operations.deployed import NOT_MADE, Deployed, OperationError
+from infra.operations.preflight import planned, preflight
+from infra.operations.teardown import ONLY_DELETABLE, delete, why_it_failed
 from infra.packaging.sam import sam_command, sam_environment
 
 
-def deploy(stack: Deployed, overrides: Mapping[str, str], *, guided: bool) -> None:
-    """Build both functions, deploy the template, bring the schema up to date.
-
-    Parameters
-    ----------
-    stack : Deployed
-        The stack; it need not be there yet.
-    overrides : mapping of str to str
-        Parameters to change; the others keep the values that they have.
-    guided : bool
-        Whether SAM asks for each parameter.
+def check(stack: Deployed, given: Mapping[str, str]) -> None:
+    """Run the checks of a deployment, and nothing else.
 
     Raises
     ------
     OperationError
-        When a step fails, or the place is one where it would never end.
+        When something has to be put right first.
     """
-    exists = stack.exists
-    if exists and _is_localstack(stack.endpoint):
+    preflight(planned(stack, given, os.environ.get("RDS_CA", "")))
+    print("ready to deploy: make deploy. What only an account can settle: docs/aws-unproven.md")
+
+
+def deploy(stack: Deployed, given: Mapping[str, str]) -> None:
+    """Check account and region, build both functions, deploy the template, bring the schema up to date.
+
+    Parameters
+    ----------
+    stack : Deployed
+        The stack; it need not be there yet. What is left of a first deployment that failed is deleted.
+    given : mapping of str to str
+        Parameters to change; the others keep the values that they have.
+
+    Raises
+    ------
+    OperationError
+        When a step fails, nobody confirmed the change set, or the place is one where it would never end.
+    """
+    if stack.exists and _is_localstack(stack.endpoint):
         raise OperationError(
             "LocalStack cannot change the API of a stack that is there:"
             " make down and make up-localstack, or name another by STACK="
         )
-    known = {**(stack.parameters if exists else {}), **overrides}
-    environment = sam_environment(
-        os.environ,
-        runtime=known.get("Runtime", DEFAULT_RUNTIME),
-        architecture=known.get("Architecture", DEFAULT_ARCHITECTURE),
-    )
+    plan = planned(stack, given, os.environ.get("RDS_CA", ""))
+    parameters = {**preflight(plan), **given}
+    if stack.status in ONLY_DELETABLE:
+        print(f"deleting what is left of {stack.name}, with its parameters", flush=True)
+        kept = delete(stack)
+        print(f"deleted. Kept: {'; '.join(kept) or 'nothing'}", flush=True)
+        stack = stack.asked_again()
+    environment = sam_environment(os.environ, runtime=plan.known["Runtime"], architecture=plan.known["Architecture"])
     on_emulator = stack.endpoint is not None
     _sam("build", environment, on_emulator=on_emulator)
-    options = ["--stack-name", stack.name, *(["--guided"] if guided else [])]
-    if overrides:
-        options += ["--parameter-overrides", *(f'{name}="{value}"' for name, value in overrides.items())]
+    options = ["--stack-name", stack.name]
+    if parameters:
+        options += ["--parameter-overrides", *(f'{name}="{value}"' for name, value in parameters.items())]
+    before = _latest_event(stack)
     _sam("deploy", environment, *options, on_emulator=on_emulator)
-    deployed = Deployed(stack.name)  # asked anew
+    deployed = stack.asked_again()
+    _check_deployed(deployed, before)
     migrate(deployed)
-    print(f"{deployed.place}: deployed; the API answers at {deployed.api_url}")
+    print(f"deployed; the API answers at {deployed.api_url}")
+
+
+def _latest_event(stack: Deployed) -> str:
+    """Return the id of the latest event of the stack: only what changes the stack makes one."""
+    if not stack.exists:
+        return ""
+    events: list[Any] = stack.client("cloudformation").describe_stack_events(StackName=stack.name)["StackEvents"]
+    return str(events[0]["EventId"])
+
+
+def _check_deployed(stack: Deployed, before: str) -> None:
+    """Look at the stack: SAM ends well where somebody declines the change set, too."""
+    if stack.status in NOT_MADE or _latest_event(stack) == before:
+        raise OperationError(f"nothing was deployed: the change set of {stack.name} was not confirmed")
+    if not stack.status.endswith("_COMPLETE") or "ROLLBACK" in stack.status:
+        raise OperationError(f"{stack.name} is {stack.status}: {why_it_failed(stack)}")
 
 
 def _is_localstack(endpoint: str | None) -> bool:

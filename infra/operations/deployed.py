@@ -2,13 +2,13 @@
 
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, MutableMapping
 from functools import cached_property
 from typing import Any
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, NoRegionError, ProfileNotFound
 
 DEFAULT_NAME = "voucher-segmenter"
 
@@ -17,6 +17,11 @@ _INVOCATION = Config(read_timeout=910, connect_timeout=10, retries={"total_max_a
 
 # Longer than a refresh may take, so that nobody else takes the message meanwhile.
 _REDRIVE_SECONDS = 960
+
+NOT_MADE = ("", "REVIEW_IN_PROGRESS")
+"""Statuses without a stack: in the second, nobody executed the change set that would make it."""
+
+_SIGN_IN = "sign in (aws sso login), name a profile (AWS_PROFILE), or source .local/env for the stack on this machine"
 
 
 class OperationError(Exception):
@@ -27,6 +32,16 @@ def client_of_environment(service: str, config: Config | None = None) -> Any:
     """Return a boto3 client of the place that the environment points to."""
     make_client: Any = boto3.client  # its stubs want to know the service beforehand
     return make_client(service, config=config)
+
+
+def settle_region(variables: MutableMapping[str, str]) -> None:
+    """Make one region of AWS_REGION and AWS_DEFAULT_REGION, for every tool that these variables reach.
+
+    AWS_REGION counts first, then AWS_DEFAULT_REGION, then the profile's region. boto3, SAM and version 1 of the AWS
+    CLI read AWS_DEFAULT_REGION only; version 2 of the AWS CLI reads AWS_REGION first.
+    """
+    if region := variables.get("AWS_REGION"):
+        variables["AWS_DEFAULT_REGION"] = region
 
 
 class Deployed:
@@ -49,32 +64,53 @@ class Deployed:
         self.client = client
         self.endpoint = endpoint or os.environ.get("AWS_ENDPOINT_URL")
 
-    @property
-    def place(self) -> str:
-        """Where it is, for people."""
-        return f"{self.name} on {self.endpoint or 'AWS'}"
-
     @cached_property
-    def description(self) -> dict[str, Any]:
-        """What CloudFormation knows of the stack.
+    def caller(self) -> dict[str, str]:
+        """The `Account` and the `Arn` that the credentials belong to.
 
         Raises
         ------
         OperationError
-            When there is no such stack, or nobody answers.
+            When there are no credentials, or AWS refuses them.
         """
         try:
-            [found] = self.client("cloudformation").describe_stacks(StackName=self.name)["Stacks"]
+            found = self.client("sts").get_caller_identity()
+        except NoCredentialsError as error:
+            raise OperationError(f"no AWS credentials were found: {_SIGN_IN}") from error
         except (ClientError, BotoCoreError) as error:
-            raise OperationError(
-                f"stack {self.name} cannot be asked: {error}. Is it deployed (make deploy), and does the environment"
-                " point to it (AWS_PROFILE and AWS_REGION, or source .local/env)?"
-            ) from error
-        return dict(found)
+            raise OperationError(f"the AWS credentials do not work: {error}: {_SIGN_IN}") from error
+        return {"Account": found["Account"], "Arn": found["Arn"]}
+
+    @cached_property
+    def region(self) -> str:
+        """The region that the environment points to.
+
+        Raises
+        ------
+        OperationError
+            When it names none, or a profile that is not there.
+        """
+        try:
+            return str(self.client("cloudformation").meta.region_name)
+        except NoRegionError as error:
+            raise OperationError("no region is named: set AWS_REGION, or a region in the profile") from error
+        except ProfileNotFound as error:
+            raise OperationError(f"{error}: correct AWS_PROFILE, or run `aws configure sso`") from error
 
     @property
-    def exists(self) -> bool:
-        """Whether the stack is there.
+    def place(self) -> str:
+        """The stack's name, account and region, for people."""
+        where = f" of {self.endpoint}" if self.endpoint else ""
+        region = self.region  # which a client for asking who calls needs
+        return f"stack {self.name}, account {self.caller['Account']}, region {region}{where}"
+
+    def asked_again(self) -> "Deployed":
+        """Return the same stack, of which nothing is known yet."""
+        return Deployed(self.name, self.client, self.endpoint)
+
+    @cached_property
+    def description(self) -> dict[str, Any]:
+        """What CloudFormation knows of the stack; empty when there is none of this name.
 
         Raises
         ------
@@ -82,16 +118,46 @@ class Deployed:
             When nobody answers.
         """
         try:
-            return bool(self.description)
-        except OperationError as error:
-            if isinstance(error.__cause__, ClientError) and "does not exist" in str(error.__cause__):
-                return False
-            raise
+            [found] = self.client("cloudformation").describe_stacks(StackName=self.name)["Stacks"]
+        except ClientError as error:
+            if "does not exist" in str(error):
+                return {}
+            raise OperationError(f"stack {self.name} cannot be described: {error}") from error
+        except BotoCoreError as error:
+            raise OperationError(f"CloudFormation does not answer: {error}. Check network and region") from error
+        return dict(found)
+
+    @property
+    def status(self) -> str:
+        """The stack's status in CloudFormation; empty when there is none of this name."""
+        return str(self.description.get("StackStatus", ""))
+
+    @property
+    def exists(self) -> bool:
+        """Whether the stack was made, if only in part."""
+        return self.status not in NOT_MADE
 
     @property
     def outputs(self) -> dict[str, str]:
         """The stack's outputs."""
         return {output["OutputKey"]: output["OutputValue"] for output in self.description.get("Outputs", [])}
+
+    def output(self, name: str) -> str:
+        """Return an output of the stack.
+
+        Raises
+        ------
+        OperationError
+            When the stack is not there, was not deployed to its end, or is of an earlier version.
+        """
+        if not self.exists:
+            raise OperationError(
+                f"there is no {self.place}. Is it deployed (make deploy), and does the environment point to it"
+                " (AWS_PROFILE and AWS_REGION, or source .local/env)?"
+            )
+        if name not in self.outputs:
+            raise OperationError(f"stack {self.name} is {self.status} and has no output {name}: run make deploy")
+        return self.outputs[name]
 
     @property
     def parameters(self) -> dict[str, str]:
@@ -102,8 +168,8 @@ class Deployed:
     def api_url(self) -> str:
         """Where the API answers: an emulator has it under its own address."""
         if self.endpoint:
-            return f"{self.endpoint}/_aws/execute-api/{self.outputs['ApiId']}/v1"
-        return self.outputs["ApiUrl"]
+            return f"{self.endpoint}/_aws/execute-api/{self.output('ApiId')}/v1"
+        return self.output("ApiUrl")
 
     def invoke_refresh(self, event: dict[str, Any]) -> dict[str, Any]:
         """Invoke the refresh function, wait, and return what it returns.
@@ -115,7 +181,7 @@ class Deployed:
         """
         client = self.client("lambda", _INVOCATION)
         try:
-            answer = client.invoke(FunctionName=self.outputs["RefreshFunctionName"], Payload=json.dumps(event).encode())
+            answer = client.invoke(FunctionName=self.output("RefreshFunctionName"), Payload=json.dumps(event).encode())
         except (ClientError, BotoCoreError) as error:
             raise OperationError(f"the refresh function cannot be invoked: {error}") from error
         result: dict[str, Any] = json.loads(answer["Payload"].read())
@@ -128,7 +194,7 @@ class Deployed:
 
         A message that is neither deleted nor put back is there again after a while.
         """
-        client, queue = self.client("sqs"), self.outputs["RefreshFailuresUrl"]
+        client, queue = self.client("sqs"), self.output("RefreshFailuresUrl")
         options = {"QueueUrl": queue, "VisibilityTimeout": _REDRIVE_SECONDS, "WaitTimeSeconds": 1}
         while messages := client.receive_message(**options).get("Messages"):
             for message in messages:
@@ -136,12 +202,12 @@ class Deployed:
 
     def delete_failure(self, receipt: str) -> None:
         """Delete a message that was taken out of the failure queue."""
-        self.client("sqs").delete_message(QueueUrl=self.outputs["RefreshFailuresUrl"], ReceiptHandle=receipt)
+        self.client("sqs").delete_message(QueueUrl=self.output("RefreshFailuresUrl"), ReceiptHandle=receipt)
 
     def put_failure_back(self, receipt: str) -> None:
         """Put a message that was taken out of the failure queue back at once."""
         self.client("sqs").change_message_visibility(
-            QueueUrl=self.outputs["RefreshFailuresUrl"], ReceiptHandle=receipt, VisibilityTimeout=0
+            QueueUrl=self.output("RefreshFailuresUrl"), ReceiptHandle=receipt, VisibilityTimeout=0
         )
 
     def log_events(self, since: float) -> Iterator[tuple[int, str, str]]:
@@ -154,6 +220,6 @@ class Deployed:
         """
         pages = self.client("logs").get_paginator("filter_log_events")
         for function, group in (("refresh", "RefreshLogGroup"), ("lookup", "LookupLogGroup")):
-            for page in pages.paginate(logGroupName=self.outputs[group], startTime=int(since * 1000)):
+            for page in pages.paginate(logGroupName=self.output(group), startTime=int(since * 1000)):
                 for event in page["events"]:
                     yield event["timestamp"], function, event["message"].rstrip("\n")

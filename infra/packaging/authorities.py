@@ -14,6 +14,14 @@ from infra.packaging.errors import BuildError
 BUNDLE = "rds-ca.pem"
 """Where both packages have the authorities: `/var/task/rds-ca.pem` on Lambda."""
 
+REGIONS = (
+    "af-south-1", "ap-east-1", "ap-northeast-1", "ap-northeast-2", "ap-northeast-3", "ap-south-1", "ap-south-2",
+    "ap-southeast-1", "ap-southeast-2", "ap-southeast-3", "ap-southeast-4", "ca-central-1", "eu-central-1",
+    "eu-central-2", "eu-north-1", "eu-south-1", "eu-south-2", "eu-west-1", "eu-west-2", "eu-west-3", "il-central-1",
+    "me-central-1", "me-south-1", "sa-east-1", "us-east-1", "us-east-2", "us-west-1", "us-west-2",
+)  # fmt: skip
+"""The regions whose authorities the locked package has; for others, RDS_CA has to name a file."""
+
 _CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----\n.+?-----END CERTIFICATE-----\n", re.DOTALL)
 
 # The package also has authorities that have expired, and those of Amazon's own trial regions.

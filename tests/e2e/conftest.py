@@ -4,8 +4,6 @@ import base64
 import json
 import os
 import shlex
-import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,12 +13,12 @@ import pytest
 
 from infra.local.postgres import read_address
 from infra.local.processes import wait_for
-from tests.support import ROOT, Published, read_published
+from tests.checkout import MINUTES, copy_checkout, run
+from tests.support import Published, read_published
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-MINUTES = 60
 PATIENCE = 4 * MINUTES
 """How long a test waits for the stack: an emulator tries a failed invocation again after one minute, and two."""
 
@@ -28,43 +26,10 @@ PATIENCE = 4 * MINUTES
 EMULATOR = os.environ.get("EMULATOR", "ministack")
 
 
-def clean_environment() -> dict[str, str]:
-    """Return an environment without what would lead the commands elsewhere."""
-    strange = ("AWS_", "DATABASE_URL", "MAKE", "MFLAGS", "PYTEST_", "VIRTUAL_ENV")
-    return {name: value for name, value in os.environ.items() if not name.startswith(strange)}
-
-
-def copy_checkout(copy: Path) -> Path:
-    """Copy the checkout, so that its local stack is not the developer's; what is installed is shared."""
-    listed: subprocess.CompletedProcess[str] = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT, check=True, capture_output=True, text=True,
-    )  # fmt: skip
-    for name in listed.stdout.splitlines():
-        if (ROOT / name).is_file():
-            (copy / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, copy / name)
-    (copy / ".local").mkdir()
-    (copy / ".venv").symlink_to(ROOT / ".venv")
-    (copy / ".local" / "tools").symlink_to(ROOT / ".local" / "tools")
-    return copy
-
-
 @pytest.fixture(scope="session")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Copy the checkout for the commands and the stack that the tests share."""
     return copy_checkout(tmp_path_factory.mktemp("checkout"))
-
-
-def run(command: str, checkout: Path, *, status: int = 0, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run a shell command in the checkout and check how it ends."""
-    done = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", command],
-        cwd=checkout, env=clean_environment() | environment, check=False, capture_output=True, text=True,
-        stdin=subprocess.DEVNULL, timeout=5 * MINUTES,
-    )  # fmt: skip
-    assert done.returncode == status, f"{command}: status {done.returncode}\n{done.stdout}\n{done.stderr}"
-    return done
 
 
 class RunningStack:

@@ -13,7 +13,8 @@ import pyarrow as pa
 import pytest
 
 from infra.local.processes import wait_for
-from tests.e2e.conftest import EMULATOR, MINUTES, PATIENCE, RunningStack
+from tests.checkout import MINUTES
+from tests.e2e.conftest import EMULATOR, PATIENCE, RunningStack
 from tests.e2e.test_operations import operate
 from tests.e2e.test_stack import COUNTRIES, today
 from tests.support import daily, parquet, record, recount

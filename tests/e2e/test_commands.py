@@ -9,7 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from infra.local.postgres import DatabaseAddress
-from tests.e2e.conftest import RunningStack, run
+from tests.checkout import run
+from tests.e2e.conftest import RunningStack
 from tests.support import REAL_FILE, WHY_SKIPPED, Published, parquet, record, recount
 
 

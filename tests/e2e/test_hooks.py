@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import EMULATOR, copy_checkout, run
+from tests.checkout import copy_checkout, run
+from tests.e2e.conftest import EMULATOR
 from tests.support import ROOT
 
 pytestmark = pytest.mark.skipif(EMULATOR != "ministack", reason="it asks no emulator")

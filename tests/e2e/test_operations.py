@@ -3,7 +3,8 @@
 import json
 
 from infra.local.processes import wait_for
-from tests.e2e.conftest import EMULATOR, PATIENCE, RunningStack, run
+from tests.checkout import run
+from tests.e2e.conftest import EMULATOR, PATIENCE, RunningStack
 from tests.e2e.test_stack import COUNTRIES, today
 from tests.support import created, parquet, record, recount
 

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import EMULATOR, copy_checkout, run
+from tests.checkout import copy_checkout, run
+from tests.e2e.conftest import EMULATOR
 from tests.e2e.test_commands import printed_table
 from tests.support import ROOT, published_table_of_peru
 

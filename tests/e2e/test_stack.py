@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from infra.local.processes import wait_for
-from tests.e2e.conftest import EMULATOR, PATIENCE, RunningStack, clean_environment
+from tests.checkout import clean_environment
+from tests.e2e.conftest import EMULATOR, PATIENCE, RunningStack
 from tests.support import ROOT, created, parquet, record, recount
 
 COUNTRIES = ["Peru", "China", "Australia", "Latvia"]

@@ -1,5 +1,6 @@
 """The certificate authorities in the packages: Amazon's for every region, or one's own."""
 
+import re
 import ssl
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
+from infra.packaging.authorities import REGIONS
 from infra.packaging.build import build
 from infra.packaging.errors import BuildError
 from tests.certificates import make_certificate
@@ -35,6 +37,12 @@ def test_amazons_authorities_of_every_kind_are_shipped(bundle: Path, region: str
         for found in x509.load_pem_x509_certificates(bundle.read_bytes())
     ]
     assert names.count(f"Amazon RDS {region} Root CA {kind} G1") == 1
+
+
+def test_the_regions_that_the_preflight_accepts_are_those_of_the_bundle(bundle: Path) -> None:
+    subjects = [found.subject.rfc4514_string() for found in x509.load_pem_x509_certificates(bundle.read_bytes())]
+    found = {match[1] for subject in subjects if (match := re.search(r"Amazon RDS (\S+) Root CA", subject))}
+    assert sorted(found) == sorted(REGIONS)
 
 
 def test_amazons_authorities_are_roots_that_last_and_can_be_trusted(bundle: Path) -> None:

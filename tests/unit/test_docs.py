@@ -39,6 +39,7 @@ NOT_RUN = {
     "bench-api": "it measures for a minute",
     "bench-scale": "it measures for minutes",
     "mutants": "it takes an hour",
+    "preflight": "it asks an AWS account; tests/functional/test_preflight.py runs it on moto",
     "simulate": "it draws figures with libraries that only it installs",
 }
 """Targets that no test runs, and why."""

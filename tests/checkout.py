@@ -1,0 +1,45 @@
+"""A copy of the checkout, in which the project's own commands run."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+from tests.support import ROOT
+
+MINUTES = 60
+
+
+def clean_environment() -> dict[str, str]:
+    """Return an environment without what would lead the commands elsewhere."""
+    strange = ("AWS_", "DATABASE_URL", "MAKE", "MFLAGS", "PYTEST_", "VIRTUAL_ENV")
+    return {name: value for name, value in os.environ.items() if not name.startswith(strange)}
+
+
+def copy_checkout(copy: Path) -> Path:
+    """Copy the checkout, so that its local stack is not the developer's; what is installed is shared."""
+    listed: subprocess.CompletedProcess[str] = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT, check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    for name in listed.stdout.splitlines():
+        if (ROOT / name).is_file():
+            (copy / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, copy / name)
+    (copy / ".local").mkdir()
+    (copy / ".venv").symlink_to(ROOT / ".venv")
+    (copy / ".local" / "tools").symlink_to(ROOT / ".local" / "tools")
+    return copy
+
+
+def run(
+    command: str, checkout: Path, *, status: int = 0, typed: str = "", **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """Run a shell command in the checkout, type into it, and check how it ends."""
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", command],
+        cwd=checkout, env=clean_environment() | environment, check=False, capture_output=True, text=True,
+        input=typed, timeout=5 * MINUTES,
+    )  # fmt: skip
+    assert done.returncode == status, f"{command}: status {done.returncode}\n{done.stdout}\n{done.stderr}"
+    return done
