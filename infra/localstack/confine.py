@@ -26,6 +26,7 @@ class _Ruleset(ctypes.Structure):
 
 class _Rule(ctypes.Structure):
     _pack_ = 1
+    _layout_ = "ms"  # what `_pack_` means anyway, and from Python 3.14 on has to be said
     _fields_ = (("allowed_access", ctypes.c_uint64), ("parent_fd", ctypes.c_int32))
 
 
