@@ -7,7 +7,7 @@ PYTHONS = 3.13 3.14
 export PATH := $(PATH):$(CURDIR)/.local/pythons/3.13/usr/bin:$(CURDIR)/.local/pythons/3.14/usr/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up up-localstack down clean preflight deploy migrate refresh backfill backlog verify report explore redrive logs teardown test pythons test-runtimes test-faults e2e-localstack mutants bench bench-memory bench-api bench-scale simulate lint fix hooks lock
+.PHONY: help setup demo up up-localstack down clean preflight deploy migrate refresh backfill backlog verify report explore redrive logs teardown test pythons test-runtimes test-faults fuzz e2e-localstack mutants bench bench-memory bench-api bench-scale simulate lint fix hooks lock
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -119,6 +119,9 @@ test-runtimes: pythons $(PYTHONS:%=.local/tools/lambda-%/.ready)  ## run the bui
 
 test-faults: setup  ## attack the pipeline with every fault, in many cases: minutes
 	FAULTS=full $(BIN)/python -m pytest $(ON_ALL) tests/faults
+
+fuzz: setup  ## send the lookup API thousands of requests that its description allows, and forbids: minutes
+	FUZZ=full $(BIN)/python -m pytest tests/functional/test_openapi.py -k not_described
 
 e2e-localstack: setup  ## run the end-to-end tests on LocalStack
 	@if $(BIN)/uv python find --quiet --no-python-downloads $(LOCALSTACK_PYTHON); then \

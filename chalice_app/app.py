@@ -12,9 +12,9 @@ from typing import Any
 
 import msgspec
 from aws_lambda_powertools import Logger
-from chalice.app import Chalice, Request, Response
+from chalice.app import Chalice, MultiDict, Request, Response
 
-from chalicelib.customers import Batch, Country, Latest, Wanted, read_customer
+from chalicelib.customers import Batch, Country, Latest, read_customer, wants_explanation
 from chalicelib.lookup import batch_result, explanations, most_used_amounts, segments_of
 from chalicelib.problems import SERVED_ERRORS, MalformedError, TooLargeError, problem_response, same_as_problem
 from chalicelib.published import Publication, Published, read_refreshes
@@ -22,7 +22,7 @@ from chalicelib.request_log import SERVICE, log_request, request_ids
 from chalicelib.settings import LookupSettings
 from functions import __version__
 from functions.common.database import Database
-from functions.common.fields import read_fields
+from functions.common.fields import FieldProblem, FieldsError, read_fields
 from functions.common.settings import SettingsError, load_settings
 
 # Below the 29 s after which API Gateway gives up, with room for a second try at connecting.
@@ -31,8 +31,13 @@ _DATABASE_TIMEOUT_SECONDS = 5
 # A batch of a thousand customers takes a third of it.
 _MAX_BODY_BYTES = 1_048_576
 
+# How deep Python follows a nested body depends on its version; no field is deeper than three levels.
+_MAX_LEVELS = 100
+
 # `curl -X GET -d '{...}'` labels JSON as a form unless told otherwise; the body is read as JSON all the same.
 _CONTENT_TYPES = ["application/json", "application/x-www-form-urlencoded"]
+
+_TOO_DEEP = f"the body is nested too deeply: at most {_MAX_LEVELS} levels are taken"
 
 _READ = ["GET", "HEAD"]
 
@@ -144,7 +149,7 @@ def voucher_amount() -> Response:
     """Answer the most used voucher amounts of a customer's segment, with `explain` all that led to them."""
     fields = _fields()
     today = now().date()
-    if read_fields(Wanted, {**_query(), **fields}).explain:
+    if wants_explanation({**_query(), **fields}):
         return _published(lambda publication: explanations(publication, fields, today=today))
     customer = read_customer(fields, today=today)
     return _published(lambda publication: {"voucher_amount": most_used_amounts(publication, customer)})
@@ -192,7 +197,11 @@ def _known() -> Publication | None:
 
 
 def _query() -> dict[str, Any]:
-    return dict(_request.get().query_params or {})
+    """Take the query string apart; a field that is there twice would have two values to choose from."""
+    query = _request.get().query_params or MultiDict({})
+    if twice := [name for name in query if len(query.getlist(name)) > 1]:
+        raise FieldsError([FieldProblem(name, "is there more than once") for name in twice])
+    return dict(query)
 
 
 def _fields() -> dict[str, Any]:
@@ -206,9 +215,23 @@ def _fields() -> dict[str, Any]:
         fields = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise MalformedError(f"the body is no JSON: {error}") from error
+    except RecursionError as error:
+        raise MalformedError(_TOO_DEEP) from error
     if not isinstance(fields, dict):
         raise MalformedError("the body must be a JSON object")
+    if _is_too_deep(fields):
+        raise MalformedError(_TOO_DEEP)
     return fields
+
+
+def _is_too_deep(fields: dict[str, Any]) -> bool:
+    level: list[Any] = [fields]
+    for _ in range(_MAX_LEVELS):
+        values = (value for found in level for value in (found.values() if isinstance(found, dict) else found))
+        level = [value for value in values if isinstance(value, (dict, list))]
+        if not level:
+            return False
+    return True
 
 
 def _published(answer: Callable[[Publication], dict[str, Any]]) -> Response:

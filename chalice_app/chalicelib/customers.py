@@ -14,6 +14,12 @@ from functions.common.settings import NonEmpty
 _MAX_BIGINT = 2**63 - 1
 
 
+# In a query string a + is a space, so a zone such as +05:00 arrives as what is no zone.
+_WHAT_A_DATE_IS = (
+    "must be a date or timestamp like 2018-05-03 or 2018-05-03T00:00:00+05:00, of which a query string writes + as %2B"
+)
+
+
 class LastOrderDay(int):
     """The day number of a customer's last order, read from `last_order_ts`."""
 
@@ -56,6 +62,8 @@ class RecencyCustomer(Customer, frozen=True):
         return self.last_order_ts
 
 
+_FLAGS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
+
 AnyCustomer = FrequentCustomer | RecencyCustomer
 
 _MODELS: dict[str, type[AnyCustomer]] = {FREQUENT: FrequentCustomer, RECENCY: RecencyCustomer}
@@ -73,16 +81,26 @@ class Latest(msgspec.Struct, frozen=True):
     limit: Annotated[int, msgspec.Meta(ge=1, le=100)] = 20
 
 
-class Wanted(msgspec.Struct, frozen=True):
-    """How much of an answer is wanted."""
-
-    explain: bool = False
-
-
 class Batch(msgspec.Struct, frozen=True):
     """The request for many customers at once."""
 
     customers: Annotated[list[dict[str, Any]], msgspec.Meta(min_length=1, max_length=1000)]
+
+
+def wants_explanation(values: Mapping[str, Any]) -> bool:
+    """Tell whether `explain` asks for all that led to an answer.
+
+    Raises
+    ------
+    FieldsError
+        When it is something else.
+    """
+    value = values.get("explain", False)
+    if isinstance(value, str):
+        value = _FLAGS.get(value)
+    if not isinstance(value, bool):
+        raise FieldsError([FieldProblem("explain", "must be true or false")])
+    return value
 
 
 def read_customer(values: Mapping[str, Any], *, today: date) -> AnyCustomer:
@@ -105,7 +123,7 @@ def read_customer(values: Mapping[str, Any], *, today: date) -> AnyCustomer:
         try:
             day = parse_day(value)
         except (AttributeError, ValueError):
-            raise ValueError("must be a date or timestamp like 2018-05-03 or 2018-05-03 00:00:00") from None
+            raise ValueError(_WHAT_A_DATE_IS) from None
         if day > today:
             raise ValueError(f"is in the future: must not come after {today}")
         return LastOrderDay(day_number(day))

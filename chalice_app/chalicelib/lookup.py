@@ -66,7 +66,7 @@ def explanations(publication: Publication, values: dict[str, Any], *, today: dat
     FieldsError, NoAnswerError
         For the family that is named; where none is, a family without an answer says why in its place.
     """
-    if values.get("segment_name") is not None:
+    if "segment_name" in values:
         return explanation(publication, read_customer(values, today=today))
     answers: dict[str, Any] = {}
     for family in MEASURE_OF_FAMILY:

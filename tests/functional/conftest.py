@@ -1,7 +1,7 @@
 """Fixtures of the functional tests: the real code on a real PostgreSQL, with S3 and Secrets Manager by moto."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -190,18 +190,19 @@ def call(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> Iterator[Call]:
         method: str,
         path: str,
         body: Any = None,
-        query: dict[str, str] | None = None,
+        query: Mapping[str, str | list[str]] | None = None,
         content_type: str = "application/json",
         etag: str = "",
     ) -> tuple[int, Any, dict[str, str]]:
+        sent = {name: [value] if isinstance(value, str) else value for name, value in (query or {}).items()}
         event = {
             "resource": path,
             "path": path,
             "httpMethod": method,
             "headers": {"Content-Type": content_type, "If-None-Match": etag},
             "multiValueHeaders": {"Content-Type": [content_type], "If-None-Match": [etag]},
-            "queryStringParameters": query,
-            "multiValueQueryStringParameters": {name: [value] for name, value in (query or {}).items()} or None,
+            "queryStringParameters": {name: values[-1] for name, values in sent.items()} or None,
+            "multiValueQueryStringParameters": sent or None,
             "pathParameters": None,
             "stageVariables": None,
             "requestContext": {

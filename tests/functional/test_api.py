@@ -87,6 +87,19 @@ class TestLookup:
             ({**RECENCY_CUSTOMER, "last_order_ts": 1525305600}, {"last_order_ts"}),
             ({**RECENCY_CUSTOMER, "last_order_ts": "9999-01-01"}, {"last_order_ts"}),
             ({**FREQUENT_CUSTOMER, "explain": "perhaps"}, {"explain"}),
+            ({**FREQUENT_CUSTOMER, "explain": 0}, {"explain"}),
+            ({**FREQUENT_CUSTOMER, "explain": 1}, {"explain"}),
+            ({**FREQUENT_CUSTOMER, "explain": ""}, {"explain"}),
+            ({**FREQUENT_CUSTOMER, "explain": None}, {"explain"}),
+            ({**FREQUENT_CUSTOMER, "explain": [True]}, {"explain"}),
+            ({**FREQUENT_CUSTOMER, "total_orders": ""}, {"total_orders"}),
+            ({**FREQUENT_CUSTOMER, "total_orders": " 15"}, {"total_orders"}),
+            ({**FREQUENT_CUSTOMER, "total_orders": "015"}, {"total_orders"}),
+            ({**FREQUENT_CUSTOMER, "total_orders": "15.5"}, {"total_orders"}),
+            ({**RECENCY_CUSTOMER, "last_order_ts": ""}, {"last_order_ts"}),
+            ({**RECENCY_CUSTOMER, "last_order_ts": None}, {"last_order_ts"}),
+            ({**RECENCY_CUSTOMER, "last_order_ts": "1512010100000"}, {"last_order_ts"}),
+            ({**RECENCY_CUSTOMER, "segment_name": ""}, {"segment_name"}),
             ({**FREQUENT_CUSTOMER, "total_orders": "1", "country_code": ""}, {"country_code"}),
             ({**RECENCY_CUSTOMER, "segment_name": "x'; DROP TABLE y;--"}, {"segment_name"}),
             ({**RECENCY_CUSTOMER, "segment_name": ["recency_segment"]}, {"segment_name"}),
@@ -113,6 +126,62 @@ class TestLookup:
         monkeypatch.setattr("app.now", lambda: datetime(2020, 12, 22, 23, 59, tzinfo=UTC))
         for day, expected in (("2020-12-22", 404), ("2020-12-23", 422)):
             assert call("POST", "/voucher_amount", {**RECENCY_CUSTOMER, "last_order_ts": day})[0] == expected
+
+    @pytest.mark.parametrize("orders", [15, 15.0, "15", "15.0", "1.5e1"])
+    def test_a_number_is_taken_as_text_too(self, call: Call, orders: float | str) -> None:
+        customer = {**FREQUENT_CUSTOMER, "total_orders": orders}
+        assert call("POST", "/voucher_amount", customer)[1] == {"voucher_amount": [2640.0, 4400.0]}
+
+    @pytest.mark.parametrize("flag", [True, "true", "True", False, "false", "FALSE"])
+    def test_an_explanation_is_asked_for_as_text_too(self, call: Call, flag: bool | str) -> None:
+        answer = call("POST", "/voucher_amount", {**FREQUENT_CUSTOMER, "explain": flag})[1]
+        assert ("segment" in answer) == (str(flag).lower() == "true")
+
+    @pytest.mark.parametrize(
+        ("path", "query", "field"),
+        [
+            ("/voucher_amount", {"country_code": ["Peru", "China"], "segment_name": "recency_segment"}, "country_code"),
+            ("/voucher_amount", {"country_code": "Peru", "last_order_ts": ["2020-01-06"] * 2}, "last_order_ts"),
+            ("/voucher_amount", {"country_code": "Peru", "explain": ["true", "false"]}, "explain"),
+            ("/segments", {"country_code": ["Peru", "Peru"]}, "country_code"),
+            ("/refreshes", {"limit": ["1", "2"]}, "limit"),
+        ],
+    )
+    def test_a_field_of_a_query_is_there_once(self, call: Call, path: str, query: Any, field: str) -> None:
+        status, problem, _ = call("GET", path, query=query)
+        assert (status, problem["errors"]) == (422, [{"field": field, "detail": "is there more than once"}])
+
+    def test_a_plus_that_a_query_makes_a_space_of_is_told(self, call: Call) -> None:
+        query = {
+            **{name: str(value) for name, value in RECENCY_CUSTOMER.items()},
+            "last_order_ts": "2020-01-06T00:00:00 05:00",
+        }
+        status, problem, _ = call("GET", "/voucher_amount", query=query)
+        assert (status, problem["errors"][0]["field"]) == (422, "last_order_ts")
+        assert "a query string writes + as %2B" in problem["errors"][0]["detail"]
+
+    @pytest.mark.parametrize("depth", [99, 100, 500, 980, 2_000, 100_000])
+    @pytest.mark.parametrize("nested", ["[]", '{"":}'])
+    def test_a_body_is_nested_up_to_a_hundred_levels(self, call: Call, depth: int, nested: str) -> None:
+        deep = nested[:-1] * depth + "1" + nested[-1] * depth
+        customer = json.dumps(FREQUENT_CUSTOMER).removesuffix("}")
+        status, problem, _ = call("POST", "/voucher_amount", f'{customer}, "x": {deep}}}')
+        assert status == (200 if depth < 100 else 400)
+        if status == 400:
+            assert problem["detail"] == "the body is nested too deeply: at most 100 levels are taken"
+        for field in ("country_code", "segment_name", "last_order_ts", "explain"):
+            body = f'{{"segment_name": "recency_segment", "{field}": {deep}}}'
+            assert call("POST", "/voucher_amount", body)[0] == (422 if depth < 100 else 400)
+
+    def test_what_a_batch_echoes_is_nested_up_to_a_hundred_levels(self, call: Call) -> None:
+        for depth, expected in ((97, 200), (98, 400)):
+            customer = json.dumps(FREQUENT_CUSTOMER).removesuffix("}")
+            nested = "[" * depth + "]" * depth
+            body = f'{{"customers": [{customer}, "customer_id": {nested}}}]}}'
+            status, answer, _ = call("POST", "/voucher_amounts", body)
+            assert status == expected
+            if status == 200:
+                assert answer["results"][0]["customer_id"] == json.loads(nested)
 
     @pytest.mark.parametrize("body", ["{", "[1]", '"text"', "NaN", "\ud800"])
     def test_a_body_that_is_no_json_object_is_malformed(self, call: Call, body: str) -> None:

@@ -1,6 +1,7 @@
 """The description of the API: complete, its examples true, and kept by `chalice local` under thousands of requests."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -22,10 +23,14 @@ from schemathesis.config import SchemathesisConfig
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from chalicelib import customers, problems
+from functions.common.days import OFFSET_PATTERN, OWN_DAY_PATTERN
 from infra.local.processes import free_port, stop_group, wait_for
 from infra.sample.sample import make_sample
 from tests.functional.conftest import Pipeline
 from tests.support import ROOT, created, record
+from tests.text_dates import READ, REJECTED
+
+IS_FULL = os.environ.get("FUZZ") == "full"
 
 DOCUMENT: dict[str, Any] = json.loads((ROOT / "chalice_app" / "chalicelib" / "openapi.json").read_text())
 RESPONSES = [
@@ -59,7 +64,6 @@ def test_the_document_has_every_route_and_verb() -> None:
     [
         (customers.FrequentCustomer, "Customer"),
         (customers.RecencyCustomer, "Customer"),
-        (customers.Wanted, "Customer"),
         (customers.Batch, "Batch"),
     ],
 )
@@ -71,7 +75,7 @@ def test_the_document_has_every_field_of_a_body(model: type[msgspec.Struct], sch
 @pytest.mark.parametrize(
     ("path", "models"),
     [
-        ("/voucher_amount", (customers.FrequentCustomer, customers.RecencyCustomer, customers.Wanted)),
+        ("/voucher_amount", (customers.FrequentCustomer, customers.RecencyCustomer)),
         ("/segments", (customers.Country,)),
         ("/refreshes", (customers.Latest,)),
     ],
@@ -90,6 +94,19 @@ def test_the_document_has_every_status_of_an_error() -> None:
         for body in DOCUMENT["components"]["responses"][name].get("content", {}).values()
     }
     assert {status.value for status in problems.STATUS_OF_ERROR.values()} | {415} == statuses
+
+
+def test_the_document_has_the_grammar_of_text_dates() -> None:
+    pattern = DOCUMENT["components"]["schemas"]["LastOrder"]["pattern"]
+    grammar = re.sub(r"\?P<\w+>", "?:", f"{OWN_DAY_PATTERN}|{OFFSET_PATTERN}")
+    assert pattern == rf"^[ \t\n\v\f\r]*(?:{grammar})[ \t\n\v\f\r]*$"
+    validator = jsonschema_rs.validator_for({"type": "string", "pattern": pattern})
+    assert [text for text in READ if not validator.is_valid(text)] == []
+    # A pattern cannot tell which days there are.
+    assert {text[:10] for text in REJECTED if validator.is_valid(text)} == {
+        "0000-01-01", "0000-12-31", "0001-01-01", "2018-00-10", "2018-01-00", "2018-02-29", "2018-02-30",
+        "2018-04-31", "2018-13-01", "9999-12-31",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(("where", "response"), RESPONSES, ids=[where for where, _ in RESPONSES])
@@ -182,18 +199,21 @@ def test_no_request_gets_an_answer_that_is_not_described(local_api: str) -> None
     # 413 refuses bad data too, when there is too much of it.
     config = SchemathesisConfig.from_dict({"checks": {"negative_data_rejection": {"expected-statuses": ["4xx"]}}})
     description = schemathesis.openapi.from_url(f"{local_api}/openapi.json", config=config)
-    attacked = 0
+    attacked, requests = 0, 0
     for found in description.get_all_operations():
         operation = found.ok()  # type: ignore[union-attr]
         takes_input = operation.body or operation.query
         for mode in GenerationMode if takes_input else [GenerationMode.POSITIVE]:
 
-            @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+            @settings(max_examples=1000 if IS_FULL else 150, deadline=None, suppress_health_check=list(HealthCheck))
             @given(case=operation.as_strategy(generation_mode=mode))
             def attack(case: Any) -> None:
+                nonlocal requests
+                requests += 1
                 # A schema cannot say that a date exists and is past, nor which family needs which field.
                 case.call_and_validate(excluded_checks=[positive_data_acceptance])
 
             attack()
             attacked += 1
     assert attacked == 13 + 8  # all operations but GET /openapi.json, and those of them that take input once more
+    assert requests >= (10_000 if IS_FULL else 1_000)

@@ -28,6 +28,7 @@ NOT_RUN = {
     "setup": "what every test runs in is what it made",
     "test": "it runs the tests",
     "test-faults": "it runs tests of its own, in many cases, for 40 minutes",
+    "fuzz": "it runs one of the tests, for minutes",
     "e2e-localstack": "it runs the tests, on the other emulator",
     "pythons": "it fetches from Debian what `make test-runtimes` runs on",
     "test-runtimes": "it runs the tests of the packages, on each Python",
