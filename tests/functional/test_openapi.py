@@ -205,7 +205,7 @@ def test_no_request_gets_an_answer_that_is_not_described(local_api: str) -> None
         takes_input = operation.body or operation.query
         for mode in GenerationMode if takes_input else [GenerationMode.POSITIVE]:
 
-            @settings(max_examples=1000 if IS_FULL else 150, deadline=None, suppress_health_check=list(HealthCheck))
+            @settings(max_examples=700 if IS_FULL else 100, deadline=None, suppress_health_check=list(HealthCheck))
             @given(case=operation.as_strategy(generation_mode=mode))
             def attack(case: Any) -> None:
                 nonlocal requests

@@ -1,5 +1,6 @@
 """The dataset in S3: which objects it has, and their rows batch by batch. Beside it, the rejected rows."""
 
+import hashlib
 import io
 import uuid
 from collections.abc import Iterator, Sequence
@@ -24,6 +25,9 @@ _GONE = {"404", "NoSuchKey", "412", "PreconditionFailed"}
 
 # The end of an object, where parquet describes itself, comes with one request; what is larger is fetched as asked for.
 _TAIL_BYTES = 65_536
+
+
+_MAX_KEY_BYTES = 1024
 
 
 class ObjectChangedError(Exception):
@@ -56,6 +60,25 @@ class Part(NamedTuple):
 
 WHOLE = Part()
 """All of an object."""
+
+
+class _ClientOfKey:
+    """S3 as awswrangler is to ask it: for one key, whatever the path says.
+
+    awswrangler takes paths apart as URLs, in which `s3://` and `:accesspoint/` mean something wherever they stand; a
+    key may hold them too.
+    """
+
+    def __init__(self, client: "S3Client", key: str) -> None:
+        self._client = client
+        self._key = key
+        self.exceptions = client.exceptions
+
+    def head_object(self, **request: Any) -> Any:
+        return self._client.head_object(**{**request, "Key": self._key})
+
+    def get_object(self, **request: Any) -> Any:
+        return self._client.get_object(**{**request, "Key": self._key})
 
 
 class Bucket:
@@ -169,8 +192,10 @@ class Bucket:
         pq.write_table(rows, body)
         etag = version.etag.strip('"')
         suffix = "" if part == WHOLE else f".{part.number + 1}-of-{part.parts}"
-        name = f"{key}.{etag}{suffix}.parquet"
-        self._client.put_object(Bucket=self.name, Key=self._rejected_prefix + name, Body=body.getvalue())
+        name = f"{self._rejected_prefix}{key}.{etag}{suffix}.parquet"
+        if len(name.encode()) > _MAX_KEY_BYTES:
+            name = f"{self._rejected_prefix}{hashlib.sha256(key.encode()).hexdigest()}.{etag}{suffix}.parquet"
+        self._client.put_object(Bucket=self.name, Key=name, Body=body.getvalue())
 
     def put_plan(self, plan: IO[bytes]) -> str:
         """Write a plan, from where the file stands, and return its key."""
@@ -179,11 +204,12 @@ class Bucket:
         return key
 
     def _open(self, key: str, version: ObjectVersion) -> AbstractContextManager[Any]:
+        client: Any = _ClientOfKey(self._client, key)
         return open_s3_object(
-            f"s3://{self.name}/{key}",
+            f"s3://{self.name}/object",
             mode="rb",
             use_threads=False,
-            s3_client=self._client,
+            s3_client=client,
             s3_block_size=_TAIL_BYTES,
             s3_additional_kwargs={"IfMatch": version.etag},
         )
