@@ -91,7 +91,7 @@ backfill: setup  ## count what lies under a prefix and is not counted yet: PREFI
 backlog: setup  ## count what is not counted yet on many functions at once: PREFIX=vouchers/2019/ AS_OF=2018-08-05
 	@$(OPERATE) backlog $(if $(PREFIX),--prefix "$(PREFIX)") $(if $(AS_OF),--as-of "$(AS_OF)")
 
-verify: setup  ## recount the bucket and compare with what is counted and published: PREFIX=vouchers/2019/ FIX=1 mends
+verify: setup  ## recount the bucket and compare with what is counted and published: PREFIX=vouchers/2019/ FIX=1 repairs
 	@$(OPERATE) verify $(if $(PREFIX),--prefix "$(PREFIX)") $(if $(filter 1,$(FIX)),--fix)
 
 report: setup  ## fetch the page that shows what is published, and print its path: AS_OF=2018-08-05 for a day's, OPEN=1 to open it
@@ -169,7 +169,7 @@ lint: setup .local/tools/checkov/.ready .local/tools/parliament/.ready  ## check
 	SAM_CLI_TELEMETRY=0 .local/tools/sam/bin/sam validate --lint --template template.yaml --region us-east-1
 	$(BIN)/python -m infra.packaging.locks --check
 
-fix: setup  ## format, and mend what can be mended
+fix: setup  ## format, and repair what can be repaired
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 

@@ -16,8 +16,8 @@ from chalice.app import Chalice, MultiDict, Request, Response
 
 from chalicelib.customers import Batch, Country, Latest, read_customer, wants_explanation
 from chalicelib.lookup import batch_result, explanations, most_used_amounts, segments_of
-from chalicelib.problems import SERVED_ERRORS, MalformedError, TooLargeError, problem_response, same_as_problem
-from chalicelib.published import Publication, Published, read_refreshes
+from chalicelib.problems import SERVED_ERRORS, MalformedError, TooLargeError, normalize_error, problem_response
+from chalicelib.published import Publication, PublicationCache, read_refreshes
 from chalicelib.request_log import SERVICE, log_request, request_ids
 from chalicelib.settings import LookupSettings
 from functions import __version__
@@ -76,9 +76,9 @@ def database() -> Database:
 
 
 @cache
-def published() -> Published:
+def published() -> PublicationCache:
     """Return what the process knows of the publication, made on first use."""
-    return Published(
+    return PublicationCache(
         database(),
         check_seconds=settings().publication_check_seconds,
         stale_seconds=settings().publication_stale_seconds,
@@ -97,7 +97,7 @@ def answer_in_one_form(request: Request, get_response: Callable[[Request], Respo
     started = time.perf_counter()
     _request.set(request)
     # An error in a view comes back as a response too.
-    response = same_as_problem(get_response(request))
+    response = normalize_error(get_response(request))
     log_request(request, response.status_code, time.perf_counter() - started, _known())
     if request.method == "HEAD":
         response.body = ""

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import msgspec
 
 from functions.common.days import day_number, parse_day
-from functions.common.families import FREQUENT, MEASURE_OF_FAMILY, RECENCY
+from functions.common.families import DIMENSION_OF_FAMILY, FREQUENT, RECENCY
 from functions.common.fields import FieldProblem, FieldsError, read_fields
 from functions.common.settings import NonEmpty
 
@@ -42,7 +42,7 @@ class FrequentCustomer(Customer, frozen=True):
 
     @property
     def value(self) -> int:
-        """The measure of the family."""
+        """The dimension of the family."""
         return self.total_orders
 
 
@@ -58,7 +58,7 @@ class RecencyCustomer(Customer, frozen=True):
 
     @property
     def value(self) -> int:
-        """The measure of the family."""
+        """The dimension of the family."""
         return self.last_order_ts
 
 
@@ -132,7 +132,7 @@ def read_customer(values: Mapping[str, Any], *, today: date) -> AnyCustomer:
     if isinstance(family, str) and family in _MODELS:
         return read_fields(_MODELS[family], values, dec_hook=read_last_order_day)
     what = "is missing" if family is None else "is unknown"
-    problems = [FieldProblem("segment_name", f"{what}: must be one of {', '.join(MEASURE_OF_FAMILY)}")]
+    problems = [FieldProblem("segment_name", f"{what}: must be one of {', '.join(DIMENSION_OF_FAMILY)}")]
     try:
         read_fields(Customer, values)
     except FieldsError as error:

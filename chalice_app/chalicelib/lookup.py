@@ -7,7 +7,7 @@ import msgspec
 
 from chalicelib.customers import AnyCustomer, read_customer
 from chalicelib.published import Publication, SegmentUse
-from functions.common.families import MEASURE_OF_FAMILY, RECENCY, Segment, covering_segment, segment_number
+from functions.common.families import DIMENSION_OF_FAMILY, RECENCY, Segment, covering_segment, segment_number
 from functions.common.fields import FieldsError
 
 
@@ -69,7 +69,7 @@ def explanations(publication: Publication, values: dict[str, Any], *, today: dat
     if "segment_name" in values:
         return explanation(publication, read_customer(values, today=today))
     answers: dict[str, Any] = {}
-    for family in MEASURE_OF_FAMILY:
+    for family in DIMENSION_OF_FAMILY:
         customer = read_customer({**values, "segment_name": family}, today=today)
         try:
             answers[family] = explanation(publication, customer)

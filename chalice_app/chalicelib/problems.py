@@ -67,7 +67,7 @@ def problem_response(error: Exception) -> Response:
     return _problem(status, detail, {} if errors is None else {"errors": errors}, {})
 
 
-def same_as_problem(response: Response) -> Response:
+def normalize_error(response: Response) -> Response:
     """Turn an error that Chalice answers by itself (wrong verb, media type, failure inside) into a problem document.
 
     Parameters

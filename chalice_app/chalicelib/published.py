@@ -29,8 +29,8 @@ _READ_REFRESHES = """
     SELECT json_build_object(
         'refresh_id', refresh_id, 'trigger', trigger, 'as_of', as_of, 'countries', countries, 'started_at', started_at,
         'published_at', published_at, 'took_ms', took_ms, 'objects_counted', objects_counted,
-        'objects_skipped', objects_skipped, 'objects_removed', objects_removed, 'objects_failed', objects_failed,
-        'objects_bad', objects_bad, 'objects_left', objects_left, 'rows_read', rows_read,
+        'objects_skipped', objects_skipped, 'objects_removed', objects_removed, 'objects_failed', objects_refused,
+        'objects_bad', objects_refused_before, 'objects_left', objects_deferred, 'rows_read', rows_read,
         'rows_counted', rows_counted, 'rows_rejected', rows_rejected,
         'rows_published', rows_published, 'rows_in_no_segment', rows_in_no_segment, 'outcome', outcome, 'error', error
     )
@@ -93,7 +93,7 @@ class Publication(NamedTuple):
     uses: dict[tuple[str, Segment], SegmentUse]
 
 
-class Published:
+class PublicationCache:
     """The current publication, read anew only when there is another.
 
     Safe under threads. While the database is away, answers come from memory until a limit.

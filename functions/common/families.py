@@ -1,4 +1,4 @@
-"""Segments: ranges of a measure that divide customers into groups."""
+"""Segments: ranges of a dimension that divide customers into groups."""
 
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
@@ -12,8 +12,8 @@ from functions.common.days import days_since_last_order
 FREQUENT = "frequent_segment"
 RECENCY = "recency_segment"
 
-MEASURE_OF_FAMILY = {FREQUENT: "total_orders", RECENCY: "last_order_day"}
-"""The measure that each segment family is a range of."""
+DIMENSION_OF_FAMILY = {FREQUENT: "total_orders", RECENCY: "last_order_day"}
+"""The dimension that each segment family is a range of."""
 
 
 class Segment(NamedTuple):
@@ -44,8 +44,8 @@ def check_segments(segments: Iterable[Segment]) -> list[Segment]:
     if not ordered:
         raise SegmentRulesError("there is no segment rule: customer_segments is empty")
     for segment in ordered:
-        if segment.segment_name not in MEASURE_OF_FAMILY:
-            known = ", ".join(MEASURE_OF_FAMILY)
+        if segment.segment_name not in DIMENSION_OF_FAMILY:
+            known = ", ".join(DIMENSION_OF_FAMILY)
             raise SegmentRulesError(f"{segment} is of no known family: segment_name is one of {known}")
         if segment.min_range > segment.max_range:
             raise SegmentRulesError(f"{segment} runs backwards: min_range is above max_range")
@@ -63,7 +63,7 @@ def segment_number(segment_name: str, value: int, as_of: date) -> int:
     segment_name : str
         The segment family.
     value : int
-        The family's measure: orders, or the day number of the last order.
+        The family's dimension: orders, or the day number of the last order.
     as_of : date
         The as-of day.
     """

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import msgspec
 
 
-class Winner(msgspec.Struct, frozen=True):
+class Ranking(msgspec.Struct, frozen=True):
     """The most used amounts of a segment in a country.
 
     Attributes
@@ -26,7 +26,7 @@ class Winner(msgspec.Struct, frozen=True):
     vouchers: int
 
 
-class WinnerChange(msgspec.Struct, frozen=True):
+class RankingChange(msgspec.Struct, frozen=True):
     """A segment whose most used amounts are others than before.
 
     Attributes
@@ -42,27 +42,28 @@ class WinnerChange(msgspec.Struct, frozen=True):
     after: list[int]
 
 
-def changed_winners(before: Sequence[Winner], after: Sequence[Winner]) -> list[WinnerChange]:
-    """Return the segments whose winners differ between two published tables.
+def changed_rankings(before: Sequence[Ranking], after: Sequence[Ranking]) -> list[RankingChange]:
+    """Return the segments whose rankings differ between two published tables.
 
     Examples
     --------
-    >>> before = [Winner("Peru", "frequent_segment", "0-4", [2640], 3, 5)]
-    >>> after = [Winner("Peru", "frequent_segment", "0-4", [2640, 4400], 4, 8)]
-    >>> changed_winners(before, after)[0].after
+    >>> before = [Ranking("Peru", "frequent_segment", "0-4", [2640], 3, 5)]
+    >>> after = [Ranking("Peru", "frequent_segment", "0-4", [2640, 4400], 4, 8)]
+    >>> changed_rankings(before, after)[0].after
     [2640, 4400]
-    >>> changed_winners(after, after)
+    >>> changed_rankings(after, after)
     []
     """
     old, new = _amounts(before), _amounts(after)
     return [
-        WinnerChange(*segment, before=old.get(segment, []), after=new.get(segment, []))
+        RankingChange(*segment, before=old.get(segment, []), after=new.get(segment, []))
         for segment in {**new, **old}
         if old.get(segment) != new.get(segment)
     ]
 
 
-def _amounts(winners: Sequence[Winner]) -> dict[tuple[str, str, str], list[int]]:
+def _amounts(rankings: Sequence[Ranking]) -> dict[tuple[str, str, str], list[int]]:
     return {
-        (winner.country_code, winner.segment_name, winner.segment_type): winner.voucher_amount for winner in winners
+        (ranking.country_code, ranking.segment_name, ranking.segment_type): ranking.voucher_amount
+        for ranking in rankings
     }

@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
-from functions.common.ranking import Winner, WinnerChange
+from functions.common.ranking import Ranking, RankingChange
 
 Kind = Literal["object_created", "object_deleted", "daily", "unfinished", "backlog", "manual", "backfill"]
 """What makes a refresh run."""
@@ -21,22 +21,22 @@ class Outcome(NamedTuple):
 
     Attributes
     ----------
-    kind : {'counted', 'skipped', 'removed', 'failed', 'bad', 'left'}
-        What was done; a bad one failed before as it is now, and was not tried again; one that is left has to wait
-        for the next run.
+    kind : {'counted', 'skipped', 'removed', 'refused', 'refused_before', 'deferred'}
+        What was done. A refused object cannot be counted; one refused before is as it was then, and was not tried
+        again; a deferred one waits for the next run.
     error : str
-        Its key and what went wrong: why one failed, or why the rejected rows of one that is counted are not written.
+        Its key and what went wrong: why it is refused, or why the rejected rows of a counted one are not written.
     rows_read, rows_counted : int
         For one that was counted, its rows.
     rows_rejected : mapping of str to int
         Its rows that were not counted, by reason.
     backlog_bytes : int
-        For one that is left because there is too much for one run, its work.
+        For one that is deferred because there is too much for one run, its `estimated_bytes`.
     objects : int
         How many objects it is about: those that a whole run skips are told as one.
     """
 
-    kind: Literal["counted", "skipped", "removed", "failed", "bad", "left"]
+    kind: Literal["counted", "skipped", "removed", "refused", "refused_before", "deferred"]
     error: str = ""
     rows_read: int = 0
     rows_counted: int = 0
@@ -50,11 +50,11 @@ class ItemSummary(msgspec.Struct, kw_only=True):
 
     Attributes
     ----------
-    objects_counted, objects_skipped, objects_removed, objects_failed : int
+    objects_counted, objects_skipped, objects_removed, objects_refused : int
         Objects newly counted, unchanged since they were counted, taken out, and those that could not be counted.
-    objects_bad : int
+    objects_refused_before : int
         Those that could not be counted by an earlier refresh, are as they were then, and were not tried again.
-    objects_left : int
+    objects_deferred : int
         Those that are to be counted yet: the time was over, they are a backlog, or other parts of them are missing.
     backlog_bytes : int
         How much there was to count, where that was too much for one run; then nothing was counted.
@@ -70,9 +70,9 @@ class ItemSummary(msgspec.Struct, kw_only=True):
     objects_counted: int = 0
     objects_skipped: int = 0
     objects_removed: int = 0
-    objects_failed: int = 0
-    objects_bad: int = 0
-    objects_left: int = 0
+    objects_refused: int = 0
+    objects_refused_before: int = 0
+    objects_deferred: int = 0
     backlog_bytes: int = 0
     rows_read: int = 0
     rows_counted: int = 0
@@ -95,7 +95,7 @@ class ItemSummary(msgspec.Struct, kw_only=True):
 class Summary(ItemSummary, kw_only=True):
     """What a refresh did: one row of `refreshes`, returned and logged by the function.
 
-    The row does without the winners. With 50 countries they are some 130 KB at most, within the 256 KB of an
+    The row does without the rankings. With 50 countries they are some 130 KB at most, within the 256 KB of an
     asynchronous answer of Lambda.
 
     Attributes
@@ -106,9 +106,9 @@ class Summary(ItemSummary, kw_only=True):
         Rows of the published table; None when nothing was published.
     rows_in_no_segment : dict of str to int
         Voucher records of the published countries that no segment covers on the as-of day, by segment family.
-    winners : list of Winner
+    rankings : list of Ranking
         The most used amounts of every segment, as published.
-    winners_changed : list of WinnerChange
+    rankings_changed : list of RankingChange
         The segments in which they are others than in the table that was replaced.
     report : str
         The key of the report's page of the day; empty when none was written.
@@ -125,8 +125,8 @@ class Summary(ItemSummary, kw_only=True):
     started_at: datetime
     rows_published: int | None = None
     rows_in_no_segment: dict[str, int] = msgspec.field(default_factory=dict)
-    winners: list[Winner] = msgspec.field(default_factory=list)
-    winners_changed: list[WinnerChange] = msgspec.field(default_factory=list)
+    rankings: list[Ranking] = msgspec.field(default_factory=list)
+    rankings_changed: list[RankingChange] = msgspec.field(default_factory=list)
     took_ms: int = 0
     report: str = ""
     report_error: str = ""

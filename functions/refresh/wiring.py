@@ -6,24 +6,24 @@ from datetime import datetime
 from functions.common.database import Database
 from functions.refresh.ledger.audit import LedgerAudit
 from functions.refresh.ledger.ledger import Ledger
-from functions.refresh.ledger.partial_counts import Parts
+from functions.refresh.ledger.partial_counts import PartialCounts
 from functions.refresh.ledger.schema import migrate
 from functions.refresh.publishing.publication import Publications
 from functions.refresh.reading.bucket import Bucket
 from functions.refresh.report.writer import Reports
 from functions.refresh.settings import RefreshSettings
 from functions.refresh.usecases.backlog import Backlog
-from functions.refresh.usecases.reconcile import Accounting
+from functions.refresh.usecases.reconcile import Reconciler
 from functions.refresh.usecases.refresh import Refresh
 from functions.refresh.usecases.verify import Verification
-from functions.refresh.usecases.work_items import Items
+from functions.refresh.usecases.work_items import WorkItems
 
 
 def make_refresh(settings: RefreshSettings, database: Database, clock: Callable[[], datetime]) -> Refresh:
     """Wire the parts together on a database whose schema is brought up to date."""
     migrate(database)
     return Refresh(
-        _make_accounting(settings, _make_bucket(settings), Ledger(database), clock),
+        _make_reconciler(settings, _make_bucket(settings), Ledger(database), clock),
         Publications(database),
         Reports(database, settings.bucket, settings.reports_prefix),
         countries=settings.published_countries,
@@ -34,24 +34,24 @@ def make_refresh(settings: RefreshSettings, database: Database, clock: Callable[
 def make_backlog(settings: RefreshSettings, database: Database, clock: Callable[[], datetime]) -> Backlog:
     """Wire the parts together for a backlog."""
     refresh = make_refresh(settings, database, clock)
-    bucket, ledger, parts = _make_bucket(settings), Ledger(database), Parts(database)
-    accounting = _make_accounting(settings, bucket, ledger, clock)
-    items = Items(accounting, bucket, ledger, parts, clock)
-    return Backlog(accounting, bucket, items, parts, refresh, clock=clock, item_bytes=settings.item_bytes)
+    bucket, ledger, partial_counts = _make_bucket(settings), Ledger(database), PartialCounts(database)
+    reconciler = _make_reconciler(settings, bucket, ledger, clock)
+    items = WorkItems(reconciler, bucket, ledger, partial_counts, clock)
+    return Backlog(reconciler, bucket, items, partial_counts, refresh, clock=clock, item_bytes=settings.item_bytes)
 
 
 def make_verification(settings: RefreshSettings, database: Database, clock: Callable[[], datetime]) -> Verification:
     """Wire the parts together for a verification."""
     refresh = make_refresh(settings, database, clock)
     bucket, ledger = _make_bucket(settings), Ledger(database)
-    accounting = _make_accounting(settings, bucket, ledger, clock)
-    return Verification(accounting, bucket, ledger, LedgerAudit(database), Publications(database), refresh)
+    reconciler = _make_reconciler(settings, bucket, ledger, clock)
+    return Verification(reconciler, bucket, ledger, LedgerAudit(database), Publications(database), refresh)
 
 
-def _make_accounting(
+def _make_reconciler(
     settings: RefreshSettings, bucket: Bucket, ledger: Ledger, clock: Callable[[], datetime]
-) -> Accounting:
-    return Accounting(bucket, ledger, clock, inline_bytes=settings.inline_bytes)
+) -> Reconciler:
+    return Reconciler(bucket, ledger, clock, inline_bytes=settings.inline_bytes)
 
 
 def _make_bucket(settings: RefreshSettings) -> Bucket:

@@ -21,7 +21,7 @@ from moto import mock_aws
 from functions.common.database import Database
 from functions.common.days import utc_day
 from functions.common.settings import load_settings
-from functions.refresh.counting.cleaning import COLUMNS, ObjectError, Rejected, as_distinct, check_type, clean
+from functions.refresh.counting.cleaning import COLUMNS, ObjectError, Rejected, check_type, clean, dictionary_encode
 from functions.refresh.reading.bucket import Bucket, ObjectVersion
 from functions.refresh.report.writer import LATEST
 from functions.refresh.results import Summary
@@ -76,7 +76,7 @@ class Profile:
         """Look at a batch of the columns `COLUMNS`."""
         self.rows += records.num_rows
         for name in COLUMNS:
-            distinct = as_distinct(records.column(name), name)
+            distinct = dictionary_encode(records.column(name), name)
             meanings = clean(distinct.dictionary, name)
             # What a null means comes last.
             at = distinct.indices.fill_null(len(meanings) - 1).to_numpy()

@@ -64,7 +64,7 @@ def _parser() -> argparse.ArgumentParser:
         "recount the bucket and compare",
     )
     verifying.add_argument("--prefix", help="only what lies under it")
-    verifying.add_argument("--fix", action="store_true", help="mend what differs")
+    verifying.add_argument("--fix", action="store_true", help="repair what differs")
     reporting = add(
         "report",
         lambda stack, given: commands.report(stack, given.as_of, in_browser=given.open),

@@ -51,7 +51,7 @@ def _in_words(summary: dict[str, Any]) -> str:
     """Say in one line what a refresh did."""
     rejected = sum(summary["rows_rejected"].values())
     waits_for = "the state machine, too much for one run" if summary["backlog_bytes"] else "the next run"
-    left = f", {summary['objects_left']} left for {waits_for}" if summary["objects_left"] else ""
+    left = f", {summary['objects_deferred']} left for {waits_for}" if summary["objects_deferred"] else ""
     errors = f"; failed: {'; '.join(summary['errors'])}" if summary["errors"] else ""
     report = f"; no report: {summary['report_error']}" if summary["report_error"] else ""
     return (
@@ -60,7 +60,7 @@ def _in_words(summary: dict[str, Any]) -> str:
         f"objects: {summary['objects_counted']} counted, {summary['objects_skipped']} unchanged, "
         f"{summary['objects_removed']} removed{left}; "
         f"rows: {summary['rows_read']:,} read, {summary['rows_counted']:,} counted, {rejected:,} rejected; "
-        f"winners changed: {len(summary['winners_changed'])}{report}{errors}"
+        f"most used amounts changed in {len(summary['rankings_changed'])}{report}{errors}"
     )
 
 
@@ -75,11 +75,11 @@ def verify(stack: Deployed, prefix: str | None, *, fix: bool) -> None:
     event: dict[str, Any] = {"verify": True, "fix": fix}
     if prefix is not None:
         event["prefix"] = prefix
-    left = mended = changed = 0
+    left = repaired = changed = 0
     while True:
         found = stack.invoke_refresh(event)
         left += found["objects_different"]
-        mended += found["objects_mended"]
+        repaired += found["objects_repaired"]
         changed += found["objects_changed"]
         _print_differences(found)
         verified, after = f"verified {found['objects_verified']} of {found['objects']} objects", found["go_on_after"]
@@ -89,22 +89,22 @@ def verify(stack: Deployed, prefix: str | None, *, fix: bool) -> None:
             raise OperationError(f"{verified}, and had no time for one more: give the function more memory")
         print(f"{verified}, go on after {after}")
         event["after"] = after
-    print(f"{verified}: {left} different, {mended} mended, {changed} changed meanwhile")
+    print(f"{verified}: {left} different, {repaired} repaired, {changed} changed meanwhile")
     if wrong := _wrong_in_words(left, found):
-        raise OperationError(f"{'; '.join(wrong)}{'' if fix else '. FIX=1 mends what it can'}")
+        raise OperationError(f"{'; '.join(wrong)}{'' if fix else '. FIX=1 repairs what it can'}")
 
 
 def _print_differences(found: dict[str, Any]) -> None:
     for difference in found["differences"]:
-        mended = " (mended)" if difference["is_mended"] else ""
-        print(f"{difference['key']}: {difference['kind']}{mended}: {difference['detail']}")
-    untold = found["objects_different"] + found["objects_mended"] - len(found["differences"])
+        repaired = " (repaired)" if difference["is_repaired"] else ""
+        print(f"{difference['key']}: {difference['kind']}{repaired}: {difference['detail']}")
+    untold = found["objects_different"] + found["objects_repaired"] - len(found["differences"])
     if untold:
         print(f"and {untold} more")
-    if found["totals_mended"]:
-        print(f"{found['totals_mended']} totals were not the sum of the ledger (mended)")
+    if found["totals_repaired"]:
+        print(f"{found['totals_repaired']} totals were not the sum of the ledger (repaired)")
     if found["refreshed"] is not None:
-        print(f"refresh {found['refreshed']} published what is mended")
+        print(f"refresh {found['refreshed']} published what is repaired")
     for error in found["errors"]:
         print(error)
 

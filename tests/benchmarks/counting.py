@@ -9,14 +9,14 @@ from typing import Any
 import awswrangler as wr
 import pandas as pd
 
-from functions.common.families import MEASURE_OF_FAMILY, Segment, check_segments, covering_segment, segment_number
+from functions.common.families import DIMENSION_OF_FAMILY, Segment, check_segments, covering_segment, segment_number
 from functions.refresh.counting.cleaning import COLUMNS
 from functions.refresh.counting.usage import Usage
 from functions.refresh.ledger.ledger import Ledger, LedgerEntry
 from functions.refresh.reading.bucket import Bucket, ObjectVersion
 from functions.refresh.usecases.deadline import Deadline
 from functions.refresh.usecases.events import Trigger
-from functions.refresh.usecases.reconcile import Accounting
+from functions.refresh.usecases.reconcile import Reconciler
 from tests.benchmarks.s3 import BUCKET
 
 AS_OF = date(2020, 12, 22)
@@ -45,8 +45,8 @@ class _Gathering(Ledger):
         self.usage.update(usage)
         return True
 
-    def write_failure(
-        self, key: str, entry: LedgerEntry, error: str, bad: ObjectVersion | None = None, **_: Any
+    def write_refusal(
+        self, key: str, entry: LedgerEntry, error: str, refused: ObjectVersion | None = None, **_: Any
     ) -> bool:
         return True
 
@@ -60,8 +60,8 @@ def count(prefix: str) -> dict[str, Any]:
         `rows`: the usage, sorted; `rejected`: rows by reason; `errors`: of objects that could not be counted.
     """
     ledger = _Gathering()
-    accounting = Accounting(Bucket(BUCKET, prefix), ledger, lambda: datetime.now(UTC))
-    outcomes = list(accounting.account_for_all(Trigger("daily", AS_OF), Deadline()))
+    reconciler = Reconciler(Bucket(BUCKET, prefix), ledger, lambda: datetime.now(UTC))
+    outcomes = list(reconciler.reconcile_all(Trigger("daily", AS_OF), Deadline()))
     columns = ledger.usage.table.to_pydict().values()
     return {
         "rows": sorted(zip(*columns, strict=True)),
@@ -115,9 +115,9 @@ def count_plainly(prefix: str) -> dict[str, Any]:
 def segments_of(usage: Rows) -> Rows:
     """Bring usage into the segments, as `count_plainly` answers."""
     counts: Counter[tuple[Any, ...]] = Counter()
-    for family, measure in MEASURE_OF_FAMILY.items():
+    for family, dimension in DIMENSION_OF_FAMILY.items():
         rules = [rule for rule in RULES if rule.segment_name == family]
-        for country, of_measure, value, amount, n in usage:
-            if of_measure == measure and (rule := covering_segment(rules, segment_number(family, value, AS_OF))):
+        for country, of_dimension, value, amount, n in usage:
+            if of_dimension == dimension and (rule := covering_segment(rules, segment_number(family, value, AS_OF))):
                 counts[country, family, rule.min_range, amount] += n
     return sorted((*place, n) for place, n in counts.items())

@@ -26,7 +26,7 @@ from functions.refresh.publishing.publication import Publications
 from functions.refresh.reading.bucket import Bucket, ObjectVersion
 from functions.refresh.report.writer import Reports
 from functions.refresh.usecases.events import Trigger
-from functions.refresh.usecases.reconcile import Accounting
+from functions.refresh.usecases.reconcile import Reconciler
 from functions.refresh.usecases.refresh import Refresh
 from infra.local.postgres import Postgres, start_postgres
 from infra.sample.sample import make_sample
@@ -105,8 +105,8 @@ class Pipeline:
     def run(self, trigger: Trigger, countries: int) -> float:
         """Refresh, and return how long it took."""
         names = [_country(number) for number in range(countries)]
-        accounting = Accounting(self.bucket, self._ledger, _now)
-        refresh = Refresh(accounting, Publications(self._database), self._reports, countries=names, clock=_now)
+        reconciler = Reconciler(self.bucket, self._ledger, _now)
+        refresh = Refresh(reconciler, Publications(self._database), self._reports, countries=names, clock=_now)
         return _seconds(lambda: refresh.run(trigger))
 
     def publish(self, countries: int) -> float:

@@ -29,7 +29,7 @@ from functions.refresh.settings import RefreshSettings
 from functions.refresh.usecases.backlog import Backlog, CountStep, Plan, PlanStep
 from functions.refresh.usecases.deadline import Deadline
 from functions.refresh.usecases.events import Trigger
-from functions.refresh.usecases.work_items import Item
+from functions.refresh.usecases.work_items import WorkItem
 from functions.refresh.wiring import make_backlog
 from infra import ROOT
 from infra.local.postgres import Postgres, start_postgres
@@ -93,8 +93,8 @@ def _backlog() -> Backlog:
     return make_backlog(settings, Database(settings, timeout_seconds=60), _now)
 
 
-def _items(manifest: str) -> list[Item]:
-    return msgspec.json.decode(Path(manifest).read_bytes(), type=list[Item])
+def _items(manifest: str) -> list[WorkItem]:
+    return msgspec.json.decode(Path(manifest).read_bytes(), type=list[WorkItem])
 
 
 def _count_at_once(manifest: str, workers: int) -> float:

@@ -25,7 +25,7 @@ ITEM_BYTES = 16 * MIB  # fifteen small objects, or a part of the large one
 NO_PART_CAN_BE_WRITTEN = """
     CREATE FUNCTION voucher_customer.refuse() RETURNS trigger LANGUAGE plpgsql AS
         $$ BEGIN RAISE EXCEPTION 'disk full'; END $$;
-    CREATE TRIGGER refuse BEFORE INSERT ON voucher_customer.ledger_parts
+    CREATE TRIGGER refuse BEFORE INSERT ON voucher_customer.partial_counts
         FOR EACH ROW EXECUTE FUNCTION voucher_customer.refuse()
 """
 
@@ -147,7 +147,7 @@ def test_a_thousand_objects_and_a_large_one_are_counted_whatever_happens_meanwhi
     everything = [row for of_object in rows.values() for row in of_object]
     ended(backlog, start(backlog))  # for what changed after the end's look, of which no event told
     assert backlog.published() == recount(everything, today(), COUNTRIES)
-    assert backlog.rows("SELECT count(*) FROM voucher_customer.ledger_parts") == [[0]]
+    assert backlog.rows("SELECT count(*) FROM voucher_customer.partial_counts") == [[0]]
 
 
 def test_a_backlog_of_which_too_much_fails_is_told_of_and_can_be_taken_up_again(backlog: RunningStack) -> None:
@@ -160,15 +160,15 @@ def test_a_backlog_of_which_too_much_fails_is_told_of_and_can_be_taken_up_again(
     try:
         # When it is tried, then the command fails, and what is counted is published
         said = operate(backlog, "make backlog AS_OF=2018-08-05", status=2)
-        why = {"ministack": "ExceedToleratedFailureThreshold", "localstack": "ObjectsLeft"}[EMULATOR]
+        why = {"ministack": "ExceedToleratedFailureThreshold", "localstack": "ObjectsDeferred"}[EMULATOR]
         assert f"the backlog is not counted: {why}" in said.replace("States.", "")
     finally:
         change(backlog, "DROP FUNCTION voucher_customer.refuse CASCADE")
     [[as_of, left]] = backlog.rows(
-        "SELECT as_of, objects_left FROM voucher_customer.refreshes ORDER BY refresh_id DESC LIMIT 1"
+        "SELECT as_of, objects_deferred FROM voucher_customer.refreshes ORDER BY refresh_id DESC LIMIT 1"
     )
     assert (str(as_of), left) == ("2018-08-05", 1)
-    # When the cause is mended and two are started, then the second leaves the work to the first
+    # When the cause is repaired and two are started, then the second leaves the work to the first
     first, second = start(backlog), start(backlog)
     assert json.loads(ended(backlog, second)["output"])["oldest"]["execution"]["ExecutionArn"] == first
     assert json.loads(ended(backlog, first)["output"])["objects_counted"] == 1

@@ -46,7 +46,7 @@ def test_a_commit_is_refused_until_it_is_as_make_lint_wants_it(repository: Path)
         assert f"{hook}....." in said
         assert says in said
         assert "Begin" in run("git log --oneline --max-count=1", repository).stdout
-    # When the last is mended, then it is committed
+    # When the last is repaired, then it is committed
     commit(repository, GOOD)
     assert "Double" in run("git log --oneline --max-count=1", repository).stdout
 

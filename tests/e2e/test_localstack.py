@@ -78,7 +78,7 @@ def test_what_it_keeps_lies_in_the_folder_of_the_stack(stack: RunningStack) -> N
     assert {path.name for path in kept.iterdir()} >= {"root", "cache", "lambda"}
 
 
-def test_the_result_of_a_refresh_is_on_the_event_bus_with_the_winners_that_changed(stack: RunningStack) -> None:
+def test_the_result_of_a_refresh_is_on_the_event_bus_with_the_rankings_that_changed(stack: RunningStack) -> None:
     # Given another system that listens for results
     sqs, events = stack.client("sqs"), stack.client("events")
     queue = sqs.create_queue(QueueName="results")["QueueUrl"]
@@ -89,7 +89,7 @@ def test_the_result_of_a_refresh_is_on_the_event_bus_with_the_winners_that_chang
     events.put_targets(Rule="results", Targets=[{"Id": "queue", "Arn": arn}])
 
     # When an object is dropped
-    key = stack.put("winners.parquet", parquet([record(country_code="Latvia", total_orders="40.0")]))
+    key = stack.put("rankings.parquet", parquet([record(country_code="Latvia", total_orders="40.0")]))
 
     # Then it hears what the refresh published
     def result() -> dict[str, Any] | None:
@@ -100,7 +100,7 @@ def test_the_result_of_a_refresh_is_on_the_event_bus_with_the_winners_that_chang
     detail = wait_for("the result of the refresh", result, seconds=PATIENCE)
     changed = {
         (change["segment_name"], change["segment_type"]): change["after"]
-        for change in detail["responsePayload"]["winners_changed"]
+        for change in detail["responsePayload"]["rankings_changed"]
         if change["country_code"] == "Latvia"
     }
     assert changed[("frequent_segment", "37+")] == [2640]
@@ -136,7 +136,7 @@ def hasty(stack: RunningStack) -> Iterator[None]:
 
 def test_runs_that_leave_objects_follow_each_other_until_all_are_counted(stack: RunningStack, hasty: None) -> None:
     # Given more objects than a run has time for, of which no event told
-    runs_of = "SELECT trigger, objects_left, objects_counted FROM voucher_customer.refreshes ORDER BY refresh_id"
+    runs_of = "SELECT trigger, objects_deferred, objects_counted FROM voucher_customer.refreshes ORDER BY refresh_id"
     earlier = len(stack.rows(runs_of))
     keys = [f"{stack.variables['PREFIX']}many/{number}.parquet" for number in range(1000)]
     s3, bucket, body = stack.s3, stack.variables["BUCKET"], parquet([record()])

@@ -58,26 +58,26 @@ def test_a_verification_tells_what_differs_and_mends_it(stack: RunningStack) -> 
     said = operate(stack, ".venv/bin/python -m infra.operations verify --prefix vouchers/", status=1)
     assert "failed: 1 objects are not counted as they are; 2 totals are not the sum of the ledger; 4 rows" in said
 
-    # And mended
-    assert f"{key}: other counts (mended): the ledger counts 7 rows" in operate(stack, "make verify FIX=1")
+    # And repaired
+    assert f"{key}: other counts (repaired): the ledger counts 7 rows" in operate(stack, "make verify FIX=1")
     assert "verified 1 of 1 objects: 0 different" in operate(stack, "make verify PREFIX=vouchers/ver")
     assert stack.published() == recount([record()], today(), COUNTRIES)
     stack.delete(key)
     stack.wait_until_published({})
 
 
-def test_what_failed_for_good_is_redriven_when_its_cause_is_mended(stack: RunningStack) -> None:
+def test_what_failed_for_good_is_redriven_when_its_cause_is_repaired(stack: RunningStack) -> None:
     # Given an event in the failure queue, because its object was no parquet
     key = stack.put("redriven.parquet", b"garbage")
     if EMULATOR == "ministack":  # whose EventBridge invokes once and forgets
         stack.send(created(key, str(today()), bucket=stack.variables["BUCKET"]))
     wait_for("a message in the failure queue", lambda: waiting(stack) or None, seconds=PATIENCE)
 
-    # When it is redriven unmended, then it fails again and stays
+    # When it is redriven unrepaired, then it fails again and stays
     assert f"still in the failure queue: Object Created {key}" in operate(stack, "make redrive", status=2)
     assert waiting(stack) > 0
 
-    # When the object is mended, then the queue is emptied
+    # When the object is repaired, then the queue is emptied
     stack.put("redriven.parquet", parquet([record()]))
     said = operate(stack, "make redrive")
     assert f"Object Created {key}: refresh" in said

@@ -244,7 +244,7 @@ def _totals(sql: Connection) -> Counter[tuple[str, str, int, int]]:
 def _ledger_usage(sql: Connection) -> Counter[tuple[str, str, int, int]]:
     usage: Counter[tuple[str, str, int, int]] = Counter()
     for row in sql.run(
-        "SELECT counted.* FROM voucher_customer.ledger, unnest(usage_country_code, usage_measure, usage_value,"
+        "SELECT counted.* FROM voucher_customer.ledger, unnest(usage_country_code, usage_dimension, usage_value,"
         " usage_voucher_amount, usage_count) AS counted"
     ):
         usage[tuple(row[:4])] += row[4]

@@ -32,7 +32,7 @@ BACKLOG = {"detail-type": "Refresh Backlog", "id": "7bf73129", "time": "2020-12-
 MIB = 2**20
 
 Rows = list[dict[str, Any]]
-Item = dict[str, Any]
+WorkItem = dict[str, Any]
 
 
 def some_rows(seed: int, count: int) -> Rows:
@@ -60,17 +60,17 @@ class Backlog:
         trigger = read_event(asked["event"], bucket=BUCKET, prefix=PREFIX, now=NOW)
         return self.backlog.take(read_step(asked), trigger, deadline or Deadline())
 
-    def plan(self, event: dict[str, Any] = BACKLOG, deadline: Deadline | None = None) -> tuple[Plan, list[Item]]:
+    def plan(self, event: dict[str, Any] = BACKLOG, deadline: Deadline | None = None) -> tuple[Plan, list[WorkItem]]:
         plan: Plan = self.take("plan", event, deadline)
         items = json.loads(self.pipeline.s3.get_object(Bucket=BUCKET, Key=plan.manifest)["Body"].read())
         assert plan.items == len(items)
         return plan, items
 
-    def count(self, item: Item, deadline: Deadline | None = None) -> ItemSummary:
+    def count(self, item: WorkItem, deadline: Deadline | None = None) -> ItemSummary:
         summary: ItemSummary = self.take("count", BACKLOG, deadline, item=item)
         return summary
 
-    def count_all(self, items: Iterable[Item]) -> None:
+    def count_all(self, items: Iterable[WorkItem]) -> None:
         for item in items:
             assert self.count(item).errors == []
 
@@ -91,7 +91,7 @@ def test_what_is_too_much_for_one_run_is_left_and_what_is_counted_is_published(p
     summary = pipeline.refresh(daily("2020-12-23"))
     # Then it counts nothing, takes out what is gone, publishes, and says how much there is
     assert (summary.objects_counted, summary.objects_skipped, summary.objects_removed) == (0, 1, 1)
-    assert summary.objects_left == len(bodies)
+    assert summary.objects_deferred == len(bodies)
     assert 4 * MIB < summary.backlog_bytes < 5 * MIB
     assert set(pipeline.published().values()) == {3}
     assert pipeline.column("SELECT backlog_bytes FROM voucher_customer.refreshes ORDER BY refresh_id DESC LIMIT 1") == [
@@ -106,7 +106,7 @@ def test_what_is_too_much_for_one_run_is_left_and_what_is_counted_is_published(p
 def test_an_object_that_is_too_large_for_one_run_is_left_by_its_own_event(pipeline: Pipeline) -> None:
     pipeline.environ["INLINE_BYTES"] = str(MIB)
     summary = pipeline.refresh(created(pipeline.put("large.parquet", [record()])))
-    assert (summary.objects_left, summary.objects_counted) == (1, 0)
+    assert (summary.objects_deferred, summary.objects_counted) == (1, 0)
     assert summary.backlog_bytes > MIB
     # And counted by it where the limit is just that
     pipeline.environ["INLINE_BYTES"] = str(summary.backlog_bytes)
@@ -161,7 +161,7 @@ def test_items_in_any_order_and_more_than_once_make_the_same_table(pipeline: Pip
     summary = backlog.publish()
     assert pipeline.published() == recount([row for of_object in rows for row in of_object], AS_OF, ["Peru"])
     assert set(pipeline.column("SELECT revision FROM voucher_customer.ledger")) == {1}
-    assert (summary.objects_counted, summary.objects_skipped, summary.objects_left) == (8, 0, 0)
+    assert (summary.objects_counted, summary.objects_skipped, summary.objects_deferred) == (8, 0, 0)
     assert summary.rows_read == sum(map(len, rows))
     assert (summary.trigger, summary.errors) == ("backlog", [])
     assert backlog.plan()[0].items == 0
@@ -184,19 +184,19 @@ def test_an_object_is_in_the_ledger_only_when_all_its_parts_are_counted(pipeline
     _, items = backlog.plan()
     # When one part is missing, then none of the object is published
     backlog.count_all(items[1:])
-    assert backlog.publish().objects_left == 1
+    assert backlog.publish().objects_deferred == 1
     assert pipeline.published() == {}
     # When it comes, then all of it is, and the parts are gone
     last = backlog.count(items[0])
     assert (last.objects_counted, last.rows_read, last.rows_counted) == (1, 606, 600)
     assert last.rows_rejected == {"total_orders_negative": 6}
-    assert backlog.publish().objects_left == 0
+    assert backlog.publish().objects_deferred == 0
     assert pipeline.published() == recount(rows, AS_OF, ["Peru"])
-    assert pipeline.column("SELECT count(*) FROM voucher_customer.ledger_parts") == [0]
+    assert pipeline.column("SELECT count(*) FROM voucher_customer.partial_counts") == [0]
     filled = {
         name: sum(not row[name] and row[name] != 0 for row in rows) for name in ("total_orders", "voucher_amount")
     }
-    assert pipeline.column("SELECT values_filled FROM voucher_customer.ledger") == [filled]
+    assert pipeline.column("SELECT values_defaulted FROM voucher_customer.ledger") == [filled]
     # And its rejected rows lie beside the dataset, with their numbers in the object
     [rejected] = pipeline.s3.list_objects_v2(Bucket=BUCKET, Prefix="rejected/")["Contents"]
     assert rejected["Key"].startswith(f"rejected/{key}.")
@@ -212,10 +212,10 @@ def test_parts_of_a_version_that_is_overwritten_or_deleted_come_to_nothing(pipel
     rows = some_rows(2, 600)
     large_object(pipeline, rows)
     # When the others are tried, then they are left, and the next plan is of the new version
-    assert [backlog.count(item).objects_left for item in items[1:]] == [1, 1]
-    assert backlog.publish().objects_left == 1
+    assert [backlog.count(item).objects_deferred for item in items[1:]] == [1, 1]
+    assert backlog.publish().objects_deferred == 1
     backlog.count_all(backlog.plan()[1])
-    assert backlog.publish().objects_left == 0
+    assert backlog.publish().objects_deferred == 0
     assert pipeline.published() == recount(rows, AS_OF, ["Peru"])
     # When another one is deleted before its last part, then nothing of it stays but what is cleared away later
     pipeline.delete(key)
@@ -223,16 +223,16 @@ def test_parts_of_a_version_that_is_overwritten_or_deleted_come_to_nothing(pipel
     _, items = split(pipeline, 3).plan()
     backlog.count_all(items[:2])
     pipeline.delete(PREFIX + "other.parquet")
-    assert backlog.count(items[2]).objects_left == 1
+    assert backlog.count(items[2]).objects_deferred == 1
     summary = backlog.publish()
-    assert (summary.objects_removed, summary.objects_left) == (1, 0)
+    assert (summary.objects_removed, summary.objects_deferred) == (1, 0)
     assert pipeline.published() == {}
-    assert pipeline.column("SELECT count(*) FROM voucher_customer.ledger_parts") == [2]
+    assert pipeline.column("SELECT count(*) FROM voucher_customer.partial_counts") == [2]
     in_a_week = pipeline.make_backlog(lambda: NOW + timedelta(days=7))
     later_still = pipeline.make_backlog(lambda: NOW + timedelta(days=7, seconds=1))
     for later, kept in ((in_a_week, 2), (later_still, 0)):
         later.take(read_step({"step": "publish", "event": BACKLOG, "since": NOW.isoformat()}), trigger(), Deadline())
-        assert pipeline.column("SELECT count(*) FROM voucher_customer.ledger_parts") == [kept]
+        assert pipeline.column("SELECT count(*) FROM voucher_customer.partial_counts") == [kept]
 
 
 def trigger() -> Any:
@@ -270,7 +270,12 @@ def test_a_bad_object_is_told_of_once_and_tried_again_only_by_hand(pipeline: Pip
     # Then it failed once, the summary tells of it, and the other one is published
     assert [error.split(":")[0] for error in told] == [PREFIX + "bad.parquet"]
     summary = backlog.publish()
-    assert (summary.objects_failed, summary.objects_counted, summary.objects_bad, summary.objects_left) == (1, 1, 0, 0)
+    assert (
+        summary.objects_refused,
+        summary.objects_counted,
+        summary.objects_refused_before,
+        summary.objects_deferred,
+    ) == (1, 1, 0, 0)
     assert summary.errors == told
     assert set(pipeline.published().values()) == {1}
     # And the next plan does without it, unless a person asks
@@ -294,7 +299,7 @@ def test_what_changed_since_a_moment_is_told_of_the_keys_under_a_prefix(
     with pytest.raises(RefreshError):
         pipeline.refresh_with(pipeline.make(lambda: since), daily())
     # And for one of them it is not the object's fault
-    pipeline.sql.run("UPDATE voucher_customer.ledger SET failed_etag = NULL WHERE key = :key", key=bad[1])
+    pipeline.sql.run("UPDATE voucher_customer.ledger SET refused_etag = NULL WHERE key = :key", key=bad[1])
     # When it is asked what changed, then what was counted before, and what went, are not told
     changes = Ledger(pipeline.database).changes
     errors = [f"{key}: is empty (0 bytes)" for key in sorted(bad)]
@@ -319,7 +324,7 @@ def test_an_object_that_is_damaged_in_one_part_fails_as_a_whole(pipeline: Pipeli
     errors = [error for item in items * 2 for error in backlog.count(item).errors]
     summary = backlog.publish()
     assert errors
-    assert (summary.objects_failed, summary.objects_left, summary.objects_counted) == (1, 0, 0)
+    assert (summary.objects_refused, summary.objects_deferred, summary.objects_counted) == (1, 0, 0)
     assert pipeline.published() == {}
 
 
@@ -358,7 +363,7 @@ def test_two_last_parts_at_once_write_the_object_once(pipeline: Pipeline) -> Non
     databases = [Database(load_settings(DatabaseSettings, pipeline.environ), timeout_seconds=10) for _ in items]
     start = threading.Barrier(len(items))
 
-    def count(item: Item, database: Database) -> None:
+    def count(item: WorkItem, database: Database) -> None:
         step = read_step({"step": "count", "event": BACKLOG, "item": item})
         backlog = make_backlog(settings, database, lambda: NOW)
         start.wait()
@@ -374,7 +379,7 @@ def test_two_last_parts_at_once_write_the_object_once(pipeline: Pipeline) -> Non
         database.close()
     # Then the object is in the ledger, once
     assert pipeline.sql.run("SELECT revision, rows_read FROM voucher_customer.ledger") == [[1, 600]]
-    assert Backlog(pipeline).publish().objects_left == 0
+    assert Backlog(pipeline).publish().objects_deferred == 0
     assert pipeline.published() == recount(rows, AS_OF, ["Peru"])
 
 
@@ -388,9 +393,9 @@ def test_a_step_whose_time_is_over_leaves_the_rest_to_the_next_plan(pipeline: Pi
     pipeline.put("a.parquet", [record()])
     backlog = Backlog(pipeline)
     _, [item] = backlog.plan()
-    assert backlog.count(item, over()).objects_left == 1
+    assert backlog.count(item, over()).objects_deferred == 1
     assert backlog.plan(deadline=over())[0].items == 0
-    assert backlog.publish().objects_left == 1
+    assert backlog.publish().objects_deferred == 1
 
 
 def test_the_steps_go_through_the_handler(
@@ -406,7 +411,7 @@ def test_the_steps_go_through_the_handler(
     counted = invoke({"step": "count", "event": BACKLOG, "item": item})
     assert (counted["objects_counted"], counted["rows_counted"]) == (1, 1)
     published = invoke({"step": "publish", "event": BACKLOG, "since": left["started_at"]})
-    assert (published["objects_counted"], published["objects_left"], published["rows_published"]) == (1, 0, 2)
+    assert (published["objects_counted"], published["objects_deferred"], published["rows_published"]) == (1, 0, 2)
     # What the items measured is not measured again
     lines = metric_lines(capsys)
     assert [line["RowsCounted"] for line in lines if "RowsCounted" in line] == [[1.0]]

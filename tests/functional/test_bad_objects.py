@@ -29,10 +29,13 @@ def test_the_daily_run_fails_once_of_a_bad_version(pipeline: Pipeline) -> None:
     pipeline.put("good.parquet", [record()])
     summary = pipeline.refresh(daily("2020-12-23"))
     # Then it counts the rest and succeeds, and the operator still finds the object
-    assert (summary.objects_counted, summary.objects_failed, summary.objects_bad) == (1, 0, 1)
+    assert (summary.objects_counted, summary.objects_refused, summary.objects_refused_before) == (1, 0, 1)
     assert pipeline.column("SELECT key FROM voucher_customer.ledger WHERE error IS NOT NULL") == [key]
-    assert pipeline.column("SELECT failed_etag FROM voucher_customer.ledger WHERE error IS NOT NULL") == [etag]
-    assert pipeline.column("SELECT objects_bad FROM voucher_customer.refreshes ORDER BY refresh_id") == [0, 1]
+    assert pipeline.column("SELECT refused_etag FROM voucher_customer.ledger WHERE error IS NOT NULL") == [etag]
+    assert pipeline.column("SELECT objects_refused_before FROM voucher_customer.refreshes ORDER BY refresh_id") == [
+        0,
+        1,
+    ]
 
 
 def test_a_version_that_an_event_found_bad_is_no_news_to_the_daily_run(pipeline: Pipeline) -> None:
@@ -41,7 +44,7 @@ def test_a_version_that_an_event_found_bad_is_no_news_to_the_daily_run(pipeline:
     pipeline.put("a.parquet", b"garbage")
     fail(pipeline, created(key))
     summary = pipeline.refresh(daily())
-    assert (summary.objects_bad, summary.objects_skipped) == (1, 0)
+    assert (summary.objects_refused_before, summary.objects_skipped) == (1, 0)
     assert set(pipeline.published().values()) == {1}  # the last good counts stay
 
 
@@ -64,7 +67,7 @@ def test_a_bad_object_is_tried_again_when_its_content_changes(pipeline: Pipeline
     pipeline.put("a.parquet", [record()])
     # Then each is tried, and nothing of the failures is left
     assert pipeline.refresh(daily()).objects_counted == 1
-    assert pipeline.sql.run("SELECT error, failed_etag FROM voucher_customer.ledger") == [[None, None]]
+    assert pipeline.sql.run("SELECT error, refused_etag FROM voucher_customer.ledger") == [[None, None]]
 
 
 def test_a_bad_version_put_back_to_the_counted_one_is_no_failure_any_more(pipeline: Pipeline) -> None:
@@ -75,7 +78,7 @@ def test_a_bad_version_put_back_to_the_counted_one_is_no_failure_any_more(pipeli
     fail(pipeline, daily())
     pipeline.put("a.parquet", good)
     pipeline.refresh(daily())
-    assert pipeline.sql.run("SELECT error, failed_etag FROM voucher_customer.ledger") == [[None, None]]
+    assert pipeline.sql.run("SELECT error, refused_etag FROM voucher_customer.ledger") == [[None, None]]
 
 
 def test_what_is_not_the_objects_own_fault_is_tried_again_at_every_run(pipeline: Pipeline) -> None:
@@ -92,7 +95,7 @@ def test_what_is_not_the_objects_own_fault_is_tried_again_at_every_run(pipeline:
     for _ in range(2):
         with pytest.raises(RefreshError, match=f"{key}: .*AccessDenied"):
             pipeline.refresh_with(refresh, daily())
-    assert pipeline.column("SELECT failed_etag FROM voucher_customer.ledger") == [None]
+    assert pipeline.column("SELECT refused_etag FROM voucher_customer.ledger") == [None]
     # When S3 gives it again
     events.unregister("before-call.s3.GetObject", refuse)
     # Then the next daily run counts it
@@ -104,7 +107,7 @@ def test_a_bad_object_that_is_deleted_leaves_nothing_of_its_failure(pipeline: Pi
     fail(pipeline, daily())
     pipeline.delete(key)
     assert pipeline.refresh(daily()).objects_removed == 1
-    assert pipeline.sql.run("SELECT error, failed_etag FROM voucher_customer.ledger") == [[None, None]]
+    assert pipeline.sql.run("SELECT error, refused_etag FROM voucher_customer.ledger") == [[None, None]]
 
 
 def test_what_arrow_finds_only_while_counting_fails_its_object_and_not_the_run(

@@ -199,7 +199,7 @@ def test_a_large_object_whose_rows_have_a_moment_each_is_counted_piece_by_piece(
     assert pipeline.refresh(created(key)).rows_counted == rows
 
     counts = pipeline.column(
-        "SELECT count FROM voucher_customer.usage_totals WHERE measure = 'last_order_day' ORDER BY value"
+        "SELECT count FROM voucher_customer.usage_totals WHERE dimension = 'last_order_day' ORDER BY value"
     )
     assert counts == [43_200] * 18 + [rows - 18 * 43_200]
     if row_group_rows == rows:

@@ -109,7 +109,7 @@ def test_the_day_of_the_last_order_is_read_in_utc(pipeline: Pipeline, value: Any
 def test_a_moment_before_1970_belongs_to_its_own_day(pipeline: Pipeline) -> None:
     key = pipeline.put("v.parquet", column("last_order_ts", [-1], pa.timestamp("ns")))
     pipeline.refresh(created(key))
-    assert pipeline.column("SELECT value FROM voucher_customer.usage_totals WHERE measure = 'last_order_day'") == [-1]
+    assert pipeline.column("SELECT value FROM voucher_customer.usage_totals WHERE dimension = 'last_order_day'") == [-1]
 
 
 def test_duplicates_and_last_orders_after_the_voucher_are_kept(pipeline: Pipeline) -> None:
@@ -181,7 +181,7 @@ def test_a_value_that_is_not_there_counts_as_0_and_is_told_from_one_that_is(
 ) -> None:
     pipeline.refresh(created(pipeline.put("v.parquet", column(name, values, kind))))
     expected = {"total_orders": 0, "voucher_amount": 0, name: filled}
-    assert pipeline.column("SELECT values_filled FROM voucher_customer.ledger") == [expected]
+    assert pipeline.column("SELECT values_defaulted FROM voucher_customer.ledger") == [expected]
     assert sum(amounts(pipeline).values()) == 2 * len(values)
 
 
@@ -197,7 +197,7 @@ def test_values_filled_are_those_of_the_rows_counted_whoever_shares_the_object(
     # When it is counted
     pipeline.refresh(created(pipeline.put("v.parquet", [*rows, *bad], row_group_size=4)))
     # Then what was filled in rejected rows does not count
-    assert pipeline.column("SELECT values_filled FROM voucher_customer.ledger") == [
+    assert pipeline.column("SELECT values_defaulted FROM voucher_customer.ledger") == [
         {"total_orders": 20, "voucher_amount": 30}
     ]
     # And the usage has one row for a 0, filled or not
@@ -334,7 +334,7 @@ def check_failure(pipeline: Pipeline, content: pa.Table | bytes, says: str) -> N
     with pytest.raises(RefreshError, match=rf"(?s){bad}: .*{says}") as failure:
         pipeline.refresh(created(bad))
 
-    assert failure.value.summary.objects_failed == 1
+    assert failure.value.summary.objects_refused == 1
     assert pipeline.published() == before
     [error] = pipeline.column("SELECT error FROM voucher_customer.ledger WHERE key = 'vouchers/bad.parquet'")
     assert says in error

@@ -59,15 +59,15 @@ def test_a_run_stops_between_objects_and_the_next_one_does_the_rest(pipeline: Pi
     first = pipeline.refresh(daily(), deadline)
     # Then what was counted is published, and the rest is numbered
     assert 1 <= first.objects_counted < 20
-    assert first.objects_left == 20 - first.objects_counted
+    assert first.objects_deferred == 20 - first.objects_counted
     assert set(pipeline.published().values()) == {first.objects_counted}
-    assert pipeline.sql.run("SELECT outcome, objects_left, error FROM voucher_customer.refreshes") == [
-        ["published", first.objects_left, None]
+    assert pipeline.sql.run("SELECT outcome, objects_deferred, error FROM voucher_customer.refreshes") == [
+        ["published", first.objects_deferred, None]
     ]
     # And the next run counts that and nothing else
     second = pipeline.refresh(unfinished())
-    assert (second.objects_counted, second.objects_skipped, second.objects_left) == (
-        first.objects_left, first.objects_counted, 0,
+    assert (second.objects_counted, second.objects_skipped, second.objects_deferred) == (
+        first.objects_deferred, first.objects_counted, 0,
     )  # fmt: skip
     assert set(pipeline.published().values()) == {20}
 
@@ -89,11 +89,11 @@ def test_a_large_object_that_is_cut_off_after_others_were_counted_is_left(pipeli
     # When the time is over inside it
     summary = pipeline.refresh(daily(), Deadline(clock.seconds_left))
     # Then it is left, not failed, and nothing of it is counted
-    assert (summary.objects_failed, summary.errors) == (0, [])
-    assert summary.objects_left >= 1
+    assert (summary.objects_refused, summary.errors) == (0, [])
+    assert summary.objects_deferred >= 1
     assert large not in pipeline.column("SELECT key FROM voucher_customer.ledger")
     # And counted by the next run
-    assert pipeline.refresh(unfinished()).objects_left == 0
+    assert pipeline.refresh(unfinished()).objects_deferred == 0
     assert set(pipeline.published().values()) == {12}
 
 
@@ -105,7 +105,7 @@ def test_an_object_too_large_for_any_run_fails_once_and_is_not_tried_for_ever(pi
         pipeline.refresh(daily(), Deadline(every_look_takes(200)))
     # Then it is known as bad, and the next run leaves nothing
     summary = pipeline.refresh(unfinished(), Deadline(every_look_takes(200)))
-    assert (summary.objects_bad, summary.objects_left) == (1, 0)
+    assert (summary.objects_refused_before, summary.objects_deferred) == (1, 0)
     # And more power, or more time, counts it on demand
     assert pipeline.refresh({}).objects_counted == 1
 
@@ -127,12 +127,12 @@ def test_a_run_that_left_objects_does_not_fail_of_others_so_that_the_next_one_go
     # When the time is over
     summary = handler.handler(daily(), cast(Any, EndingContext()))
     # Then the function succeeds, as only a success starts the next run, and the figures and the log of runs tell of it
-    assert (summary["objects_failed"], summary["objects_left"] > 0) == (1, True)
+    assert (summary["objects_refused"], summary["objects_deferred"] > 0) == (1, True)
     assert bad in summary["errors"][0]
     [line] = [line for line in metric_lines(capsys) if "Refreshes" in line]
     assert (line["UnfinishedRefreshErrors"], line["RefreshesSucceeded"]) == ([1.0], [0.0])
     assert pipeline.column("SELECT outcome FROM voucher_customer.refreshes") == ["failed"]
-    assert pipeline.refresh(unfinished()).objects_left == 0
+    assert pipeline.refresh(unfinished()).objects_deferred == 0
     assert set(pipeline.published().values()) == {19}
 
 
@@ -141,7 +141,7 @@ def test_an_event_whose_time_is_over_at_once_leaves_its_object(pipeline: Pipelin
     clock = Clock()
     deadline = Deadline(clock.seconds_left)
     clock.run_out()
-    assert pipeline.refresh(created(key), deadline).objects_left == 1
+    assert pipeline.refresh(created(key), deadline).objects_deferred == 1
     assert pipeline.refresh(unfinished()).objects_counted == 1
 
 
@@ -163,7 +163,7 @@ def test_the_handler_looks_at_the_time_that_lambda_leaves_it(
     # When it is invoked
     summary = handler.handler(created(key), cast(Any, ShortContext()))
     # Then it ends well, and says what it left
-    assert (summary["objects_counted"], summary["objects_left"]) == (0, 1)
+    assert (summary["objects_counted"], summary["objects_deferred"]) == (0, 1)
     json.dumps(summary)
     [line] = [line for line in metric_lines(capsys) if "Refreshes" in line]
-    assert (line["ObjectsLeft"], line["RefreshesSucceeded"]) == ([1.0], [1.0])
+    assert (line["ObjectsDeferred"], line["RefreshesSucceeded"]) == ([1.0], [1.0])

@@ -38,7 +38,7 @@ def test_a_refresh_returns_and_logs_a_summary_and_measures_it(
     summary = invoke(created(key))
 
     assert summary["objects_counted"] == 1
-    assert (summary["objects_skipped"], summary["objects_failed"], summary["objects_removed"]) == (0, 0, 0)
+    assert (summary["objects_skipped"], summary["objects_refused"], summary["objects_removed"]) == (0, 0, 0)
     assert (summary["rows_read"], summary["rows_counted"]) == (2, 1)
     assert summary["rows_rejected"] == {"total_orders_negative": 1}
     assert (summary["as_of"], summary["rows_published"]) == ("2020-12-22", 2)
@@ -52,7 +52,7 @@ def test_a_refresh_returns_and_logs_a_summary_and_measures_it(
     measured = {name: value for line in lines for name, value in line.items()}
     assert (measured["RowsCounted"], measured["RowsRejected"], measured["ObjectsCounted"]) == ([1.0], [1.0], [1.0])
     assert (measured["Refreshes"], measured["RefreshesSucceeded"]) == ([1.0], [1.0])
-    assert (measured["RowsPublished"], measured["WinnersChanged"]) == ([2.0], [2.0])
+    assert (measured["RowsPublished"], measured["RankingsChanged"]) == ([2.0], [2.0])
     assert (summary["report"], measured["ReportsFailed"]) == ("reports/2020-12-22.html", [0.0])
 
 
@@ -66,14 +66,14 @@ def test_what_is_published_is_measured_by_country_and_segment(
     invoke({"as_of": "2020-12-22"})
 
     lines = metric_lines(capsys)
-    winners = [line for line in lines if "WinnerCount" in line]
-    assert [(line["country_code"], line["segment"], line["WinnerCount"]) for line in winners] == [
+    rankings = [line for line in lines if "MostUsedCount" in line]
+    assert [(line["country_code"], line["segment"], line["MostUsedCount"]) for line in rankings] == [
         ("Peru", "frequent_segment 0-4", [4.0]),
         ("Peru", "recency_segment 180+", [3.0]),
         ("T\\xfcrkiye", "frequent_segment 37+", [1.0]),
         ("T\\xfcrkiye", "recency_segment 180+", [1.0]),
     ]
-    assert winners[0]["voucher_amount"] == [2640]
+    assert rankings[0]["voucher_amount"] == [2640]
     vouchers = [line for line in lines if "VouchersInSegments" in line]
     assert [(line["country_code"], line["segment_name"], line["VouchersInSegments"]) for line in vouchers][:2] == [
         ("Peru", "frequent_segment", [5.0]),
@@ -107,7 +107,7 @@ def test_a_failed_object_fails_the_invocation_after_publishing(
         invoke({})
     assert len(pipeline.published()) == 2
     [line] = [line for line in metric_lines(capsys) if "Refreshes" in line]
-    assert (line["ObjectsFailed"], line["RowsPublished"], line["RefreshesSucceeded"]) == ([1.0], [2.0], [0.0])
+    assert (line["ObjectsRefused"], line["RowsPublished"], line["RefreshesSucceeded"]) == ([1.0], [2.0], [0.0])
 
 
 def test_of_many_errors_the_log_tells_the_first_and_the_database_all(

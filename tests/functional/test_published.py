@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import boto3
 import pytest
 
-from chalicelib.published import NothingPublishedError, Published
+from chalicelib.published import NothingPublishedError, PublicationCache
 from functions.common.database import Database, DatabaseUnreachableError
 from functions.common.settings import DatabaseSettings, load_settings
 from infra.local.postgres import Postgres, start_postgres
@@ -34,13 +34,13 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def known(pipeline: Pipeline, reader_database: Database, clock: Clock) -> Published:
+def known(pipeline: Pipeline, reader_database: Database, clock: Clock) -> PublicationCache:
     pipeline.refresh(created(pipeline.put("v.parquet", [record()])))
-    return Published(reader_database, check_seconds=5, stale_seconds=60, monotonic=clock)
+    return PublicationCache(reader_database, check_seconds=5, stale_seconds=60, monotonic=clock)
 
 
 def test_a_new_publication_is_seen_after_the_check_and_not_before(
-    known: Published, pipeline: Pipeline, clock: Clock
+    known: PublicationCache, pipeline: Pipeline, clock: Clock
 ) -> None:
     first = known.get()
     pipeline.refresh(daily())
@@ -49,7 +49,7 @@ def test_a_new_publication_is_seen_after_the_check_and_not_before(
     assert known.get().refresh_id == first.refresh_id + 1
 
 
-def test_an_unchanged_publication_is_not_read_again(known: Published, clock: Clock) -> None:
+def test_an_unchanged_publication_is_not_read_again(known: PublicationCache, clock: Clock) -> None:
     first = known.get()
     clock.seconds += 5
     assert known.get() is first
@@ -58,7 +58,7 @@ def test_an_unchanged_publication_is_not_read_again(known: Published, clock: Clo
 def test_before_the_first_publication_there_is_nothing(
     pipeline: Pipeline, reader_database: Database, clock: Clock
 ) -> None:
-    published = Published(reader_database, check_seconds=5, stale_seconds=60, monotonic=clock)
+    published = PublicationCache(reader_database, check_seconds=5, stale_seconds=60, monotonic=clock)
     for _ in range(2):
         with pytest.raises(NothingPublishedError):
             published.get()
@@ -68,7 +68,7 @@ def test_before_the_first_publication_there_is_nothing(
 
 
 @pytest.fixture
-def mortal(pipeline: Pipeline, clock: Clock) -> Iterator[tuple[Published, Postgres, int]]:
+def mortal(pipeline: Pipeline, clock: Clock) -> Iterator[tuple[PublicationCache, Postgres, int]]:
     """Publish on a server of the test's own, which it may stop."""
     folder, address = start_postgres()
     server = Postgres(folder)
@@ -80,13 +80,13 @@ def mortal(pipeline: Pipeline, clock: Clock) -> Iterator[tuple[Published, Postgr
     pipeline.refresh(created(pipeline.put("v.parquet", [record()])))
     pipeline.database.close()
     database = Database(load_settings(DatabaseSettings, {"DATABASE_URL": reader.url}), timeout_seconds=2)
-    yield Published(database, check_seconds=5, stale_seconds=60, monotonic=clock), server, address.port
+    yield PublicationCache(database, check_seconds=5, stale_seconds=60, monotonic=clock), server, address.port
     database.close()
     server.stop()
 
 
 def test_without_a_database_answers_go_on_from_memory_until_the_limit(
-    mortal: tuple[Published, Postgres, int], clock: Clock
+    mortal: tuple[PublicationCache, Postgres, int], clock: Clock
 ) -> None:
     published, server, port = mortal
     first = published.get()
@@ -110,7 +110,7 @@ def test_without_a_database_answers_go_on_from_memory_until_the_limit(
     assert not published.is_stale
 
 
-def test_threads_share_one_reading(known: Published) -> None:
+def test_threads_share_one_reading(known: PublicationCache) -> None:
     gate = threading.Barrier(16)
 
     def ask(_: int) -> int:
@@ -122,7 +122,7 @@ def test_threads_share_one_reading(known: Published) -> None:
 
 
 def test_who_asks_while_another_asks_the_database_is_answered_at_once(
-    known: Published, pipeline: Pipeline, clock: Clock
+    known: PublicationCache, pipeline: Pipeline, clock: Clock
 ) -> None:
     # Given a thread that asks whether there is another publication, and a database that does not answer
     first = known.get()
@@ -152,7 +152,7 @@ def test_amounts_are_in_their_order_however_the_table_keeps_them(
             "UPDATE voucher_customer.voucher_segments SET count = count WHERE voucher_amount = :amount", amount=amount
         )
     # When it is read, then the lowest come first
-    published = Published(reader_database, check_seconds=5, stale_seconds=60, monotonic=clock).get()
+    published = PublicationCache(reader_database, check_seconds=5, stale_seconds=60, monotonic=clock).get()
     for use in published.uses.values():
         assert [amount.voucher_amount for amount in use.amounts] == use.most_used == [2640, 3520, 4400]
     assert len(published.uses) == 2

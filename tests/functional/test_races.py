@@ -62,7 +62,7 @@ def test_a_slower_refresh_never_undoes_a_faster_one(pipeline: Pipeline) -> None:
 
     assert ledger.write_counted(key, looked, version, usage, sequencer=None, now=NOW) is False
     assert ledger.write_removed(key, looked, sequencer=None, now=NOW) is False
-    assert ledger.write_failure(key, looked, "too late", sequencer=None, now=NOW) is False
+    assert ledger.write_refusal(key, looked, "too late", sequencer=None, now=NOW) is False
 
     # Nor when the entry is without a version again: deleted in between, it is still another revision.
     pipeline.delete(key)
@@ -77,7 +77,7 @@ def test_after_a_change_of_any_kind_an_earlier_look_writes_nothing(pipeline: Pip
     version = ObjectVersion("new", 1)
     writes: list[Callable[[LedgerEntry], bool]] = [
         lambda entry: ledger.write_counted("a", entry, version, Usage(), sequencer=None, now=NOW),
-        lambda entry: ledger.write_failure("a", entry, "denied", sequencer=None, now=NOW),
+        lambda entry: ledger.write_refusal("a", entry, "denied", sequencer=None, now=NOW),
         lambda entry: ledger.write_removed("a", entry, sequencer=None, now=NOW),
     ]
     for write in writes:
@@ -103,7 +103,7 @@ def test_a_write_waits_for_another_and_looks_at_the_entry_then(pipeline: Pipelin
     write: Callable[..., bool] = {
         "counted": partial(ledger.write_counted, key, NO_ENTRY, ObjectVersion("new", 1), Usage()),
         "removed": partial(ledger.write_removed, key, NO_ENTRY),
-        "failure": partial(ledger.write_failure, key, NO_ENTRY, "denied"),
+        "failure": partial(ledger.write_refusal, key, NO_ENTRY, "denied"),
     }[what]
     # Then it waits for the first, and writes nothing
     assert run_after(pipeline, partial(write, sequencer=None, now=NOW)) is False
@@ -116,11 +116,11 @@ def test_what_reads_the_totals_waits_for_who_writes_them(pipeline: Pipeline, wha
     refresh = pipeline.make()
     pipeline.sql.run("BEGIN")
     schema.lock(pipeline.sql)
-    # When the totals are published, compared with what is published, or mended, then it is after that
+    # When the totals are published, compared with what is published, or repaired, then it is after that
     acts: dict[str, Callable[[], object]] = {
         "publication": partial(pipeline.refresh_with, refresh, daily()),
         "comparison": partial(Publications(pipeline.database).compare, NOW),
-        "totals": LedgerAudit(pipeline.database).mend_totals,
+        "totals": LedgerAudit(pipeline.database).repair_totals,
     }
     run_after(pipeline, acts[what])
 

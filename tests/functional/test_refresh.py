@@ -119,9 +119,11 @@ def test_counts_that_differ_in_their_country_or_their_measure_only_are_added_apa
     for name in ("a.parquet", "b.parquet"):
         pipeline.refresh(created(pipeline.put(name, rows)))
     # Then each of the four counts is two
-    totals = pipeline.sql.run("SELECT country_code, measure, value, count FROM voucher_customer.usage_totals")
+    totals = pipeline.sql.run("SELECT country_code, dimension, value, count FROM voucher_customer.usage_totals")
     assert sorted(totals) == [
-        [country, measure, 18267, 2] for country in ("China", "Peru") for measure in ("last_order_day", "total_orders")
+        [country, dimension, 18267, 2]
+        for country in ("China", "Peru")
+        for dimension in ("last_order_day", "total_orders")
     ]
 
 
@@ -192,7 +194,7 @@ def test_an_overwrite_replaces_the_counts_of_what_the_object_still_holds(pipelin
         assert pipeline.published() == recount(rows, AS_OF, ["Peru"])
 
 
-def test_a_bad_overwrite_keeps_what_was_counted_until_the_object_is_mended(pipeline: Pipeline) -> None:
+def test_a_bad_overwrite_keeps_what_was_counted_until_the_object_is_repaired(pipeline: Pipeline) -> None:
     key = pipeline.put("a.parquet", [record()])
     pipeline.refresh(created(key))
     before = pipeline.published()
@@ -238,7 +240,7 @@ def test_an_entry_holds_all_of_the_version_that_came_last(pipeline: Pipeline) ->
     pipeline.refresh(event)
     # Then the entry is all of the new one
     [entry] = pipeline.sql.run(
-        "SELECT sequencer, rows_read, rows_counted, rows_rejected, values_filled, usage_country_code"
+        "SELECT sequencer, rows_read, rows_counted, rows_rejected, values_defaulted, usage_country_code"
         " FROM voucher_customer.ledger"
     )
     filled = {"total_orders": 1, "voucher_amount": 0}
@@ -295,9 +297,9 @@ def test_a_run_is_logged_with_what_it_did(pipeline: Pipeline) -> None:
     moments = (NOW + timedelta(seconds=2 * looks) for looks in itertools.count())
     summary = pipeline.refresh_with(pipeline.make(lambda: next(moments)), created(key))
     [row] = pipeline.sql.run(
-        "SELECT trigger, as_of, countries, objects_counted, objects_skipped, objects_removed, objects_failed,"
-        " objects_bad, objects_left, backlog_bytes, rows_read, rows_counted, rows_rejected, rows_published,"
-        " rows_in_no_segment, outcome, error, published_at, took_ms FROM voucher_customer.refreshes"
+        "SELECT trigger, as_of, countries, objects_counted, objects_skipped, objects_removed, objects_refused,"
+        " objects_refused_before, objects_deferred, backlog_bytes, rows_read, rows_counted, rows_rejected,"
+        " rows_published, rows_in_no_segment, outcome, error, published_at, took_ms FROM voucher_customer.refreshes"
     )
     assert row == [
         "object_created", AS_OF, ["Peru"], 1, 0, 0, 0, 0, 0, 0, 4, 3, {"country_code_blank": 1}, 3,

@@ -1,4 +1,4 @@
-"""Rejected rows are written beside the dataset, so that someone can mend them and drop them again."""
+"""Rejected rows are written beside the dataset, so that someone can repair them and drop them again."""
 
 import io
 from datetime import UTC, datetime
@@ -53,13 +53,13 @@ def test_nothing_is_written_where_nothing_is_rejected(pipeline: Pipeline) -> Non
     assert written(pipeline) == {}
 
 
-def test_mended_rows_are_counted_when_they_are_dropped_again(pipeline: Pipeline) -> None:
+def test_repaired_rows_are_counted_when_they_are_dropped_again(pipeline: Pipeline) -> None:
     # Given rejected rows
     pipeline.refresh(created(pipeline.put("a.parquet", [record(), record(total_orders="-2")])))
     [[row]] = written(pipeline).values()
-    # When the mended ones are put under the prefix
-    mended = pipeline.put("a-mended.parquet", [{**row, "total_orders": "2"}])
-    pipeline.refresh(created(mended))
+    # When the repaired ones are put under the prefix
+    repaired = pipeline.put("a-repaired.parquet", [{**row, "total_orders": "2"}])
+    pipeline.refresh(created(repaired))
     # Then they are counted beside the good ones
     assert set(pipeline.published().values()) == {2}
 

@@ -130,8 +130,8 @@ def test_the_page_lets_one_check_what_is_published(pipeline: Pipeline) -> None:
     shown = figures(pipeline)
     size = pipeline.s3.head_object(Bucket=BUCKET, Key="vouchers/a.parquet")["ContentLength"]
     assert shown["ledger"] == {
-        "objects": 1, "size": size, "rows_read": 7, "rows_counted": 5, "orders_filled": 1, "amounts_filled": 1,
-        "objects_not_told": 0, "objects_failed": 1,
+        "objects": 1, "size": size, "rows_read": 7, "rows_counted": 5, "orders_defaulted": 1, "amounts_defaulted": 1,
+        "objects_not_told": 0, "objects_refused": 1,
     }  # fmt: skip
     assert shown["rejected"] == [
         {"reason": "country_code_blank", "rows": 1},
@@ -143,10 +143,10 @@ def test_the_page_lets_one_check_what_is_published(pipeline: Pipeline) -> None:
         for total in shown["countries"][0]["totals"]
     ] == [(4, 4, 2, 2, 2), (4, 3, 2, 2, 3)]
     # And what an operator asks for
-    [failed] = shown["failed"]
+    [failed] = shown["refused"]
     assert (failed["key"], "no readable parquet" in failed["error"]) == ("vouchers/b.parquet", True)
     [run] = shown["runs"]
-    assert (run["trigger"], run["outcome"], run["rows_counted"], run["objects_failed"]) == ("daily", "failed", 5, 1)
+    assert (run["trigger"], run["outcome"], run["rows_counted"], run["objects_refused"]) == ("daily", "failed", 5, 1)
     assert "vouchers/b.parquet: is no readable parquet" in run["error"]
 
 
@@ -155,8 +155,8 @@ def test_distributions_hold_every_row_once_however_far_off_its_value(pipeline: P
     far = [record(total_orders=str(2**63 - 1)), record(last_order_ts="0001-01-01"), record(last_order_ts="9999-12-31")]
     pipeline.refresh(created(pipeline.put("v.parquet", [*rows, *far])))
     [country] = figures(pipeline)["countries"]
-    for measure in ("total_orders", "last_order_day"):
-        found = country["distributions"][measure]
+    for dimension in ("total_orders", "last_order_day"):
+        found = country["distributions"][dimension]
         assert sum(sum(counts) for counts in found["counts"]) == 603
         assert len(found["edges"]) - 1 == len(found["counts"]) <= MAX_BINS
         assert found["open_end"]
@@ -197,7 +197,7 @@ def test_the_outlook_is_what_would_be_published_then(pipeline: Pipeline, days: i
 
 
 def test_the_trend_has_each_as_of_day_as_it_was_last_published(pipeline: Pipeline) -> None:
-    # Given three days, of which the second changes the winner and is published again
+    # Given three days, of which the second changes the most used amount and is published again
     pipeline.put("a.parquet", [record()])
     pipeline.refresh(daily("2020-12-20"))
     pipeline.put("b.parquet", [record(voucher_amount=4400)] * 2)
@@ -234,7 +234,7 @@ def test_no_value_of_the_data_reaches_the_page_as_markup(pipeline: Pipeline) -> 
     shown = figures(pipeline)
     assert [country["country_code"] for country in shown["countries"]] == HOSTILE
     assert {amount for country in shown["countries"] for amount in country["amounts"]} == {str(2**63 - 1)}
-    assert shown["failed"][0]["key"] == "vouchers/<script>.parquet"
+    assert shown["refused"][0]["key"] == "vouchers/<script>.parquet"
     assert key in pipeline.column("SELECT key FROM voucher_customer.ledger WHERE error IS NULL")
     # And the table for a browser without scripts has them too
     assert "&lt;/script&gt;&lt;script&gt;alert(1)&lt;/script&gt;</td>" in html
@@ -256,17 +256,17 @@ def test_a_page_that_the_bucket_refuses_fails_no_refresh(pipeline: Pipeline) -> 
 
 
 def test_figures_that_cannot_be_read_fail_no_refresh(pipeline: Pipeline) -> None:
-    # Given winners of a day before that are none
+    # Given rankings of a day before that are none
     key = pipeline.put("a.parquet", [record()])
     pipeline.refresh(created(key))
-    pipeline.sql.run("INSERT INTO voucher_customer.winners VALUES ('2020-01-01', 1, '{\"no\": \"list\"}', '[]')")
+    pipeline.sql.run("INSERT INTO voucher_customer.rankings VALUES ('2020-01-01', 1, '{\"no\": \"list\"}', '[]')")
     # When the next run publishes, then that stands, and the page of the run before stays
     before = page(pipeline)
     summary = pipeline.refresh(daily())
     assert "Expected `array`" in summary.report_error
     assert (summary.rows_published, page(pipeline)) == (2, before)
     # And the connection is of use again
-    pipeline.sql.run("DELETE FROM voucher_customer.winners WHERE as_of = '2020-01-01'")
+    pipeline.sql.run("DELETE FROM voucher_customer.rankings WHERE as_of = '2020-01-01'")
     assert pipeline.refresh(daily()).report_error == ""
 
 
@@ -315,10 +315,10 @@ def test_a_page_that_is_outdated_again_and_again_is_left_to_the_others(pipeline:
 
 def test_what_was_counted_before_values_filled_were_is_told(pipeline: Pipeline) -> None:
     pipeline.refresh(created(pipeline.put("a.parquet", [record(voucher_amount=None)])))
-    pipeline.sql.run("UPDATE voucher_customer.ledger SET values_filled = NULL")
+    pipeline.sql.run("UPDATE voucher_customer.ledger SET values_defaulted = NULL")
     pipeline.refresh(daily())
     ledger = figures(pipeline)["ledger"]
-    assert (ledger["objects_not_told"], ledger["amounts_filled"]) == (1, 0)
+    assert (ledger["objects_not_told"], ledger["amounts_defaulted"]) == (1, 0)
 
 
 def test_the_page_stays_small_whatever_is_counted(pipeline: Pipeline) -> None:
@@ -326,15 +326,15 @@ def test_the_page_stays_small_whatever_is_counted(pipeline: Pipeline) -> None:
     names = [f"Country {number}" for number in range(MAX_COUNTRIES + 5)]
     pipeline.environ["COUNTRIES"] = ",".join(names[:-1])
     pipeline.make()
-    for measure, first in (("total_orders", 0), ("last_order_day", 18_000)):
+    for dimension, first in (("total_orders", 0), ("last_order_day", 18_000)):
         pipeline.sql.run(
             "INSERT INTO voucher_customer.usage_totals"
-            " SELECT 'Country ' || country, :measure, value, amount, 1 FROM generate_series(0, 104) AS country,"
+            " SELECT 'Country ' || country, :dimension, value, amount, 1 FROM generate_series(0, 104) AS country,"
             " generate_series(:first, :first + 59) AS value, generate_series(0, 29) AS amount",
-            measure=measure, first=first,
+            dimension=dimension, first=first,
         )  # fmt: skip
     pipeline.sql.run(
-        "INSERT INTO voucher_customer.ledger (key, revision, error, failed_etag, changed_at)"
+        "INSERT INTO voucher_customer.ledger (key, revision, error, refused_etag, changed_at)"
         " SELECT 'vouchers/' || number, 1, repeat('x', 5000), 'bad', now() FROM generate_series(1, 500) AS number"
     )
     pipeline.sql.run(
@@ -353,7 +353,7 @@ def test_the_page_stays_small_whatever_is_counted(pipeline: Pipeline) -> None:
         for segment in country["segments"]:
             assert sum(segment["counts"]) == segment["most_used"]["vouchers"]
             assert (len(segment["most_used"]["amounts"]), segment["most_used"]["tied"]) == (MAX_TIED, 30)
-    assert (len(shown["failed"]), shown["ledger"]["objects_failed"], len(shown["runs"])) == (30, 500, 30)
+    assert (len(shown["refused"]), shown["ledger"]["objects_refused"], len(shown["runs"])) == (30, 500, 30)
     assert len(page(pipeline)) < 1_000_000
 
 

@@ -155,7 +155,7 @@ def test_the_page_shows_the_numbers_of_the_table_and_asks_nobody(show: Show) -> 
     assert shown.requests == [shown.page.url.partition("#")[0]]
 
 
-def test_the_winner_is_marked_by_more_than_colour(show: Show) -> None:
+def test_the_most_used_amount_is_marked_by_more_than_colour(show: Show) -> None:
     rows = show().table("By number of orders: how often each amount was used, Peru")
     assert rows[0] == [
         "0\u20134 orders", "2,640", "+22.2 points 600 over 4,400",
@@ -166,7 +166,7 @@ def test_the_winner_is_marked_by_more_than_colour(show: Show) -> None:
 def test_every_part_has_its_numbers(show: Show) -> None:
     shown = show()
     assert shown.page.title() == "Voucher report, Dec 22, 2020"
-    values = {cells[0]: cells[1] for cells in shown.table("Rows read, counted and rejected, and values filled")}
+    values = {cells[0]: cells[1] for cells in shown.table("Rows read, counted and rejected, and values defaulted")}
     assert values["Missing amounts that count as 0"] == values["Blank orders that count as 0"] == "300"
     assert shown.page.get_by_text("does not add up").count() == 0
     assert shown.page.get_by_text("adds up").count() == 2
@@ -271,7 +271,7 @@ def test_paper_has_the_country_and_no_controls(show: Show) -> None:
     assert not shown.page.get_by_text("Show the numbers").first.is_visible()
 
 
-def test_without_scripts_the_winners_are_there(show: Show) -> None:
+def test_without_scripts_the_most_used_amounts_are_there(show: Show) -> None:
     shown = show(java_script_enabled=False)
     rows = [
         [_plain(cell) for cell in row.locator("td").all_inner_texts()] for row in shown.page.locator("tbody tr").all()

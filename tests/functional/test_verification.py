@@ -1,4 +1,4 @@
-"""A verification: everything tampered with is told, object by object, and mended when asked for."""
+"""A verification: everything tampered with is told, object by object, and repaired when asked for."""
 
 import itertools
 import json
@@ -37,7 +37,7 @@ def verify(pipeline: Pipeline, deadline: Deadline | None = None, **fields: Any) 
 
 
 def told(found: Verified) -> list[tuple[str, str, bool]]:
-    return [(difference.key, difference.kind, difference.is_mended) for difference in found.differences]
+    return [(difference.key, difference.kind, difference.is_repaired) for difference in found.differences]
 
 
 def wrong(found: Verified) -> tuple[int, int, int]:
@@ -75,7 +75,7 @@ def test_what_is_counted_as_the_bucket_says_has_no_differences(counted: Pipeline
 A, B, GONE = (f"{PREFIX}{name}.parquet" for name in ("a", "b", "gone"))
 ENTRY_SET = "UPDATE voucher_customer.ledger SET"
 USAGE_OF_ONE = (
-    "usage_country_code = '{Peru}', usage_measure = '{total_orders}', usage_value = '{7}',"
+    "usage_country_code = '{Peru}', usage_dimension = '{total_orders}', usage_value = '{7}',"
     " usage_voucher_amount = '{0}', usage_count = '{1}'"
 )
 
@@ -102,7 +102,7 @@ USAGE_OF_ONE = (
         (f"{ENTRY_SET} etag = 'old', key = 'vouchers/0' WHERE key ~ '/gone'", "no object", f"{PREFIX}0", 0),
     ],
 )
-def test_an_entry_that_says_otherwise_than_the_bucket_is_told_and_mended(
+def test_an_entry_that_says_otherwise_than_the_bucket_is_told_and_repaired(
     counted: Pipeline, tampering: str, kind: str, key: str, totals: int
 ) -> None:
     # Given an entry that somebody changed
@@ -112,10 +112,10 @@ def test_an_entry_that_says_otherwise_than_the_bucket_is_told_and_mended(
         found = verify(counted)
         assert told(found) == [(key, kind, False)]
         assert wrong(found) == (1, totals, 0)
-    # When it is mended, then nothing differs any more
+    # When it is repaired, then nothing differs any more
     found = verify(counted, fix=True)
     assert told(found) == [(key, kind, True)]
-    assert (wrong(found), found.objects_mended) == ((0, 0, 0), 1)
+    assert (wrong(found), found.objects_repaired) == ((0, 0, 0), 1)
     assert found.published == found.refreshed == 3
     check_as_counted(counted)
 
@@ -125,12 +125,12 @@ def test_an_entry_that_says_otherwise_than_the_bucket_is_told_and_mended(
     [
         "UPDATE voucher_customer.usage_totals SET count = count + 1 WHERE voucher_amount = 2640",
         "UPDATE voucher_customer.usage_totals SET count = 0",
-        "DELETE FROM voucher_customer.usage_totals WHERE measure = 'total_orders'",
+        "DELETE FROM voucher_customer.usage_totals WHERE dimension = 'total_orders'",
         "INSERT INTO voucher_customer.usage_totals VALUES ('Peru', 'total_orders', 7, 0, 9)",
     ],
 )
 @pytest.mark.parametrize("lacks_entry", [False, True])
-def test_totals_that_are_not_the_sum_of_the_ledger_are_told_and_mended(
+def test_totals_that_are_not_the_sum_of_the_ledger_are_told_and_repaired(
     counted: Pipeline, tampering: str, lacks_entry: bool
 ) -> None:
     counted.sql.run(tampering)
@@ -140,11 +140,11 @@ def test_totals_that_are_not_the_sum_of_the_ledger_are_told_and_mended(
         # Taking its counts out would take the totals below nothing.
         counted.delete(A)
     found = verify(counted, fix=True)
-    assert (wrong(found), found.totals_mended) == ((0, 0, 0), changed)
+    assert (wrong(found), found.totals_repaired) == ((0, 0, 0), changed)
     assert found.published == found.refreshed
     if lacks_entry:
         counted.put("a.parquet", ROWS["a.parquet"])
-        assert verify(counted, fix=True).objects_mended == 1
+        assert verify(counted, fix=True).objects_repaired == 1
     check_as_counted(counted)
 
 
@@ -156,7 +156,7 @@ def test_counts_that_add_up_to_nothing_are_no_totals(counted: Pipeline) -> None:
     counted.sql.run("DELETE FROM voucher_customer.usage_totals")
     # When it is verified, then it is the entry that is told, and the table made before
     assert wrong(verify(counted)) == (1, 0, 4)
-    # And mending that mends all
+    # And repairing that repairs all
     assert wrong(verify(counted, fix=True)) == (0, 0, 0)
     check_as_counted(counted)
 
@@ -169,7 +169,7 @@ def test_counts_that_add_up_to_nothing_are_no_totals(counted: Pipeline) -> None:
         ("UPDATE voucher_customer.voucher_segments SET index = index + 10", 8),
     ],
 )
-def test_a_published_table_that_totals_do_not_give_is_told_and_mended(
+def test_a_published_table_that_totals_do_not_give_is_told_and_repaired(
     counted: Pipeline, tampering: str, rows: int
 ) -> None:
     counted.sql.run(tampering)
@@ -179,7 +179,7 @@ def test_a_published_table_that_totals_do_not_give_is_told_and_mended(
     check_as_counted(counted)
 
 
-def test_the_published_table_is_verified_as_of_its_own_day_and_mended_so(counted: Pipeline) -> None:
+def test_the_published_table_is_verified_as_of_its_own_day_and_repaired_so(counted: Pipeline) -> None:
     counted.refresh({"as_of": "2020-02-10"})
     published = counted.published()
     assert verify(counted).rows_different == 0
@@ -213,8 +213,8 @@ def test_a_bad_object_is_told_and_stays(counted: Pipeline) -> None:
     for fix in (False, True):
         found = verify(counted, fix=fix)
         assert [(difference.kind, difference.detail) for difference in found.differences] == [
-            ("bad object", found.differences[0].detail),
-            ("bad object", "is empty (0 bytes); nothing of it is counted"),
+            ("refused object", found.differences[0].detail),
+            ("refused object", "is empty (0 bytes); nothing of it is counted"),
         ]
         assert "is no readable parquet" in found.differences[0].detail
         assert found.differences[0].detail.endswith(" is counted")
@@ -267,11 +267,11 @@ def test_a_verification_that_has_no_time_goes_on_where_it_stopped(pipeline: Pipe
     clock = Clock()
     deadline = Deadline(clock.seconds_left)
     when_reading("09.parquet", clock.run_out)
-    # When the time is over, then it says where to go on, and publishes what is mended
+    # When the time is over, then it says where to go on, and publishes what is repaired
     first = verify(pipeline, deadline, fix=True)
-    assert 0 < first.objects_mended == first.objects_verified < first.objects == 20
+    assert 0 < first.objects_repaired == first.objects_verified < first.objects == 20
     assert first.go_on_after == PREFIX + names[first.objects_verified - 1]
-    assert set(pipeline.published().values()) == {first.objects_mended}
+    assert set(pipeline.published().values()) == {first.objects_repaired}
     # And the next one does the rest
     second = verify(pipeline, fix=True, after=first.go_on_after)
     assert (second.objects_verified, second.go_on_after) == (20, None)
@@ -301,7 +301,7 @@ def test_what_s3_refuses_is_told_as_not_verified(counted: Pipeline) -> None:
 
     when_reading("a.parquet", refuse)
     found = verify(counted, fix=True)
-    assert (told(found), found.objects_mended) == ([(A, "not verified", False)], 0)
+    assert (told(found), found.objects_repaired) == ([(A, "not verified", False)], 0)
     assert "AccessDenied" in found.differences[0].detail
 
 
@@ -321,7 +321,7 @@ def test_rejected_rows_that_cannot_be_written_are_told(counted: Pipeline) -> Non
     assert boto3.DEFAULT_SESSION is not None
     boto3.DEFAULT_SESSION.events.register("before-call.s3.PutObject", refuse)
     found = verify(counted, fix=True)
-    assert (found.objects_mended, found.refreshed) == (1, 3)
+    assert (found.objects_repaired, found.refreshed) == (1, 3)
     assert "c.parquet: is counted, but its rejected rows cannot be written" in found.errors[0]
 
 
@@ -332,11 +332,11 @@ def test_the_function_answers_what_it_found(invoke: Any, counted: Pipeline) -> N
     json.dumps(answer)
     assert answer["differences"] == [
         {
-            "key": A, "kind": "other counts", "is_mended": False,
+            "key": A, "kind": "other counts", "is_repaired": False,
             "detail": "the ledger counts 2 rows, the recount 2, and 1 counts of its usage differ",
         }
     ]  # fmt: skip
-    assert invoke({**event, "fix": True})["objects_mended"] == 1
+    assert invoke({**event, "fix": True})["objects_repaired"] == 1
     assert invoke(event)["differences"] == []
 
 
@@ -368,11 +368,11 @@ def test_the_command_goes_on_until_the_end(invoke: Any, pipeline: Pipeline, caps
     assert len(stack.events) >= 2
     said = capsys.readouterr().out
     assert f"of 25 objects, go on after {stack.events[1]['after']}\n" in said
-    assert "verified 25 of 25 objects: 25 different, 0 mended, 0 changed meanwhile" in said
+    assert "verified 25 of 25 objects: 25 different, 0 repaired, 0 changed meanwhile" in said
     commands.verify(stack, None, fix=True)
     said = capsys.readouterr().out
-    assert f"{PREFIX}00.parquet: entry missing (mended): nothing of it is counted, the recount has 1 rows" in said
-    assert "verified 25 of 25 objects: 0 different, 25 mended" in said
+    assert f"{PREFIX}00.parquet: entry missing (repaired): nothing of it is counted, the recount has 1 rows" in said
+    assert "verified 25 of 25 objects: 0 different, 25 repaired" in said
     assert set(pipeline.published().values()) == {25}
 
 

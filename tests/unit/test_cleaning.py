@@ -11,14 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from functions.refresh.counting.cleaning import (
-    SMALL,
-    Filled,
+    DIRECT_CODE_LIMIT,
+    Defaulted,
     ObjectError,
     Rejected,
-    as_distinct,
-    as_small_numbers,
     check_type,
     clean,
+    dictionary_encode,
+    try_direct_codes,
 )
 
 # So many that they are cut down to their days first.
@@ -40,7 +40,7 @@ REAL_MOMENTS = st.datetimes(datetime(1, 1, 2), datetime(9999, 12, 30)).flatmap(
 
 def meanings(values: list[Any], kind: pa.DataType, name: str) -> list[Any]:
     """Return what each value means, by way of the dictionary."""
-    distinct = as_distinct(pa.array(values, kind), name)
+    distinct = dictionary_encode(pa.array(values, kind), name)
     cleaned = clean(distinct.dictionary, name)
     return [cleaned[-1 if index is None else index] for index in distinct.indices.to_pylist()]
 
@@ -54,9 +54,9 @@ FIRST_DAY, LAST_DAY = -719_162, 2_932_896
     ("values", "kind", "meant"),
     [
         (["2.0", " 2 ", "2e0", "0", "-0"], pa.string(), [2, 2, 2, 0, 0]),
-        ([None, "", " ", "nan"], pa.large_string(), [Filled(0)] * 4),
-        ([None, float("nan"), 0.0, 2.0], pa.float64(), [Filled(0), Filled(0), 0, 2]),
-        ([Decimal("2.00"), None], pa.decimal64(9, 2), [2, Filled(0)]),
+        ([None, "", " ", "nan"], pa.large_string(), [Defaulted(0)] * 4),
+        ([None, float("nan"), 0.0, 2.0], pa.float64(), [Defaulted(0), Defaulted(0), 0, 2]),
+        ([Decimal("2.00"), None], pa.decimal64(9, 2), [2, Defaulted(0)]),
         ([MOST, MOST + 1], pa.uint64(), [MOST, "unreadable"]),
         (["1e999999999", "many", "-inf", "inf"], pa.string(), ["unreadable", "unreadable", "infinite", "infinite"]),
         ([-1, 1], pa.int8(), ["negative", 1]),
@@ -136,15 +136,15 @@ def test_a_value_outside_its_dictionary_is_found(index: int | None, is_there: bo
     indices = pa.array([0, index], pa.int8())
     damaged = pa.DictionaryArray.from_arrays(indices, pa.array(["Peru", "China"]), safe=False)
     if is_there:
-        assert as_distinct(damaged, "country_code") is damaged
+        assert dictionary_encode(damaged, "country_code") is damaged
     else:
         with pytest.raises(ObjectError, match="a value lies outside its dictionary"):
-            as_distinct(damaged, "country_code")
+            dictionary_encode(damaged, "country_code")
 
 
 def test_text_that_is_no_utf_8_is_unreadable_and_what_stands_beside_it_is_not() -> None:
     texts = pa.array([b"7", b"\xb1\xff", None], pa.binary()).view(pa.string())
-    cleaned = clean(as_distinct(texts, "country_code").dictionary, "country_code")
+    cleaned = clean(dictionary_encode(texts, "country_code").dictionary, "country_code")
     assert cleaned == ["7", Rejected("country_code_unreadable"), Rejected("country_code_blank")]
 
 
@@ -162,9 +162,9 @@ def test_text_that_is_no_utf_8_is_unreadable_and_what_stands_beside_it_is_not() 
     ids=str,
 )
 def test_a_null_among_small_numbers_is_told_from_all_of_them(kind: pa.DataType, values: list[int | None]) -> None:
-    small = as_small_numbers(pa.array(values, pa.int32()).cast(kind))
+    small = try_direct_codes(pa.array(values, pa.int32()).cast(kind))
     assert small is not None
-    assert small.tolist() == [SMALL if value is None else value for value in values]
+    assert small.tolist() == [DIRECT_CODE_LIMIT if value is None else value for value in values]
 
 
 @pytest.mark.parametrize(
@@ -182,7 +182,7 @@ def test_a_null_among_small_numbers_is_told_from_all_of_them(kind: pa.DataType, 
     ids=lambda column: str(column.type),
 )
 def test_a_batch_of_other_than_small_numbers_goes_the_long_way(column: pa.Array) -> None:
-    assert as_small_numbers(column) is None
+    assert try_direct_codes(column) is None
 
 
 @settings(deadline=None)
@@ -194,12 +194,12 @@ def test_of_many_moments_each_means_the_day_that_it_means_alone(moments: list[st
 
 @pytest.mark.parametrize("kind", [pa.string(), pa.string_view()], ids=str)
 def test_many_moments_of_few_days_are_few_values(kind: pa.DataType) -> None:
-    assert len(as_distinct(pa.array(MANY, kind), "last_order_ts").dictionary) == 1
+    assert len(dictionary_encode(pa.array(MANY, kind), "last_order_ts").dictionary) == 1
 
 
 def test_among_many_moments_one_that_is_no_utf_8_is_unreadable_alone() -> None:
     moments = pa.array([*(text.encode() for text in MANY), b"\xb1\xff"]).view(pa.string())
-    distinct = as_distinct(moments, "last_order_ts").dictionary
+    distinct = dictionary_encode(moments, "last_order_ts").dictionary
     unreadable, missing = Rejected("last_order_ts_unreadable"), Rejected("last_order_ts_missing")
     assert clean(distinct, "last_order_ts") == [*[17897] * len(MANY), unreadable, missing]
 
@@ -208,22 +208,23 @@ def test_among_many_moments_one_that_is_no_utf_8_is_unreadable_alone() -> None:
 @given(st.lists(st.floats() | st.integers(0, 70_000).map(float) | st.none(), max_size=20))
 def test_small_numbers_mean_themselves(values: list[float | None]) -> None:
     column = pa.array(values, pa.float64())
-    small = as_small_numbers(column)
+    small = try_direct_codes(column)
     if small is not None:
         assert small.tolist() == [
-            meanings([value], pa.float64(), "voucher_amount")[0] if value is not None else SMALL for value in values
+            meanings([value], pa.float64(), "voucher_amount")[0] if value is not None else DIRECT_CODE_LIMIT
+            for value in values
         ]
 
 
 @pytest.mark.parametrize("value", [-1.0, 0.5, 65_536.0, 1e300, float("nan"), float("inf"), float("-inf")])
 def test_one_number_that_is_not_small_and_whole_sends_its_batch_the_long_way(value: float) -> None:
-    assert as_small_numbers(pa.array([1.0, value])) is None
+    assert try_direct_codes(pa.array([1.0, value])) is None
 
 
 @pytest.mark.parametrize("kind", [pa.timestamp("s"), pa.timestamp("ns", "UTC"), pa.date32(), pa.date64()])
 def test_moments_of_any_unit_are_small_days(kind: pa.DataType) -> None:
     day = datetime(2020, 1, 6, tzinfo=UTC)
     moments = pa.array([day.replace(tzinfo=None), (day + timedelta(days=1)).replace(tzinfo=None)]).cast(kind)
-    small = as_small_numbers(moments)
+    small = try_direct_codes(moments)
     assert small is not None
     assert small.tolist() == [18267, 18268]

@@ -7,7 +7,7 @@ from functions.refresh.usecases import reconcile
 MIB = 2**20
 
 
-@pytest.mark.parametrize(("under_way", "size", "has_room"), [
+@pytest.mark.parametrize(("under_way", "size", "can_start"), [
     ([1] * 7, 1, True),
     ([1] * 8, 1, False),
     ([24 * MIB], 24 * MIB, True),
@@ -18,7 +18,7 @@ MIB = 2**20
     ([8 * MIB + 1] * 3, 8 * MIB + 1, False),
 ])  # fmt: skip
 def test_an_object_is_counted_beside_others_while_there_is_room(
-    monkeypatch: pytest.MonkeyPatch, under_way: list[int], size: int, has_room: bool
+    monkeypatch: pytest.MonkeyPatch, under_way: list[int], size: int, can_start: bool
 ) -> None:
     monkeypatch.setattr(reconcile, "_PROCESSORS", 2)
-    assert reconcile.has_room(under_way, size) is has_room
+    assert reconcile.can_start(under_way, size) is can_start

@@ -239,7 +239,7 @@ def test_a_run_that_left_objects_starts_the_next_one_by_its_own_result(transform
     [rule] = [rule for rule in rules if rule.get("EventPattern", {}).get("source") == ["lambda"]]
     # Then it takes those of this function that say that something is left
     assert rule["EventPattern"]["resources"] == [{"prefix": {"Fn::GetAtt": ["RefreshFunction", "Arn"]}}]
-    said = {"objects_left": [{"numeric": [">", 0]}], "backlog_bytes": [{"numeric": ["=", 0]}]}
+    said = {"objects_deferred": [{"numeric": [">", 0]}], "backlog_bytes": [{"numeric": ["=", 0]}]}
     assert rule["EventPattern"]["detail"] == {"responsePayload": said}
     assert set(said) <= {field.name for field in msgspec.structs.fields(Summary)}
     # And what it sends is an event that the function reads

@@ -21,7 +21,7 @@ def test_what_two_parts_have_in_common_is_one_row_of_both() -> None:
     whole, part = parts
     whole.update(part)
     # Then each count is of both
-    rows = [(row["measure"], row["value"], row["voucher_amount"], row["count"]) for row in whole.table.to_pylist()]
+    rows = [(row["dimension"], row["value"], row["voucher_amount"], row["count"]) for row in whole.table.to_pylist()]
     assert sorted(rows) == [("last_order_day", 18267, 2640, 2), ("total_orders", 7, 2640, 2)]
 
 
@@ -38,7 +38,7 @@ def test_more_combinations_than_fit_into_a_table_are_counted_too() -> None:
         # When they are counted
         usage.add(pa.RecordBatch.from_arrays([pa.array(column) for column in columns], COLUMNS), 0)
     # Then each combination has its count
-    rows = [row for row in usage.table.to_pylist() if row["measure"] == "total_orders"]
+    rows = [row for row in usage.table.to_pylist() if row["dimension"] == "total_orders"]
     assert len(rows) == len(due)
     assert {(row["country_code"], row["value"], row["voucher_amount"]): row["count"] for row in rows} == due
 
@@ -49,7 +49,7 @@ def test_as_many_pairs_of_country_and_amount_as_there_is_room_for_are_counted() 
     usage.add(country_and_amount(range(2_000)), 0)
     # Then each pair has its count
     due = [(str(number % 1_000), number) for number in range(2_000)]
-    rows = [row for row in usage.table.to_pylist() if row["measure"] == "total_orders"]
+    rows = [row for row in usage.table.to_pylist() if row["dimension"] == "total_orders"]
     assert sorted((row["country_code"], row["voucher_amount"]) for row in rows) == sorted(due)
     assert {row["count"] for row in rows} == {1}
     # When there is one more amount, then these are no voucher records
@@ -73,10 +73,10 @@ def test_a_nought_that_is_filled_in_counts_beside_one_that_was_there() -> None:
     usage = Usage()
     for amounts in ([None], [0.0, None]):
         usage.add(pa.RecordBatch.from_pylist([record(total_orders=2, voucher_amount=amount) for amount in amounts]), 0)
-    assert [(row["measure"], row["voucher_amount"], row["count"]) for row in usage.table.to_pylist()] == [
+    assert [(row["dimension"], row["voucher_amount"], row["count"]) for row in usage.table.to_pylist()] == [
         ("total_orders", 0, 3), ("last_order_day", 0, 3)
     ]  # fmt: skip
-    assert usage.values_filled == {"voucher_amount": 2, "total_orders": 0}
+    assert usage.values_defaulted == {"voucher_amount": 2, "total_orders": 0}
 
 
 def test_rows_are_rejected_by_the_reason_of_each() -> None:

@@ -19,7 +19,7 @@ from functions.common.days import day_number, parse_day
 COLUMNS = ["country_code", "last_order_ts", "total_orders", "voucher_amount"]
 """The columns that a voucher record needs, in the order in which a bad one is named."""
 
-SMALL = 65_536
+DIRECT_CODE_LIMIT = 65_536
 """Numbers below this are small: as days they reach to 2149."""
 
 Small = npt.NDArray[np.int32]
@@ -44,16 +44,16 @@ class Rejected(NamedTuple):
     reason: str
 
 
-class Filled(NamedTuple):
+class Defaulted(NamedTuple):
     """What stands in for a value that is not there."""
 
     value: int
 
 
-Meaning = int | str | Filled | Rejected
-"""What a raw value means: a value, one filled in, or a reason to reject its row."""
+CleanValue = int | str | Defaulted | Rejected
+"""What a raw value means: a value, a default for one that is missing, or a reason to reject its row."""
 
-NOTHING = Filled(0)
+NULL_AS_ZERO = Defaulted(0)
 """What a null, a NaN or a blank means as a number: it counts as 0, and is told from one that was there."""
 
 
@@ -81,7 +81,7 @@ def check_type(name: str, kind: pa.DataType) -> None:
     raise ObjectError(f"column {name} is of type {kind}, from which it cannot be read")
 
 
-def as_small_numbers(column: pa.Array) -> Small | None:
+def try_direct_codes(column: pa.Array) -> Small | None:
     """Return what the values of a column mean, where that is a small whole number for each of them.
 
     Voucher amounts and days mostly are, and so need no dictionary, which costs ten times this.
@@ -94,28 +94,28 @@ def as_small_numbers(column: pa.Array) -> Small | None:
     Returns
     -------
     numpy.ndarray or None
-        Numbers below `SMALL`, and `SMALL` itself for a null; None where one is not, or the column does not hold
-        numbers or moments.
+        Numbers below `DIRECT_CODE_LIMIT`, which itself stands for a null; None where one is not below, or the column
+        does not hold numbers or moments.
     """
     kind, nulls = column.type, column.null_count
     if pa.types.is_temporal(kind) and not nulls:
         numbers = _day_numbers(column).to_numpy()
     elif pa.types.is_floating(kind) or pa.types.is_integer(kind):
-        if nulls and kind.bit_width < 32:  # which does not hold `SMALL`
+        if nulls and kind.bit_width < 32:  # which does not hold `DIRECT_CODE_LIMIT`
             column = column.cast(pa.int32() if pa.types.is_integer(kind) else pa.float32())
-        numbers = (column.fill_null(SMALL) if nulls else column).to_numpy()
+        numbers = (column.fill_null(DIRECT_CODE_LIMIT) if nulls else column).to_numpy()
     else:
         return None
     with np.errstate(invalid="ignore"):  # what does not fit is found by the comparison
         small: Small = numbers.astype(np.int32)
     highest = small.max(initial=0)
-    if not ((small == numbers).all() and small.min(initial=0) >= 0 and highest <= SMALL):
+    if not ((small == numbers).all() and small.min(initial=0) >= 0 and highest <= DIRECT_CODE_LIMIT):
         return None
     # All of these have to be nulls.
-    return None if highest == SMALL and np.count_nonzero(small == SMALL) != nulls else small
+    return None if highest == DIRECT_CODE_LIMIT and np.count_nonzero(small == DIRECT_CODE_LIMIT) != nulls else small
 
 
-def as_distinct(column: pa.Array, name: str) -> pa.DictionaryArray:
+def dictionary_encode(column: pa.Array, name: str) -> pa.DictionaryArray:
     """Make a dictionary of a column's raw values, in which moments are the days on which they lie.
 
     Parameters
@@ -158,24 +158,24 @@ def _check_indices(column: pa.DictionaryArray) -> None:
         raise ObjectError("is no readable parquet: a value lies outside its dictionary")
 
 
-def clean(distinct: pa.Array, name: str) -> list[Meaning]:
+def clean(distinct: pa.Array, name: str) -> list[CleanValue]:
     """Apply the rules of a column to distinct raw values.
 
     Parameters
     ----------
     distinct : pyarrow.Array
-        The dictionary of what `as_distinct` returns.
+        The dictionary of what `dictionary_encode` returns.
     name : str
         One of `COLUMNS`.
 
     Returns
     -------
     list
-        What each means, a country, a day number or a whole number, be it filled in; or why its row is rejected. One
+        What each means, a country, a day number or a whole number, be it a default; or why its row is rejected. One
         entry more than there are values: the last is what a null means.
     """
     rule = _RULES[name]
-    cleaned: list[Meaning] = []
+    cleaned: list[CleanValue] = []
     for value in [*_python_values(distinct), None]:
         try:
             cleaned.append(rule(value))
@@ -236,15 +236,15 @@ def _last_order_day(value: str | int | None) -> int:
         raise _RejectedError("unreadable") from error
 
 
-def _whole_number(value: str | int | float | Decimal | None) -> int | Filled:
+def _whole_number(value: str | int | float | Decimal | None) -> int | Defaulted:
     if value is None or (isinstance(value, str) and not value.strip()):
-        return NOTHING
+        return NULL_AS_ZERO
     try:
         number = Decimal(value)
     except InvalidOperation as error:
         raise _RejectedError("unreadable") from error
     if number.is_nan():
-        return NOTHING
+        return NULL_AS_ZERO
     if number.is_infinite():
         raise _RejectedError("infinite")
     if number < 0:
@@ -259,7 +259,7 @@ def _whole_number(value: str | int | float | Decimal | None) -> int | Filled:
 
 _NUMBERS = ("total_orders", "voucher_amount")
 
-_RULES: dict[str, Callable[[Any], int | str | Filled]] = {
+_RULES: dict[str, Callable[[Any], int | str | Defaulted]] = {
     "country_code": _country,
     "last_order_ts": _last_order_day,
     "total_orders": _whole_number,

@@ -9,15 +9,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from functions.refresh.counting.cleaning import (
-    NOTHING,
-    SMALL,
-    Filled,
-    Meaning,
+    DIRECT_CODE_LIMIT,
+    NULL_AS_ZERO,
+    CleanValue,
+    Defaulted,
     ObjectError,
     Rejected,
-    as_distinct,
-    as_small_numbers,
     clean,
+    dictionary_encode,
+    try_direct_codes,
 )
 
 # Half as wide as they might be: there is one for every value of every row.
@@ -49,7 +49,7 @@ def _take(codes: Codes, places: Codes | pa.Array) -> Codes:
     return taken
 
 
-class Vocabulary:
+class ColumnEncoder:
     """The clean values of a column, numbered from 0 as they are met, and the reasons to reject, from -1 down.
 
     Parameters
@@ -65,21 +65,21 @@ class Vocabulary:
 
     def __init__(self, name: str) -> None:
         self._name = name
-        self._codes: dict[Meaning, int] = {}
+        self._codes: dict[CleanValue, int] = {}
         self._values: list[int | str] = []
         self._reasons: list[str] = []
         self.rejects = False
         self._raw: pa.Array = pa.array([])
         self._code_of_raw: Codes = np.array([], np.int32)
-        self._code_of_small: Codes = np.full(SMALL + 1, _UNMET, np.int32)
+        self._code_of_small: Codes = np.full(DIRECT_CODE_LIMIT + 1, _UNMET, np.int32)
 
     def __len__(self) -> int:
         return len(self._values)
 
     @property
-    def filled(self) -> int:
-        """The code of what is filled in, -1 when nothing was."""
-        return self._codes.get(NOTHING, _UNMET)
+    def defaulted(self) -> int:
+        """The code of `NULL_AS_ZERO`, -1 when it did not occur."""
+        return self._codes.get(NULL_AS_ZERO, _UNMET)
 
     def encode(self, column: pa.Array) -> Codes:
         """Return the code of each row.
@@ -94,11 +94,11 @@ class Vocabulary:
         ObjectError
             When the distinct values exceed any real voucher use.
         """
-        small = as_small_numbers(column)
+        small = try_direct_codes(column)
         if small is not None:
             self.rejects = False
             return self._encode_small(small)
-        distinct = as_distinct(column, self._name)
+        distinct = dictionary_encode(column, self._name)
         # Parquet has one dictionary for a whole row group, so most batches bring the one that came before.
         if not distinct.dictionary.equals(self._raw):
             cleaned = clean(distinct.dictionary, self._name)
@@ -115,18 +115,18 @@ class Vocabulary:
         codes = _take(self._code_of_small, numbers)
         if codes.min(initial=0) == _UNMET:
             for number in np.flatnonzero(np.bincount(numbers[codes == _UNMET])).tolist():
-                self._code_of_small[number] = self._code(NOTHING if number == SMALL else number)
+                self._code_of_small[number] = self._code(NULL_AS_ZERO if number == DIRECT_CODE_LIMIT else number)
             codes = _take(self._code_of_small, numbers)
         return codes
 
-    def _code(self, value: Meaning) -> int:
+    def _code(self, value: CleanValue) -> int:
         code = self._codes.get(value)
         if code is None:
             if isinstance(value, Rejected):
                 self._reasons.append(value.reason)
                 code = -len(self._reasons)
             else:
-                self._values.append(value.value if isinstance(value, Filled) else value)
+                self._values.append(value.value if isinstance(value, Defaulted) else value)
                 code = len(self._values) - 1
             self._codes[value] = code
         return code
@@ -140,7 +140,7 @@ class Vocabulary:
         return pa.array(self._values, kind).take(pa.array(codes))
 
 
-class Pairs:
+class PairEncoder:
     """The pairs of country and amount that occur, numbered as they are met: few of all that could be."""
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""Rejected rows: what could not be counted of an object, as it stands there, for whoever mends it."""
+"""Rejected rows: what could not be counted of an object, as it stands there, for whoever repairs it."""
 
 from collections.abc import Callable, Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""Usage: how often each voucher amount was used, by country and measure.
+"""Usage: how often each voucher amount was used, by country and dimension.
 
 A voucher record matters through four values: its country, its amount, its orders and the day of its
 last order. Each column's values are numbered, raw and then clean, and what is counted are
@@ -12,21 +12,21 @@ import numpy as np
 import pyarrow as pa
 
 from functions.refresh.counting.cleaning import COLUMNS
-from functions.refresh.counting.encoding import Codes, Counts, Pairs, Vocabulary, check_size
+from functions.refresh.counting.encoding import Codes, ColumnEncoder, Counts, PairEncoder, check_size
 from functions.refresh.counting.rejected import RejectedRows
 
 USAGE_SCHEMA = pa.schema(
     [
         ("country_code", pa.string()),
-        ("measure", pa.string()),
+        ("dimension", pa.string()),
         ("value", pa.int64()),
         ("voucher_amount", pa.int64()),
         ("count", pa.int64()),
     ]
 )
 
-_KEYS = ["country_code", "measure", "value", "voucher_amount"]
-_COLUMN_OF_MEASURE = {"total_orders": "total_orders", "last_order_day": "last_order_ts"}
+_KEYS = ["country_code", "dimension", "value", "voucher_amount"]
+_COLUMN_OF_DIMENSION = {"total_orders": "total_orders", "last_order_day": "last_order_ts"}
 
 
 class Usage:
@@ -48,35 +48,35 @@ class Usage:
         self.rows_counted = 0
         self.rows_rejected: Counter[str] = Counter()
         self.rejected = RejectedRows()
-        self._vocabularies = {name: Vocabulary(name) for name in COLUMNS}
-        self._pairs = Pairs()
-        self._counts = {measure: Counts() for measure in _COLUMN_OF_MEASURE}
+        self._encoders = {name: ColumnEncoder(name) for name in COLUMNS}
+        self._pairs = PairEncoder()
+        self._counts = {dimension: Counts() for dimension in _COLUMN_OF_DIMENSION}
         self._others: list[pa.Table] = []
-        self._others_filled: Counter[str] = Counter()
+        self._others_defaulted: Counter[str] = Counter()
 
     @property
-    def values_filled(self) -> Counter[str]:
+    def values_defaulted(self) -> Counter[str]:
         """How many values of the rows counted were not there and count as 0, by column."""
         pairs, orders, counts = self._counts["total_orders"].found()
         _, amounts = self._pairs.decode(pairs)
-        filled = Counter(self._others_filled)
+        filled = Counter(self._others_defaulted)
         for name, codes in (("total_orders", orders), ("voucher_amount", amounts)):
-            filled[name] += int(counts[codes == self._vocabularies[name].filled].sum())
+            filled[name] += int(counts[codes == self._encoders[name].defaulted].sum())
         return filled
 
     @property
     def table(self) -> pa.Table:
-        """The counts with the columns of `USAGE_SCHEMA`, a row per country, measure, value and amount.
+        """The counts with the columns of `USAGE_SCHEMA`, a row per country, dimension, value and amount.
 
         Raises
         ------
         ObjectError
             When the distinct values exceed any real voucher use.
         """
-        parts = [*self._others, *(self._table_of(measure) for measure in _COLUMN_OF_MEASURE)]
+        parts = [*self._others, *(self._table_of(dimension) for dimension in _COLUMN_OF_DIMENSION)]
         table = pa.concat_tables(parts)
-        # A 0 that was filled in is numbered apart from one that was there.
-        is_split = any(vocabulary.filled >= 0 for vocabulary in self._vocabularies.values())
+        # A default 0 is numbered apart from one that was there.
+        is_split = any(encoder.defaulted >= 0 for encoder in self._encoders.values())
         if self._others or is_split:
             table = (
                 table.group_by(_KEYS, use_threads=False).aggregate([("count", "sum")]).rename_columns([*_KEYS, "count"])
@@ -92,7 +92,7 @@ class Usage:
         ObjectError
             As `table`.
         """
-        self.restore(other.table, other.rows_read, other.rows_counted, other.rows_rejected, other.values_filled)
+        self.restore(other.table, other.rows_read, other.rows_counted, other.rows_rejected, other.values_defaulted)
         self.rejected.update(other.rejected)
 
     def restore(
@@ -101,14 +101,14 @@ class Usage:
         rows_read: int,
         rows_counted: int,
         rows_rejected: Mapping[str, int],
-        values_filled: Mapping[str, int],
+        values_defaulted: Mapping[str, int],
     ) -> None:
         """Add usage as it was counted before, with the columns of `USAGE_SCHEMA`."""
         self.rows_read += rows_read
         self.rows_counted += rows_counted
         self.rows_rejected.update(rows_rejected)
         self._others.append(table)
-        self._others_filled.update(values_filled)
+        self._others_defaulted.update(values_defaulted)
 
     def add(self, records: pa.RecordBatch, first_row: int) -> None:
         """Count a batch of voucher records.
@@ -125,42 +125,42 @@ class Usage:
         ObjectError
             When the distinct values exceed any real voucher use.
         """
-        codes = {name: self._vocabularies[name].encode(records.column(name)) for name in COLUMNS}
-        if any(self._vocabularies[name].rejects for name in COLUMNS):
+        codes = {name: self._encoders[name].encode(records.column(name)) for name in COLUMNS}
+        if any(self._encoders[name].rejects for name in COLUMNS):
             codes = self._good_rows(codes, records, first_row)
         self.rows_read += records.num_rows
         self.rows_counted += len(codes["country_code"])
         pairs = self._pairs.encode(codes["country_code"], codes["voucher_amount"], self._shape)
-        for measure, column in _COLUMN_OF_MEASURE.items():
-            shape = (len(self._pairs), len(self._vocabularies[column]))
-            self._counts[measure].add(pairs, codes[column], shape)
+        for dimension, column in _COLUMN_OF_DIMENSION.items():
+            shape = (len(self._pairs), len(self._encoders[column]))
+            self._counts[dimension].add(pairs, codes[column], shape)
 
     @property
     def _shape(self) -> tuple[int, int]:
-        return len(self._vocabularies["country_code"]), len(self._vocabularies["voucher_amount"])
+        return len(self._encoders["country_code"]), len(self._encoders["voucher_amount"])
 
     def _good_rows(self, codes: dict[str, Codes], records: pa.RecordBatch, first_row: int) -> dict[str, Codes]:
         """Take out the rows with a rejected value, whose code is negative, and count them by their first reason."""
         signs = np.bitwise_or.reduce(list(codes.values()))
         rest = signs < 0
-        columns = [(codes[name], self._vocabularies[name].reason) for name in COLUMNS]
+        columns = [(codes[name], self._encoders[name].reason) for name in COLUMNS]
         self.rejected.add(records, first_row, np.flatnonzero(rest), columns)
         for name, column in codes.items():
             faults, counts = np.unique(column[rest & (column < 0)], return_counts=True)
             for fault, count in zip(faults.tolist(), counts.tolist(), strict=True):
-                self.rows_rejected[self._vocabularies[name].reason(fault)] += count
+                self.rows_rejected[self._encoders[name].reason(fault)] += count
             rest &= column >= 0
         good = signs >= 0
         return {name: column[good] for name, column in codes.items()}
 
-    def _table_of(self, measure: str) -> pa.Table:
-        pairs, values, counts = self._counts[measure].found()
+    def _table_of(self, dimension: str) -> pa.Table:
+        pairs, values, counts = self._counts[dimension].found()
         countries, amounts = self._pairs.decode(pairs)
         columns = [
-            self._vocabularies["country_code"].take(countries, pa.string()),
-            pa.array([measure] * len(counts), pa.string()),
-            self._vocabularies[_COLUMN_OF_MEASURE[measure]].take(values, pa.int64()),
-            self._vocabularies["voucher_amount"].take(amounts, pa.int64()),
+            self._encoders["country_code"].take(countries, pa.string()),
+            pa.array([dimension] * len(counts), pa.string()),
+            self._encoders[_COLUMN_OF_DIMENSION[dimension]].take(values, pa.int64()),
+            self._encoders["voucher_amount"].take(amounts, pa.int64()),
             pa.array(counts, pa.int64()),
         ]
         return pa.table(columns, schema=USAGE_SCHEMA)

@@ -16,25 +16,25 @@ _COMPARE = """
 
 _DUE_TOTALS = """
     WITH due AS (
-        SELECT usage.country_code, usage.measure, usage.value, usage.voucher_amount, sum(usage.count) AS count
+        SELECT usage.country_code, usage.dimension, usage.value, usage.voucher_amount, sum(usage.count) AS count
         FROM voucher_customer.ledger, unnest(
-            usage_country_code, usage_measure, usage_value, usage_voucher_amount, usage_count
-        ) AS usage (country_code, measure, value, voucher_amount, count)
-        GROUP BY usage.country_code, usage.measure, usage.value, usage.voucher_amount
+            usage_country_code, usage_dimension, usage_value, usage_voucher_amount, usage_count
+        ) AS usage (country_code, dimension, value, voucher_amount, count)
+        GROUP BY usage.country_code, usage.dimension, usage.value, usage.voucher_amount
         HAVING sum(usage.count) <> 0
     )
 """
 
 _COUNT_WRONG_TOTALS = """
     SELECT count(*)
-    FROM due FULL JOIN voucher_customer.usage_totals AS total USING (country_code, measure, value, voucher_amount)
+    FROM due FULL JOIN voucher_customer.usage_totals AS total USING (country_code, dimension, value, voucher_amount)
     WHERE due.count IS DISTINCT FROM total.count
 """
 
-# A ledger that was tampered with may sum up to less than nothing, until its objects are mended.
+# A ledger that was tampered with may sum up to less than nothing, until its objects are repaired.
 _WRITE_TOTALS = """
-    INSERT INTO voucher_customer.usage_totals (country_code, measure, value, voucher_amount, count)
-    SELECT country_code, measure, value, voucher_amount, count FROM due WHERE count > 0
+    INSERT INTO voucher_customer.usage_totals (country_code, dimension, value, voucher_amount, count)
+    SELECT country_code, dimension, value, voucher_amount, count FROM due WHERE count > 0
 """
 
 _COUNTS_WITHOUT_VERSION = """
@@ -69,7 +69,7 @@ class Comparison(NamedTuple):
 
 
 class LedgerAudit:
-    """Compares, and mends the totals.
+    """Compares, and repairs the totals.
 
     Parameters
     ----------
@@ -104,7 +104,7 @@ class LedgerAudit:
             [[count]] = connection.run(_DUE_TOTALS + _COUNT_WRONG_TOTALS)
         return int(count)
 
-    def mend_totals(self) -> int:
+    def repair_totals(self) -> int:
         """Make the totals the sum of the usage in the ledger, and return how many were not."""
         with self._database.transaction() as connection:
             lock(connection)

@@ -20,20 +20,20 @@ from functions.refresh.reading.bucket import ObjectVersion
 # Both at once, so that rows alike in both stay untouched.
 CHANGE = """
     WITH change AS (
-        SELECT country_code, measure, value, voucher_amount, sum(count) AS count
+        SELECT country_code, dimension, value, voucher_amount, sum(count) AS count
         FROM (
             SELECT * FROM unnest(
-                CAST(:country_code AS text[]), CAST(:measure AS text[]), CAST(:value AS bigint[]),
+                CAST(:country_code AS text[]), CAST(:dimension AS text[]), CAST(:value AS bigint[]),
                 CAST(:voucher_amount AS bigint[]), CAST(:count AS bigint[])
-            ) AS added (country_code, measure, value, voucher_amount, count)
+            ) AS added (country_code, dimension, value, voucher_amount, count)
             UNION ALL
-            SELECT removed.country_code, removed.measure, removed.value, removed.voucher_amount, -removed.count
+            SELECT removed.country_code, removed.dimension, removed.value, removed.voucher_amount, -removed.count
             FROM voucher_customer.ledger, unnest(
-                usage_country_code, usage_measure, usage_value, usage_voucher_amount, usage_count
-            ) AS removed (country_code, measure, value, voucher_amount, count)
+                usage_country_code, usage_dimension, usage_value, usage_voucher_amount, usage_count
+            ) AS removed (country_code, dimension, value, voucher_amount, count)
             WHERE key = :key
         ) AS both_usages
-        GROUP BY country_code, measure, value, voucher_amount
+        GROUP BY country_code, dimension, value, voucher_amount
         HAVING sum(count) <> 0
     )
 """
@@ -41,42 +41,42 @@ CHANGE = """
 
 _APPLY_TO_TOTALS = """
     MERGE INTO voucher_customer.usage_totals AS total USING change
-    ON (total.country_code, total.measure, total.value, total.voucher_amount)
-        = (change.country_code, change.measure, change.value, change.voucher_amount)
+    ON (total.country_code, total.dimension, total.value, total.voucher_amount)
+        = (change.country_code, change.dimension, change.value, change.voucher_amount)
     WHEN MATCHED AND total.count + change.count = 0 THEN DELETE
     WHEN MATCHED THEN UPDATE SET count = total.count + change.count
-    WHEN NOT MATCHED THEN INSERT (country_code, measure, value, voucher_amount, count)
-        VALUES (change.country_code, change.measure, change.value, change.voucher_amount, change.count)
+    WHEN NOT MATCHED THEN INSERT (country_code, dimension, value, voucher_amount, count)
+        VALUES (change.country_code, change.dimension, change.value, change.voucher_amount, change.count)
 """
 
 # Parts that were counted of the object are of no use any more, whichever version they are of.
 _WRITE_COUNTED = """
-    WITH parts AS (DELETE FROM voucher_customer.ledger_parts WHERE key = :key)
+    WITH parts AS (DELETE FROM voucher_customer.partial_counts WHERE key = :key)
     INSERT INTO voucher_customer.ledger AS ledger (
-        key, revision, etag, size, sequencer, rows_read, rows_counted, rows_rejected, values_filled,
-        usage_country_code, usage_measure, usage_value, usage_voucher_amount, usage_count, changed_at
+        key, revision, etag, size, sequencer, rows_read, rows_counted, rows_rejected, values_defaulted,
+        usage_country_code, usage_dimension, usage_value, usage_voucher_amount, usage_count, changed_at
     ) VALUES (
         :key, 1, :etag, :size, :sequencer, :rows_read, :rows_counted, CAST(:rows_rejected AS jsonb),
-        CAST(:values_filled AS jsonb),
-        CAST(:country_code AS text[]), CAST(:measure AS text[]), CAST(:value AS bigint[]),
+        CAST(:values_defaulted AS jsonb),
+        CAST(:country_code AS text[]), CAST(:dimension AS text[]), CAST(:value AS bigint[]),
         CAST(:voucher_amount AS bigint[]), CAST(:count AS bigint[]), :now
     )
     ON CONFLICT (key) DO UPDATE SET
         revision = ledger.revision + 1,
-        (etag, size, sequencer, rows_read, rows_counted, rows_rejected, values_filled, usage_country_code,
-         usage_measure, usage_value, usage_voucher_amount, usage_count, error, failed_etag, changed_at)
+        (etag, size, sequencer, rows_read, rows_counted, rows_rejected, values_defaulted, usage_country_code,
+         usage_dimension, usage_value, usage_voucher_amount, usage_count, error, refused_etag, changed_at)
         = (excluded.etag, excluded.size, excluded.sequencer, excluded.rows_read, excluded.rows_counted,
-           excluded.rows_rejected, excluded.values_filled, excluded.usage_country_code, excluded.usage_measure,
+           excluded.rows_rejected, excluded.values_defaulted, excluded.usage_country_code, excluded.usage_dimension,
            excluded.usage_value, excluded.usage_voucher_amount, excluded.usage_count, NULL, NULL, excluded.changed_at)
 """
 
-_WRITE_FAILURE = """
-    INSERT INTO voucher_customer.ledger AS ledger (key, revision, error, failed_etag, sequencer, changed_at)
-    VALUES (:key, 1, :error, :failed_etag, :sequencer, :now)
+_WRITE_REFUSAL = """
+    INSERT INTO voucher_customer.ledger AS ledger (key, revision, error, refused_etag, sequencer, changed_at)
+    VALUES (:key, 1, :error, :refused_etag, :sequencer, :now)
     ON CONFLICT (key) DO UPDATE SET
         revision = ledger.revision + 1,
-        (error, failed_etag, sequencer, changed_at)
-        = (excluded.error, excluded.failed_etag, excluded.sequencer, excluded.changed_at)
+        (error, refused_etag, sequencer, changed_at)
+        = (excluded.error, excluded.refused_etag, excluded.sequencer, excluded.changed_at)
 """
 
 _CHANGES = """
@@ -87,18 +87,18 @@ _CHANGES = """
     ), rejected AS (
         SELECT reason, sum(CAST(rows AS bigint)) AS rows
         FROM counted, jsonb_each_text(rows_rejected) AS each (reason, rows) GROUP BY reason
-    ), failed AS (
+    ), refused AS (
         SELECT * FROM changed WHERE error IS NOT NULL
-    ), first_failed AS (
-        SELECT key, error FROM failed ORDER BY key LIMIT :limit
+    ), first_refused AS (
+        SELECT key, error FROM refused ORDER BY key LIMIT :limit
     )
-    SELECT (SELECT count(*) FROM counted), (SELECT count(*) FROM failed), (SELECT count(failed_etag) FROM failed),
+    SELECT (SELECT count(*) FROM counted), (SELECT count(*) FROM refused), (SELECT count(refused_etag) FROM refused),
            (SELECT coalesce(sum(rows_read), 0) FROM counted), (SELECT coalesce(sum(rows_counted), 0) FROM counted),
            (SELECT json_object_agg(reason, rows) FROM rejected),
-           (SELECT json_agg(key || ': ' || error ORDER BY key) FROM first_failed)
+           (SELECT json_agg(key || ': ' || error ORDER BY key) FROM first_refused)
 """
 
-# Of a large backlog more may have failed than anyone reads; all of them are in the ledger.
+# Of a large backlog more may be refused than anyone reads; all of them are in the ledger.
 _MAX_ERRORS = 1000
 
 
@@ -113,22 +113,22 @@ class LedgerEntry(NamedTuple):
         The version that is counted, if one is.
     error : str or None
         Why a later version could not be counted.
-    failed_etag : str or None
+    refused_etag : str or None
         That version, if the reason lies in what it holds.
     """
 
     revision: int
     etag: str | None
     error: str | None
-    failed_etag: str | None
+    refused_etag: str | None
 
     def matches(self, version: ObjectVersion | None) -> bool:
         """Tell whether the ledger says of the key what the bucket does: this version, or no object."""
         return self.error is None and self.etag == (version.etag if version else None)
 
-    def knows_as_bad(self, version: ObjectVersion | None) -> bool:
+    def knows_as_refused(self, version: ObjectVersion | None) -> bool:
         """Tell whether this version cannot be counted, however often it is tried."""
-        return version is not None and self.failed_etag == version.etag
+        return version is not None and self.refused_etag == version.etag
 
 
 class LedgerChanges(NamedTuple):
@@ -136,21 +136,21 @@ class LedgerChanges(NamedTuple):
 
     Attributes
     ----------
-    objects_counted, objects_failed : int
+    objects_counted, objects_refused : int
         How many hold what their object did, and how many say why not.
-    objects_bad : int
-        Those of the failed whose reason lies in what they hold.
+    objects_refused_before : int
+        Those of the refused whose reason lies in what they hold.
     rows_read, rows_counted : int
         Rows of those that are counted.
     rows_rejected : dict of str to int
         Their rows that were not counted, by reason.
     errors : list of str
-        The first of the failed, each with its reason.
+        The first of the refused, each with its reason.
     """
 
     objects_counted: int
-    objects_failed: int
-    objects_bad: int
+    objects_refused: int
+    objects_refused_before: int
     rows_read: int
     rows_counted: int
     rows_rejected: dict[str, int]
@@ -177,7 +177,7 @@ class Ledger:
         with self._database.transaction() as connection:
             # A value for each column instead of tens of thousands of rows, which pg8000 takes apart field by field.
             [[keys, *columns]] = connection.run(
-                "SELECT json_agg(key), json_agg(revision), json_agg(etag), json_agg(error), json_agg(failed_etag)"
+                "SELECT json_agg(key), json_agg(revision), json_agg(etag), json_agg(error), json_agg(refused_etag)"
                 " FROM voucher_customer.ledger WHERE starts_with(key, :prefix)",
                 prefix=prefix,
             )
@@ -187,7 +187,7 @@ class Ledger:
         """Return the entry of a key, `NO_ENTRY` if it has none."""
         with self._database.transaction() as connection:
             rows = connection.run(
-                "SELECT revision, etag, error, failed_etag FROM voucher_customer.ledger WHERE key = :key", key=key
+                "SELECT revision, etag, error, refused_etag FROM voucher_customer.ledger WHERE key = :key", key=key
             )
         return LedgerEntry(*rows[0]) if rows else NO_ENTRY
 
@@ -195,7 +195,7 @@ class Ledger:
         """Return the entries of some keys, those that have one."""
         with self._database.transaction() as connection:
             rows = connection.run(
-                "SELECT key, revision, etag, error, failed_etag FROM voucher_customer.ledger"
+                "SELECT key, revision, etag, error, refused_etag FROM voucher_customer.ledger"
                 " WHERE key = ANY (CAST(:keys AS text[]))",
                 keys=list(keys),
             )
@@ -204,10 +204,10 @@ class Ledger:
     def changes(self, since: datetime, prefix: str) -> LedgerChanges:
         """Return what became of the entries that changed since a moment, of keys that begin with a prefix."""
         with self._database.transaction() as connection:
-            [[counted, failed, bad, read, rows_counted, rejected, errors]] = connection.run(
+            [[counted, refused, for_good, read, rows_counted, rejected, errors]] = connection.run(
                 _CHANGES, since=since, prefix=prefix, limit=_MAX_ERRORS
             )
-        return LedgerChanges(counted, failed, bad, int(read), int(rows_counted), rejected or {}, errors or [])
+        return LedgerChanges(counted, refused, for_good, int(read), int(rows_counted), rejected or {}, errors or [])
 
     def write_counted(
         self,
@@ -229,7 +229,7 @@ class Ledger:
         return self._write(
             key, entry, usage,
             etag=version.etag, size=version.size, rows_read=usage.rows_read, rows_counted=usage.rows_counted,
-            rows_rejected=json.dumps(usage.rows_rejected), values_filled=json.dumps(usage.values_filled),
+            rows_rejected=json.dumps(usage.rows_rejected), values_defaulted=json.dumps(usage.values_defaulted),
             sequencer=sequencer, now=now,
         )  # fmt: skip
 
@@ -243,16 +243,16 @@ class Ledger:
         """
         return self._write(
             key, entry, Usage(),
-            etag=None, size=None, rows_read=0, rows_counted=0, rows_rejected="{}", values_filled="{}",
+            etag=None, size=None, rows_read=0, rows_counted=0, rows_rejected="{}", values_defaulted="{}",
             sequencer=sequencer, now=now,
         )  # fmt: skip
 
-    def write_failure(
+    def write_refusal(
         self,
         key: str,
         entry: LedgerEntry,
         error: str,
-        bad: ObjectVersion | None = None,
+        refused: ObjectVersion | None = None,
         *,
         sequencer: str | None,
         now: datetime,
@@ -261,8 +261,8 @@ class Ledger:
 
         Parameters
         ----------
-        bad : ObjectVersion or None
-            The version that failed, if the reason lies in what it holds.
+        refused : ObjectVersion or None
+            The refused version, if the reason lies in what it holds.
 
         Returns
         -------
@@ -273,8 +273,10 @@ class Ledger:
             lock(connection)
             if not _is_unchanged(connection, key, entry):
                 return False
-            failed_etag = bad.etag if bad else None
-            connection.run(_WRITE_FAILURE, key=key, error=error, failed_etag=failed_etag, sequencer=sequencer, now=now)
+            refused_etag = refused.etag if refused else None
+            connection.run(
+                _WRITE_REFUSAL, key=key, error=error, refused_etag=refused_etag, sequencer=sequencer, now=now
+            )
         return True
 
     def _write(self, key: str, entry: LedgerEntry, usage: Usage, **values: object) -> bool:

@@ -20,34 +20,34 @@ _KEPT = timedelta(days=7)
 _THESE = "key = :key AND etag = :etag AND parts = :parts"
 
 _WRITE = """
-    INSERT INTO voucher_customer.ledger_parts VALUES (
+    INSERT INTO voucher_customer.partial_counts VALUES (
         :key, :etag, :parts, :part, :rows_read, :rows_counted, CAST(:rows_rejected AS jsonb),
-        CAST(:values_filled AS jsonb), :country_code, :measure, :value, :voucher_amount, :count, :now
+        CAST(:values_defaulted AS jsonb), :country_code, :dimension, :value, :voucher_amount, :count, :now
     ) ON CONFLICT DO NOTHING
 """
 
 _ROWS = f"""
     SELECT count(*), coalesce(sum(rows_read), 0), coalesce(sum(rows_counted), 0),
-           coalesce(json_agg(rows_rejected), '[]'), coalesce(json_agg(values_filled), '[]')
-    FROM voucher_customer.ledger_parts WHERE {_THESE}
+           coalesce(json_agg(rows_rejected), '[]'), coalesce(json_agg(values_defaulted), '[]')
+    FROM voucher_customer.partial_counts WHERE {_THESE}
 """  # noqa: S608 - of constants
 
 # Columns instead of rows, which pg8000 takes apart field by field.
 _USAGE = f"""
-    SELECT array_agg(country_code), array_agg(measure), array_agg(value), array_agg(voucher_amount), array_agg(count)
+    SELECT array_agg(country_code), array_agg(dimension), array_agg(value), array_agg(voucher_amount), array_agg(count)
     FROM (
-        SELECT counted.country_code, counted.measure, counted.value, counted.voucher_amount,
+        SELECT counted.country_code, counted.dimension, counted.value, counted.voucher_amount,
                CAST(sum(counted.count) AS bigint) AS count
-        FROM voucher_customer.ledger_parts, unnest(
-            usage_country_code, usage_measure, usage_value, usage_voucher_amount, usage_count
-        ) AS counted (country_code, measure, value, voucher_amount, count)
+        FROM voucher_customer.partial_counts, unnest(
+            usage_country_code, usage_dimension, usage_value, usage_voucher_amount, usage_count
+        ) AS counted (country_code, dimension, value, voucher_amount, count)
         WHERE {_THESE}
-        GROUP BY counted.country_code, counted.measure, counted.value, counted.voucher_amount
+        GROUP BY counted.country_code, counted.dimension, counted.value, counted.voucher_amount
     ) AS combined
 """  # noqa: S608 - of constants
 
 
-class Parts:
+class PartialCounts:
     """Reads and writes the parts of objects.
 
     Parameters
@@ -63,7 +63,7 @@ class Parts:
         """Tell whether a part of a version is counted."""
         with self._database.transaction() as connection:
             rows = connection.run(
-                f"SELECT 1 FROM voucher_customer.ledger_parts WHERE {_THESE} AND part = :part",  # noqa: S608
+                f"SELECT 1 FROM voucher_customer.partial_counts WHERE {_THESE} AND part = :part",  # noqa: S608
                 key=key, etag=version.etag, parts=part.parts, part=part.number,
             )  # fmt: skip
         return bool(rows)
@@ -74,26 +74,26 @@ class Parts:
             connection.run(
                 _WRITE, key=key, etag=version.etag, parts=part.parts, part=part.number, rows_read=usage.rows_read,
                 rows_counted=usage.rows_counted, rows_rejected=json.dumps(usage.rows_rejected),
-                values_filled=json.dumps(usage.values_filled), now=now, **usage.table.to_pydict(),
+                values_defaulted=json.dumps(usage.values_defaulted), now=now, **usage.table.to_pydict(),
             )  # fmt: skip
 
     def combined(self, key: str, version: ObjectVersion, parts: int) -> Usage | None:
         """Return the usage of an object of so many parts, None while some of them are missing."""
         of = {"key": key, "etag": version.etag, "parts": parts}
         with self._database.transaction() as connection:
-            [[there, rows_read, rows_counted, rows_rejected, values_filled]] = connection.run(_ROWS, **of)
+            [[there, rows_read, rows_counted, rows_rejected, values_defaulted]] = connection.run(_ROWS, **of)
             if there < parts:
                 return None
             [columns] = connection.run(_USAGE, **of)
         usage = Usage()
         table = pa.table([column or [] for column in columns], schema=USAGE_SCHEMA)
-        usage.restore(table, int(rows_read), int(rows_counted), _sum(rows_rejected), _sum(values_filled))
+        usage.restore(table, int(rows_read), int(rows_counted), _sum(rows_rejected), _sum(values_defaulted))
         return usage
 
     def forget(self, now: datetime) -> None:
         """Remove the parts that nobody has combined in a week: their objects went, or changed, before."""
         with self._database.transaction() as connection:
-            connection.run("DELETE FROM voucher_customer.ledger_parts WHERE counted_at < :limit", limit=now - _KEPT)
+            connection.run("DELETE FROM voucher_customer.partial_counts WHERE counted_at < :limit", limit=now - _KEPT)
 
 
 def _sum(counts: Iterable[Mapping[str, int]]) -> Counter[str]:

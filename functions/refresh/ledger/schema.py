@@ -14,6 +14,19 @@ SQL_FOLDER = Path(__file__).parents[3] / "infra" / "sql"
 # Any fixed number: it stands for the tables of this schema among the database's advisory locks.
 _LOCK = 7_305_820_331
 
+# The table had another name in release 0.1.0, and in a new database there is none.
+_LOCK_TABLE_IF_THERE = """
+    DO $$ BEGIN
+        LOCK TABLE voucher_customer.write_lock IN EXCLUSIVE MODE;
+    EXCEPTION WHEN undefined_table OR invalid_schema_name THEN
+        BEGIN
+            LOCK TABLE voucher_customer.turns IN EXCLUSIVE MODE;
+        EXCEPTION WHEN undefined_table OR invalid_schema_name THEN
+            NULL;
+        END;
+    END $$
+"""
+
 
 class SchemaError(Exception):
     """A migration is refused; the message names it and says why."""
@@ -38,7 +51,7 @@ def lock(connection: Connection) -> None:
     """Wait for the other refreshes and hold them off until the transaction ends."""
     # In a queue for a table, because whoever waits for an advisory lock holds a snapshot meanwhile: no count that is
     # replaced could be cleared away, and each object would take longer the more of them wait.
-    connection.execute_simple("LOCK TABLE voucher_customer.turns IN EXCLUSIVE MODE")
+    connection.execute_simple("LOCK TABLE voucher_customer.write_lock IN EXCLUSIVE MODE")
     _lock_schema(connection)
 
 
@@ -57,6 +70,8 @@ def migrate(database: Database) -> Migrations:
         When the schema cannot be made or the lock not be had.
     """
     with database.transaction() as connection:
+        # In the order of `lock`, so that a refresh and a migration cannot wait for each other.
+        connection.execute_simple(_LOCK_TABLE_IF_THERE)
         _lock_schema(connection)
         connection.run("CREATE SCHEMA IF NOT EXISTS voucher_customer")
         connection.run(

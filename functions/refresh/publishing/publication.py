@@ -9,10 +9,10 @@ import msgspec
 from pg8000.native import Connection
 
 from functions.common.database import Database
-from functions.common.families import MEASURE_OF_FAMILY, Segment, covering_segment, segment_number
-from functions.common.ranking import changed_winners
+from functions.common.families import DIMENSION_OF_FAMILY, Segment, covering_segment, segment_number
+from functions.common.ranking import changed_rankings
 from functions.refresh.ledger.schema import load_segments, lock, read_segments
-from functions.refresh.publishing.rankings import read_winners
+from functions.refresh.publishing.rankings import read_rankings
 from functions.refresh.results import BY_HAND, Kind, Summary
 
 _DUE = """
@@ -22,9 +22,9 @@ _DUE = """
                ) - 1, min_range, max_range, segment_name, voucher_amount, sum(count), country_code, segment_type
         FROM voucher_customer.usage_totals
         JOIN unnest(
-            CAST(:measure AS text[]), CAST(:value AS bigint[]), CAST(:segment_name AS text[]),
+            CAST(:dimension AS text[]), CAST(:value AS bigint[]), CAST(:segment_name AS text[]),
             CAST(:segment_type AS text[]), CAST(:min_range AS integer[]), CAST(:max_range AS integer[])
-        ) AS placed (measure, value, segment_name, segment_type, min_range, max_range) USING (measure, value)
+        ) AS placed (dimension, value, segment_name, segment_type, min_range, max_range) USING (dimension, value)
         WHERE country_code = ANY (CAST(:countries AS text[]))
         GROUP BY country_code, segment_name, segment_type, min_range, max_range, voucher_amount
     )
@@ -55,20 +55,20 @@ _LATEST = """
 _LONGEST_RUN = timedelta(minutes=15)
 
 # Of a day that is published as of again, the latest counts.
-_KEEP_WINNERS = """
-    INSERT INTO voucher_customer.winners (as_of, refresh_id, winners, changes)
-    VALUES (:as_of, :refresh_id, CAST(:winners AS json), CAST(:changes AS json))
+_KEEP_RANKINGS = """
+    INSERT INTO voucher_customer.rankings (as_of, refresh_id, rankings, changes)
+    VALUES (:as_of, :refresh_id, CAST(:rankings AS json), CAST(:changes AS json))
     ON CONFLICT (as_of) DO UPDATE SET
-        (refresh_id, winners, changes) = (excluded.refresh_id, excluded.winners, excluded.changes)
+        (refresh_id, rankings, changes) = (excluded.refresh_id, excluded.rankings, excluded.changes)
 """
 
 _FINISH = """
     UPDATE voucher_customer.refreshes SET
         as_of = :as_of, countries = :countries, published_at = :published_at, took_ms = :took_ms,
         objects_counted = :objects_counted, objects_skipped = :objects_skipped,
-        objects_removed = :objects_removed, objects_failed = :objects_failed,
-        objects_bad = :objects_bad, objects_left = :objects_left, backlog_bytes = :backlog_bytes,
-        rows_read = :rows_read, rows_counted = :rows_counted,
+        objects_removed = :objects_removed, objects_refused = :objects_refused,
+        objects_refused_before = :objects_refused_before, objects_deferred = :objects_deferred,
+        backlog_bytes = :backlog_bytes, rows_read = :rows_read, rows_counted = :rows_counted,
         rows_rejected = CAST(:rows_rejected AS jsonb), rows_published = :rows_published,
         rows_in_no_segment = CAST(:rows_in_no_segment AS jsonb),
         outcome = :outcome, error = :error
@@ -136,17 +136,17 @@ class Publications:
                 summary.as_of = max(summary.as_of, _latest_automatic_day(connection) or summary.as_of)
             segments = load_segments(connection)
             placed, unplaced = _place_values(connection, segments, summary.countries, summary.as_of)
-            before = read_winners(connection)
+            before = read_rankings(connection)
             connection.run("DELETE FROM voucher_customer.voucher_segments")
             connection.run(_DUE + _PUBLISH, countries=summary.countries, **placed)
             summary.rows_published = connection.row_count
             summary.rows_in_no_segment = unplaced
-            summary.winners = read_winners(connection)
-            summary.winners_changed = changed_winners(before, summary.winners)
+            summary.rankings = read_rankings(connection)
+            summary.rankings_changed = changed_rankings(before, summary.rankings)
             connection.run(_SET_PUBLICATION, refresh_id=summary.refresh_id)
             connection.run(
-                _KEEP_WINNERS, as_of=summary.as_of, refresh_id=summary.refresh_id,
-                winners=_json(summary.winners), changes=_json(summary.winners_changed),
+                _KEEP_RANKINGS, as_of=summary.as_of, refresh_id=summary.refresh_id,
+                rankings=_json(summary.rankings), changes=_json(summary.rankings_changed),
             )  # fmt: skip
             _finish(connection, summary, now, published=True)
 
@@ -186,25 +186,25 @@ def _latest_automatic_day(connection: Connection) -> date | None:
 def _place_values(
     connection: Connection, segments: list[Segment], countries: Sequence[str], as_of: date
 ) -> tuple[dict[str, list[object]], dict[str, int]]:
-    """Find the segment of every value of a measure that occurs, and count the records that none covers."""
+    """Find the segment of every value of a dimension that occurs, and count the records that none covers."""
     occurring = connection.run(
-        "SELECT measure, value, CAST(sum(count) AS bigint) FROM voucher_customer.usage_totals"
-        " WHERE country_code = ANY (CAST(:countries AS text[])) GROUP BY measure, value",
+        "SELECT dimension, value, CAST(sum(count) AS bigint) FROM voucher_customer.usage_totals"
+        " WHERE country_code = ANY (CAST(:countries AS text[])) GROUP BY dimension, value",
         countries=list(countries),
     )
     rows: list[tuple[object, ...]] = []
-    unplaced = Counter(dict.fromkeys(MEASURE_OF_FAMILY, 0))
-    for family, family_measure in MEASURE_OF_FAMILY.items():
+    unplaced = Counter(dict.fromkeys(DIMENSION_OF_FAMILY, 0))
+    for family, family_dimension in DIMENSION_OF_FAMILY.items():
         rules = [segment for segment in segments if segment.segment_name == family]
-        for measure, value, count in occurring:
-            if measure != family_measure:
+        for dimension, value, count in occurring:
+            if dimension != family_dimension:
                 continue
             segment = covering_segment(rules, segment_number(family, value, as_of))
             if segment is None:
                 unplaced[family] += count
             else:
-                rows.append((measure, value, *segment))
-    names = ("measure", "value", *Segment._fields)
+                rows.append((dimension, value, *segment))
+    names = ("dimension", "value", *Segment._fields)
     columns = zip(*rows, strict=True) if rows else ([] for _ in names)
     return {name: list(column) for name, column in zip(names, columns, strict=True)}, dict(unplaced)
 

@@ -2,7 +2,7 @@
 
 from pg8000.native import Connection
 
-from functions.common.ranking import Winner
+from functions.common.ranking import Ranking
 
 _READ = """
     SELECT country_code, segment_name, segment_type, array_agg(voucher_amount ORDER BY voucher_amount),
@@ -18,6 +18,6 @@ _READ = """
 """
 
 
-def read_winners(connection: Connection) -> list[Winner]:
-    """Return the winners of the published table, by country, family and range."""
-    return [Winner(*row) for row in connection.run(_READ)]
+def read_rankings(connection: Connection) -> list[Ranking]:
+    """Return the rankings of the published table, by country, family and range."""
+    return [Ranking(*row) for row in connection.run(_READ)]

@@ -6,7 +6,7 @@ from operator import attrgetter
 
 import numpy as np
 
-from functions.common.families import FREQUENT, MEASURE_OF_FAMILY, RECENCY, Segment, covering_segment, segment_number
+from functions.common.families import DIMENSION_OF_FAMILY, FREQUENT, RECENCY, Segment, covering_segment, segment_number
 from functions.refresh.report.model import (
     HORIZONS,
     MAX_AMOUNTS,
@@ -53,7 +53,7 @@ def work_out(facts: Facts) -> Figures:
         max(len(facts.countries) - MAX_COUNTRIES, 0),
         facts.others,
         facts.rules,
-        [day.as_of for day in reversed(facts.winners)],
+        [day.as_of for day in reversed(facts.rankings)],
         [
             Change(
                 change.country_code,
@@ -66,7 +66,7 @@ def work_out(facts: Facts) -> Figures:
         ],
         facts.ledger,
         facts.rejected,
-        facts.failed,
+        facts.refused,
         facts.runs,
     )
 
@@ -75,7 +75,9 @@ class _Places:
     """The recency segment of every day of a last order, at each of the horizons."""
 
     def __init__(self, recency: list[Segment], facts: Facts) -> None:
-        days = [usage.value for (_, measure), usage in facts.usage.items() if measure == MEASURE_OF_FAMILY[RECENCY]]
+        days = [
+            usage.value for (_, dimension), usage in facts.usage.items() if dimension == DIMENSION_OF_FAMILY[RECENCY]
+        ]
         self._days = np.unique(np.concatenate([*days, np.array([], np.int64)]))
         numbers = {rule: number for number, rule in enumerate(recency)}
         numbers_now = [segment_number(RECENCY, day, facts.as_of) for day in self._days.tolist()]
@@ -101,10 +103,10 @@ _NO_USAGE = CountryUsage(*(np.array([], np.int64) for _ in CountryUsage._fields)
 def _country(
     country: str, table: list[PublishedRow], facts: Facts, places: _Places, trends: list[Trend]
 ) -> CountryFigures:
-    usages = {measure: facts.usage.get((country, measure), _NO_USAGE) for measure in MEASURE_OF_FAMILY.values()}
+    usages = {dimension: facts.usage.get((country, dimension), _NO_USAGE) for dimension in DIMENSION_OF_FAMILY.values()}
     segments = [list(rows) for _, rows in groupby(table, key=attrgetter("segment_name", "min_range"))]
     columns, others = _columns(segments)
-    colours = _most_frequent(usages[MEASURE_OF_FAMILY[FREQUENT]], MAX_COLOURS)
+    colours = _most_frequent(usages[DIMENSION_OF_FAMILY[FREQUENT]], MAX_COLOURS)
     return CountryFigures(
         country,
         [str(amount) for amount in columns],
@@ -112,15 +114,15 @@ def _country(
         [str(amount) for amount in colours],
         [_segment(rows, columns) for rows in segments],
         [
-            _totals(family, usages[measure], sum(row.count for row in table if row.segment_name == family))
-            for family, measure in MEASURE_OF_FAMILY.items()
+            _totals(family, usages[dimension], sum(row.count for row in table if row.segment_name == family))
+            for family, dimension in DIMENSION_OF_FAMILY.items()
         ],
         {
-            measure: _distribution(usage, colours, is_day=measure == MEASURE_OF_FAMILY[RECENCY])
-            for measure, usage in usages.items()
+            dimension: _distribution(usage, colours, is_day=dimension == DIMENSION_OF_FAMILY[RECENCY])
+            for dimension, usage in usages.items()
             if len(usage.rows)
         },
-        _outlook(usages[MEASURE_OF_FAMILY[RECENCY]], places),
+        _outlook(usages[DIMENSION_OF_FAMILY[RECENCY]], places),
         trends,
     )
 
@@ -128,14 +130,14 @@ def _country(
 def _columns(segments: list[list[PublishedRow]]) -> tuple[list[int], int]:
     """Choose the amounts with a column of their own: every segment's most used, then those used most of all."""
     used: dict[int, int] = {}
-    winners: dict[int, None] = {}
+    rankings: dict[int, None] = {}
     for rows in segments:
         highest = max(row.count for row in rows)
         for row in rows:
             used[row.voucher_amount] = used.get(row.voucher_amount, 0) + row.count
             if row.count == highest:
-                winners[row.voucher_amount] = None
-    ranked = sorted(used, key=lambda amount: (amount not in winners, -used[amount], amount))
+                rankings[row.voucher_amount] = None
+    ranked = sorted(used, key=lambda amount: (amount not in rankings, -used[amount], amount))
     return sorted(ranked[:MAX_AMOUNTS]), max(len(ranked) - MAX_AMOUNTS, 0)
 
 
@@ -230,15 +232,15 @@ def _outlook(usage: CountryUsage, places: _Places) -> list[Outlook]:
 
 
 def _trends(facts: Facts) -> dict[str, list[Trend]]:
-    """Turn the winners of each day into the days of each segment, in the order of the rules."""
+    """Turn the rankings of each day into the days of each segment, in the order of the rules."""
     trends: dict[str, dict[tuple[str, str], Trend]] = {}
-    for number, day in enumerate(reversed(facts.winners)):
-        for winner in day.winners:
-            trend = trends.setdefault(winner.country_code, {}).setdefault(
-                (winner.segment_name, winner.segment_type), Trend(winner.segment_name, winner.segment_type, [])
+    for number, day in enumerate(reversed(facts.rankings)):
+        for ranking in day.rankings:
+            trend = trends.setdefault(ranking.country_code, {}).setdefault(
+                (ranking.segment_name, ranking.segment_type), Trend(ranking.segment_name, ranking.segment_type, [])
             )
-            permille = round(1000 * winner.count / winner.vouchers)
-            trend.points.append(TrendPoint(number, _texts(winner.voucher_amount), permille))
+            permille = round(1000 * ranking.count / ranking.vouchers)
+            trend.points.append(TrendPoint(number, _texts(ranking.voucher_amount), permille))
     order = {(rule.segment_name, rule.segment_type): number for number, rule in enumerate(facts.rules)}
     return {
         country: sorted(

@@ -5,7 +5,7 @@ from collections import Counter
 from aws_lambda_powertools import Metrics, single_metric
 from aws_lambda_powertools.metrics import MetricUnit
 
-from functions.common.ranking import Winner
+from functions.common.ranking import Ranking
 from functions.common.settings import METRICS_NAMESPACE
 from functions.refresh.results import ItemSummary, Summary
 
@@ -18,7 +18,7 @@ def measure_objects(summary: ItemSummary) -> None:
     """Add the figures of objects and rows to `metrics`, and print those that have dimensions of their own."""
     for name, value in (
         ("ObjectsCounted", summary.objects_counted),
-        ("ObjectsFailed", summary.objects_failed),
+        ("ObjectsRefused", summary.objects_refused),
         ("RowsRead", summary.rows_read),
         ("RowsCounted", summary.rows_counted),
         ("RowsRejected", sum(summary.rows_rejected.values())),
@@ -32,9 +32,9 @@ def measure_publication(summary: Summary) -> None:
     """Add the figures of a run to `metrics`, and print those that have dimensions of their own."""
     for name, value in (
         ("ObjectsRemoved", summary.objects_removed),
-        ("ObjectsBad", summary.objects_bad),
-        ("ObjectsLeft", summary.objects_left),
-        ("UnfinishedRefreshErrors", len(summary.errors) if summary.objects_left else 0),
+        ("ObjectsRefusedBefore", summary.objects_refused_before),
+        ("ObjectsDeferred", summary.objects_deferred),
+        ("UnfinishedRefreshErrors", len(summary.errors) if summary.objects_deferred else 0),
         ("ReportsFailed", int(bool(summary.report_error))),
     ):
         metrics.add_metric(name, MetricUnit.Count, value)
@@ -43,22 +43,22 @@ def measure_publication(summary: Summary) -> None:
     metrics.add_metric("ReportDuration", MetricUnit.Milliseconds, summary.report_ms)
     if summary.rows_published is not None:
         metrics.add_metric("RowsPublished", MetricUnit.Count, summary.rows_published)
-        metrics.add_metric("WinnersChanged", MetricUnit.Count, len(summary.winners_changed))
+        metrics.add_metric("RankingsChanged", MetricUnit.Count, len(summary.rankings_changed))
         for family, rows in summary.rows_in_no_segment.items():
             _count("RowsInNoSegment", rows, segment_name=family)
-        _measure_winners(summary.winners)
+        _measure_rankings(summary.rankings)
 
 
-def _measure_winners(winners: list[Winner]) -> None:
+def _measure_rankings(rankings: list[Ranking]) -> None:
     vouchers: Counter[tuple[str, str]] = Counter()
-    for winner in winners:
-        vouchers[winner.country_code, winner.segment_name] += winner.vouchers
+    for ranking in rankings:
+        vouchers[ranking.country_code, ranking.segment_name] += ranking.vouchers
         _count(
-            "WinnerCount",
-            winner.count,
-            {"voucher_amount": winner.voucher_amount},
-            country_code=winner.country_code,
-            segment=f"{winner.segment_name} {winner.segment_type}",
+            "MostUsedCount",
+            ranking.count,
+            {"voucher_amount": ranking.voucher_amount},
+            country_code=ranking.country_code,
+            segment=f"{ranking.segment_name} {ranking.segment_type}",
         )
     for (country_code, segment_name), count in vouchers.items():
         _count("VouchersInSegments", count, country_code=country_code, segment_name=segment_name)

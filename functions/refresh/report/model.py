@@ -5,7 +5,7 @@ from datetime import date, datetime
 import msgspec
 
 from functions.common.families import Segment
-from functions.refresh.report.queries import FailedObject, LedgerTotals, OtherCountry, RejectedForReason, Run
+from functions.refresh.report.queries import LedgerTotals, OtherCountry, RefusedObject, RejectedForReason, Run
 
 MAX_COUNTRIES = 100
 MAX_AMOUNTS = 12
@@ -63,7 +63,7 @@ class SegmentFigures(msgspec.Struct, frozen=True):
 
 
 class Distribution(msgspec.Struct, frozen=True):
-    """How the rows of a country spread over the values of a measure.
+    """How the rows of a country spread over the values of a dimension.
 
     Attributes
     ----------
@@ -196,5 +196,5 @@ class Figures(msgspec.Struct, frozen=True):
     changes: list[Change]
     ledger: LedgerTotals
     rejected: list[RejectedForReason]
-    failed: list[FailedObject]
+    refused: list[RefusedObject]
     runs: list[Run]

@@ -11,22 +11,22 @@ from pg8000.native import Connection
 
 from functions.common.database import Database
 from functions.common.families import Segment
-from functions.common.ranking import Winner, WinnerChange
+from functions.common.ranking import Ranking, RankingChange
 from functions.refresh.ledger.schema import read_segments
 
 MAX_OTHER_COUNTRIES = 40
-MAX_DAYS_OF_WINNERS = 30
+MAX_DAYS_OF_RANKINGS = 30
 MAX_RUNS = 30
-MAX_OBJECTS_FAILED = 30
+MAX_OBJECTS_REFUSED = 30
 
 # A statement that takes longer meets totals that are no voucher records': then there is no page.
 _STATEMENT_TIMEOUT = "2s"
 
 _READ_PUBLICATION = """
-    SELECT refresh_id, as_of, published_at, refreshes.countries, coalesce(winners.changes, '[]')
+    SELECT refresh_id, as_of, published_at, refreshes.countries, coalesce(rankings.changes, '[]')
     FROM voucher_customer.publication
     JOIN voucher_customer.refreshes USING (refresh_id)
-    LEFT JOIN voucher_customer.winners USING (refresh_id, as_of)
+    LEFT JOIN voucher_customer.rankings USING (refresh_id, as_of)
 """
 
 _READ_TABLE = """
@@ -37,11 +37,11 @@ _READ_TABLE = """
 
 # As text that numpy reads at once: hundreds of thousands of rows one by one would take seconds.
 _READ_USAGE = """
-    SELECT country_code, measure, string_agg(CAST(value AS text), ','),
+    SELECT country_code, dimension, string_agg(CAST(value AS text), ','),
            string_agg(CAST(voucher_amount AS text), ','), string_agg(CAST(count AS text), ',')
     FROM voucher_customer.usage_totals
     WHERE country_code = ANY (CAST(:countries AS text[]))
-    GROUP BY country_code, measure
+    GROUP BY country_code, dimension
 """
 
 _READ_OTHERS = """
@@ -49,7 +49,7 @@ _READ_OTHERS = """
     FROM (
         SELECT country_code, CAST(sum(count) AS bigint) AS rows
         FROM voucher_customer.usage_totals
-        WHERE measure = 'total_orders' AND country_code <> ALL (CAST(:countries AS text[]))
+        WHERE dimension = 'total_orders' AND country_code <> ALL (CAST(:countries AS text[]))
         GROUP BY country_code
     ) AS counted
     ORDER BY rows DESC, country_code LIMIT :at_most
@@ -58,10 +58,10 @@ _READ_OTHERS = """
 _READ_LEDGER = """
     SELECT count(etag) AS objects, coalesce(sum(size), 0) AS size, coalesce(sum(rows_read), 0) AS rows_read,
            coalesce(sum(rows_counted), 0) AS rows_counted,
-           coalesce(sum(CAST(values_filled ->> 'total_orders' AS bigint)), 0) AS orders_filled,
-           coalesce(sum(CAST(values_filled ->> 'voucher_amount' AS bigint)), 0) AS amounts_filled,
-           count(*) FILTER (WHERE etag IS NOT NULL AND values_filled IS NULL) AS objects_not_told,
-           count(error) AS objects_failed
+           coalesce(sum(CAST(values_defaulted ->> 'total_orders' AS bigint)), 0) AS orders_defaulted,
+           coalesce(sum(CAST(values_defaulted ->> 'voucher_amount' AS bigint)), 0) AS amounts_defaulted,
+           count(*) FILTER (WHERE etag IS NOT NULL AND values_defaulted IS NULL) AS objects_not_told,
+           count(error) AS objects_refused
     FROM voucher_customer.ledger
 """
 
@@ -71,20 +71,20 @@ _READ_REJECTED = """
     GROUP BY reason ORDER BY 2 DESC, 1
 """
 
-_READ_FAILED = """
+_READ_REFUSED = """
     SELECT key, left(error, 500) AS error, changed_at FROM voucher_customer.ledger
     WHERE error IS NOT NULL ORDER BY changed_at DESC, key LIMIT :at_most
 """
 
 _READ_RUNS = """
     SELECT refresh_id, trigger, as_of, started_at, took_ms, outcome, rows_read, rows_counted, rows_rejected,
-           objects_counted, objects_skipped, objects_removed, objects_failed, objects_bad, objects_left,
+           objects_counted, objects_skipped, objects_removed, objects_refused, objects_refused_before, objects_deferred,
            left(error, 1000) AS error
     FROM voucher_customer.refreshes ORDER BY refresh_id DESC LIMIT :at_most
 """
 
-_READ_WINNERS = """
-    SELECT as_of, winners FROM voucher_customer.winners
+_READ_RANKINGS = """
+    SELECT as_of, rankings FROM voucher_customer.rankings
     WHERE as_of <= :as_of ORDER BY as_of DESC LIMIT :at_most
 """
 
@@ -104,7 +104,7 @@ class PublishedRow(msgspec.Struct, frozen=True):
 
 
 class CountryUsage(NamedTuple):
-    """The usage of a country by one measure: in how many rows each value came with each amount."""
+    """The usage of a country by one dimension: in how many rows each value came with each amount."""
 
     value: Integers
     voucher_amount: Integers
@@ -131,11 +131,11 @@ class LedgerTotals(msgspec.Struct, frozen=True):
         Their bytes.
     rows_read, rows_counted : int
         Their rows.
-    orders_filled, amounts_filled : int
+    orders_defaulted, amounts_defaulted : int
         Values of the rows counted that were not there and count as 0.
     objects_not_told : int
-        Objects whose values filled are not known, because they were counted before that was recorded.
-    objects_failed : int
+        Objects whose defaulted values are not known, because they were counted before that was recorded.
+    objects_refused : int
         Objects that cannot be counted as they are now.
     """
 
@@ -143,13 +143,13 @@ class LedgerTotals(msgspec.Struct, frozen=True):
     size: int
     rows_read: int
     rows_counted: int
-    orders_filled: int
-    amounts_filled: int
+    orders_defaulted: int
+    amounts_defaulted: int
     objects_not_told: int
-    objects_failed: int
+    objects_refused: int
 
 
-class FailedObject(msgspec.Struct, frozen=True):
+class RefusedObject(msgspec.Struct, frozen=True):
     """An object that cannot be counted, and why."""
 
     key: str
@@ -172,9 +172,9 @@ class Run(msgspec.Struct, frozen=True):
     objects_counted: int
     objects_skipped: int
     objects_removed: int
-    objects_failed: int
-    objects_bad: int
-    objects_left: int
+    objects_refused: int
+    objects_refused_before: int
+    objects_deferred: int
     error: str | None
 
 
@@ -185,11 +185,11 @@ class RejectedForReason(msgspec.Struct, frozen=True):
     rows: int
 
 
-class DayOfWinners(msgspec.Struct, frozen=True):
-    """The winners as they were last published as of a day."""
+class DayOfRankings(msgspec.Struct, frozen=True):
+    """The rankings as they were last published as of a day."""
 
     as_of: date
-    winners: list[Winner]
+    rankings: list[Ranking]
 
 
 class Facts(NamedTuple):
@@ -200,12 +200,12 @@ class Facts(NamedTuple):
     refresh_id : int
         The refresh that published.
     usage : mapping of (str, str) to CountryUsage
-        Of the published countries, by country and measure.
+        Of the published countries, by country and dimension.
     others : list of OtherCountry
         Those with the most rows.
     rejected : list of RejectedForReason
         The most frequent reason first.
-    runs, failed, winners
+    runs, refused, rankings
         The latest first.
     """
 
@@ -213,16 +213,16 @@ class Facts(NamedTuple):
     as_of: date
     published_at: datetime
     countries: list[str]
-    changes: list[WinnerChange]
+    changes: list[RankingChange]
     table: list[PublishedRow]
     rules: list[Segment]
     usage: Mapping[tuple[str, str], CountryUsage]
     others: list[OtherCountry]
     ledger: LedgerTotals
     rejected: list[RejectedForReason]
-    failed: list[FailedObject]
+    refused: list[RefusedObject]
     runs: list[Run]
-    winners: list[DayOfWinners]
+    rankings: list[DayOfRankings]
 
 
 def published_refresh(connection: Connection) -> int | None:
@@ -253,23 +253,23 @@ def read_facts(database: Database) -> Facts | None:
             as_of,
             published_at,
             countries,
-            msgspec.convert(changes, list[WinnerChange]),
+            msgspec.convert(changes, list[RankingChange]),
             _rows(connection, _READ_TABLE, PublishedRow),
             read_segments(connection),
             _read_usage(connection, countries),
             _rows(connection, _READ_OTHERS, OtherCountry, countries=countries, at_most=MAX_OTHER_COUNTRIES),
             _rows(connection, _READ_LEDGER, LedgerTotals)[0],
             _rows(connection, _READ_REJECTED, RejectedForReason),
-            _rows(connection, _READ_FAILED, FailedObject, at_most=MAX_OBJECTS_FAILED),
+            _rows(connection, _READ_REFUSED, RefusedObject, at_most=MAX_OBJECTS_REFUSED),
             _rows(connection, _READ_RUNS, Run, at_most=MAX_RUNS),
-            _rows(connection, _READ_WINNERS, DayOfWinners, as_of=as_of, at_most=MAX_DAYS_OF_WINNERS),
+            _rows(connection, _READ_RANKINGS, DayOfRankings, as_of=as_of, at_most=MAX_DAYS_OF_RANKINGS),
         )
 
 
 def _read_usage(connection: Connection, countries: Sequence[str]) -> dict[tuple[str, str], CountryUsage]:
     return {
-        (country, measure): CountryUsage(*(np.fromstring(column, np.int64, sep=",") for column in columns))
-        for country, measure, *columns in connection.run(_READ_USAGE, countries=list(countries))
+        (country, dimension): CountryUsage(*(np.fromstring(column, np.int64, sep=",") for column in columns))
+        for country, dimension, *columns in connection.run(_READ_USAGE, countries=list(countries))
     }
 
 

@@ -11,14 +11,14 @@ from typing import Any
 
 import msgspec
 
-from functions.refresh.ledger.partial_counts import Parts
+from functions.refresh.ledger.partial_counts import PartialCounts
 from functions.refresh.reading.bucket import Bucket, Part
 from functions.refresh.results import ItemSummary
 from functions.refresh.usecases.deadline import Deadline
 from functions.refresh.usecases.events import EventError, Trigger
-from functions.refresh.usecases.reconcile import Accounting, work
+from functions.refresh.usecases.reconcile import Reconciler, estimated_bytes
 from functions.refresh.usecases.refresh import Refresh
-from functions.refresh.usecases.work_items import Item, Items, PlannedObject
+from functions.refresh.usecases.work_items import PlannedObject, WorkItem, WorkItems
 
 # Step Functions hands a function 256 KB at most; this leaves room for the event.
 _MAX_ITEM_JSON_BYTES = 200_000
@@ -34,7 +34,7 @@ class CountStep(msgspec.Struct, frozen=True, tag_field="step", tag="count", forb
     """Count an item."""
 
     event: dict[str, Any]
-    item: Item
+    item: WorkItem
 
 
 class PublishStep(msgspec.Struct, frozen=True, tag_field="step", tag="publish", forbid_unknown_fields=True):
@@ -70,7 +70,7 @@ class Plan(msgspec.Struct, frozen=True):
     items, objects : int
         How many items there are, and objects in them.
     backlog_bytes : int
-        How much work they are, see `functions.refresh.usecases.reconcile.work`.
+        How much work they are, see `functions.refresh.usecases.reconcile.estimated_bytes`.
     manifest : str
         Key of the list of the items, a JSON array.
     """
@@ -86,13 +86,13 @@ class Backlog:
 
     Parameters
     ----------
-    accounting : Accounting
+    reconciler : Reconciler
         Makes the ledger match the bucket.
     bucket : Bucket
         Takes the plan.
-    items : Items
+    items : WorkItems
         Counts items.
-    parts : Parts
+    partial_counts : PartialCounts
         What is counted of parts of objects.
     refresh : Refresh
         Publishes.
@@ -104,19 +104,19 @@ class Backlog:
 
     def __init__(
         self,
-        accounting: Accounting,
+        reconciler: Reconciler,
         bucket: Bucket,
-        items: Items,
-        parts: Parts,
+        items: WorkItems,
+        partial_counts: PartialCounts,
         refresh: Refresh,
         *,
         clock: Callable[[], datetime],
         item_bytes: int,
     ) -> None:
-        self._accounting = accounting
+        self._reconciler = reconciler
         self._bucket = bucket
         self._items = items
-        self._parts = parts
+        self._partial_counts = partial_counts
         self._refresh = refresh
         self._clock = clock
         self._item_bytes = item_bytes
@@ -139,8 +139,8 @@ class Backlog:
             case CountStep():
                 return self._items.count(step.item, trigger, deadline)
             case PublishStep():
-                self._parts.forget(self._clock())
-                return self._refresh.conclude_backlog(trigger, step.since, deadline)
+                self._partial_counts.forget(self._clock())
+                return self._refresh.publish_backlog(trigger, step.since, deadline)
 
     def plan(self, trigger: Trigger, deadline: Deadline) -> Plan:
         """Write down what is to be counted."""
@@ -153,30 +153,32 @@ class Backlog:
                 # The parts of an object follow one another.
                 if item.objects[0].key != last_key:
                     objects += len(item.objects)
-                    backlog_bytes += sum(work(planned.version) for planned in item.objects)
+                    backlog_bytes += sum(estimated_bytes(planned.version) for planned in item.objects)
                 last_key = item.objects[0].key
             manifest.write(b"]" if items else b"[]")
             manifest.seek(0)
             return Plan(items, objects, backlog_bytes, self._bucket.put_plan(manifest))
 
-    def _make_items(self, trigger: Trigger, deadline: Deadline) -> Iterator[Item]:
+    def _make_items(self, trigger: Trigger, deadline: Deadline) -> Iterator[WorkItem]:
         """Split large objects, and put small ones together."""
         together: list[PlannedObject] = []
         size = json_bytes = 0
-        for seen, version in self._accounting.differences(trigger):
+        for observed, version in self._reconciler.differences(trigger):
             if deadline.is_over:
                 break
-            planned = PlannedObject(seen.key, version, seen.entry.revision)
+            planned = PlannedObject(observed.key, version, observed.entry.revision)
             parts = version.size // self._item_bytes
             if parts > 1:
-                yield from (Item((planned,), Part(number, parts)) for number in range(parts))
+                yield from (WorkItem((planned,), Part(number, parts)) for number in range(parts))
                 continue
             length = len(msgspec.json.encode(planned))
-            if together and (size + work(version) > self._item_bytes or json_bytes + length > _MAX_ITEM_JSON_BYTES):
-                yield Item(tuple(together))
+            if together and (
+                size + estimated_bytes(version) > self._item_bytes or json_bytes + length > _MAX_ITEM_JSON_BYTES
+            ):
+                yield WorkItem(tuple(together))
                 together, size, json_bytes = [], 0, 0
             together.append(planned)
-            size += work(version)
+            size += estimated_bytes(version)
             json_bytes += length
         if together:
-            yield Item(tuple(together))
+            yield WorkItem(tuple(together))

@@ -31,7 +31,7 @@ class Deadline:
         # A function whose whole time is shorter than that shall do some work all the same.
         self._reserve = min(PUBLISHING_SECONDS, seconds_left() / 2)
         self._lock = threading.Lock()
-        self._has_achieved = False
+        self._has_progress = False
 
     @property
     def is_over(self) -> bool:
@@ -49,8 +49,8 @@ class Deadline:
         if self.is_over:
             raise OutOfTimeError
 
-    def achieve(self) -> bool:
+    def mark_progress(self) -> bool:
         """Note that one object less is to be done, and tell whether it is the first of the run."""
         with self._lock:
-            is_first, self._has_achieved = not self._has_achieved, True
+            is_first, self._has_progress = not self._has_progress, True
         return is_first

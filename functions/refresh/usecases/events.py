@@ -35,7 +35,7 @@ class VerificationRequest(NamedTuple):
     prefix : str
         The part of the bucket to look at; empty means the whole dataset.
     fix : bool
-        Whether to mend what differs.
+        Whether to repair what differs.
     after : str
         The key after which to go on; empty means from the beginning.
     """
@@ -124,7 +124,7 @@ def read_event(event: Mapping[str, Any], *, bucket: str, prefix: str, now: datet
         raise EventError(f"{event['detail-type']!r} event cannot be read: {type(error).__name__} {error}") from error
     if found != bucket:
         raise EventError(
-            f"event of bucket {found!r} reached the function of bucket {bucket!r}: mend the rule that sent it"
+            f"event of bucket {found!r} reached the function of bucket {bucket!r}: repair the rule that sent it"
         )
     return trigger
 

@@ -1,4 +1,4 @@
-"""Accounting: making the ledger match the bucket, object by object."""
+"""Reconciler: making the ledger match the bucket, object by object."""
 
 import math
 import os
@@ -38,7 +38,7 @@ _BUSY_BYTES = 8 * 2**20
 _OBJECT_BYTES = 2**20
 
 
-class Seen(NamedTuple):
+class ObservedObject(NamedTuple):
     """What the ledger and then the bucket said of a key."""
 
     key: str
@@ -46,12 +46,12 @@ class Seen(NamedTuple):
     version: ObjectVersion | None
 
 
-def work(version: ObjectVersion) -> int:
+def estimated_bytes(version: ObjectVersion) -> int:
     """Return how much there is to count in an object, in bytes; the time that it takes beside them counts too."""
     return version.size + _OBJECT_BYTES
 
 
-def has_room(sizes: Collection[int], size: int) -> bool:
+def can_start(sizes: Collection[int], size: int) -> bool:
     """Tell whether an object may be counted beside those that are under way."""
     together = [*sizes, size]
     busy = sum(one > _BUSY_BYTES for one in together)
@@ -65,7 +65,7 @@ def _finished(under_way: dict[Future[Outcome], int]) -> Iterator[Outcome]:
         yield finished.result()
 
 
-class Accounting:
+class Reconciler:
     """Makes the ledger match the bucket.
 
     Parameters
@@ -77,7 +77,7 @@ class Accounting:
     clock : callable
         Gives the present moment with its zone.
     inline_bytes : int
-        How much `work` one run takes upon itself; where there is more, it counts nothing.
+        How much `estimated_bytes` one run takes upon itself; where there is more, it counts nothing.
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class Accounting:
         self._clock = clock
         self._inline_bytes = inline_bytes
 
-    def account_for_all(
+    def reconcile_all(
         self, trigger: Trigger, deadline: Deadline, *, inline_bytes: float | None = None
     ) -> Iterator[Outcome]:
         """Compare the ledger with the listing, and look closer only where they differ.
@@ -100,7 +100,7 @@ class Accounting:
         deadline : Deadline
             After it, what differs is only numbered.
         inline_bytes : float or None
-            Another limit than the usual one on the `work` of this run.
+            Another limit than the usual one on the `estimated_bytes` of this run.
 
         Yields
         ------
@@ -108,51 +108,55 @@ class Accounting:
             One for each object, as it is done, and one for all that are skipped.
         """
         limit = self._inline_bytes if inline_bytes is None else inline_bytes
-        to_do: list[Seen] = []
-        waiting: list[tuple[Seen, int]] = []
+        to_do: list[ObservedObject] = []
+        waiting: list[tuple[ObservedObject, int]] = []
         backlog_bytes = 0
-        for seen in self._look(trigger.prefix):
-            if isinstance(seen, Outcome):
-                yield seen
-            elif _stays_bad(seen, trigger):
-                yield Outcome("bad")
-            elif seen.version is None:
-                to_do.append(seen)
+        for observed in self._look(trigger.prefix):
+            if isinstance(observed, Outcome):
+                yield observed
+            elif _stays_refused(observed, trigger):
+                yield Outcome("refused_before")
+            elif observed.version is None:
+                to_do.append(observed)
             else:
-                waiting.append((seen, work(seen.version)))
-                backlog_bytes += work(seen.version)
+                waiting.append((observed, estimated_bytes(observed.version)))
+                backlog_bytes += estimated_bytes(observed.version)
             # Of a first load there may be hundreds of thousands, which would all wait in memory.
             if backlog_bytes > limit:
-                yield from (Outcome("left", backlog_bytes=size) for _, size in waiting)
+                yield from (Outcome("deferred", backlog_bytes=size) for _, size in waiting)
                 waiting.clear()
-        to_do += (seen for seen, _ in waiting)
-        yield from self.account_for_each(((seen.key, seen) for seen in to_do), trigger, deadline)
+        to_do += (observed for observed, _ in waiting)
+        yield from self.reconcile_each(((observed.key, observed) for observed in to_do), trigger, deadline)
 
-    def differences(self, trigger: Trigger) -> Iterator[tuple[Seen, ObjectVersion]]:
+    def differences(self, trigger: Trigger) -> Iterator[tuple[ObservedObject, ObjectVersion]]:
         """Compare the ledger with the listing, and return what is to be counted."""
-        for seen in self._look(trigger.prefix):
-            if isinstance(seen, Seen) and seen.version is not None and not _stays_bad(seen, trigger):
-                yield seen, seen.version
+        for observed in self._look(trigger.prefix):
+            if (
+                isinstance(observed, ObservedObject)
+                and observed.version is not None
+                and not _stays_refused(observed, trigger)
+            ):
+                yield observed, observed.version
 
     def changes(self, since: datetime, prefix: str) -> LedgerChanges:
         """Return what became since a moment of objects whose keys begin with a prefix."""
         return self._ledger.changes(since, prefix)
 
-    def account_for_each(
-        self, objects: Iterable[tuple[str, Seen | None]], trigger: Trigger, deadline: Deadline
+    def reconcile_each(
+        self, objects: Iterable[tuple[str, ObservedObject | None]], trigger: Trigger, deadline: Deadline
     ) -> Iterator[Outcome]:
-        """Make the ledger match some objects, a few at a time: keys, and what was seen of them if it was."""
+        """Make the ledger match some objects, a few at a time: keys, and what was observed of them if it was."""
         with ThreadPoolExecutor(OBJECTS_AT_ONCE) as workers:
             under_way: dict[Future[Outcome], int] = {}
-            for key, seen in objects:
-                size = seen.version.size if seen and seen.version else 0
-                while under_way and not has_room(under_way.values(), size):
+            for key, observed in objects:
+                size = observed.version.size if observed and observed.version else 0
+                while under_way and not can_start(under_way.values(), size):
                     yield from _finished(under_way)
-                under_way[workers.submit(self._account_for, key, trigger, deadline, seen)] = size
+                under_way[workers.submit(self._reconcile, key, trigger, deadline, observed)] = size
             while under_way:
                 yield from _finished(under_way)
 
-    def _look(self, prefix: str) -> Iterator[Seen | Outcome]:
+    def _look(self, prefix: str) -> Iterator[ObservedObject | Outcome]:
         """Look at every key that the bucket holds, then at those that only the ledger knows; tell what differs."""
         # The order matters: the ledger's entries first, then the bucket. See `ledger`.
         entries = self._ledger.entries(prefix)
@@ -162,42 +166,47 @@ class Accounting:
             if entry.matches(version):
                 skipped += 1
             else:
-                yield Seen(key, entry, version)
+                yield ObservedObject(key, entry, version)
         for key, entry in entries.items():
             if not entry.matches(None):
-                yield Seen(key, entry, None)
+                yield ObservedObject(key, entry, None)
         yield Outcome("skipped", objects=skipped)
 
-    def account_for(self, key: str, trigger: Trigger, deadline: Deadline) -> Outcome | None:
+    def reconcile(self, key: str, trigger: Trigger, deadline: Deadline) -> Outcome | None:
         """Make the ledger match one object, or note in it why that cannot be; None for a key outside the dataset."""
-        return self._account_for(key, trigger, deadline, None) if self._bucket.has_in_dataset(key) else None
+        return self._reconcile(key, trigger, deadline, None) if self._bucket.has_in_dataset(key) else None
 
-    def _account_for(self, key: str, trigger: Trigger, deadline: Deadline, seen: Seen | None) -> Outcome:
-        """Start from what was seen of the object, if it was; look again when it has changed meanwhile."""
+    def _reconcile(self, key: str, trigger: Trigger, deadline: Deadline, observed: ObservedObject | None) -> Outcome:
+        """Start from what was observed of the object, if it was; look again when it has changed meanwhile."""
         for _ in range(_ATTEMPTS):
             if deadline.is_over:
-                return Outcome("left")
+                return Outcome("deferred")
             # The order matters here too.
-            entry = seen.entry if seen else self._ledger.entry(key)
+            entry = observed.entry if observed else self._ledger.entry(key)
             version = None
             try:
-                version = seen.version if seen else self._bucket.version(key)
-                if not seen and version and not entry.matches(version) and work(version) > self._inline_bytes:
-                    return Outcome("left", backlog_bytes=work(version))
-                seen = None
+                version = observed.version if observed else self._bucket.version(key)
+                if (
+                    not observed
+                    and version
+                    and not entry.matches(version)
+                    and estimated_bytes(version) > self._inline_bytes
+                ):
+                    return Outcome("deferred", backlog_bytes=estimated_bytes(version))
+                observed = None
                 outcome = self._match(key, entry, version, trigger, deadline)
             except ObjectChangedError:
                 continue
             except ObjectError as error:
-                outcome = self.fail(key, entry, version, error, trigger)
-                deadline.achieve()
+                outcome = self.refuse(key, entry, version, error, trigger)
+                deadline.mark_progress()
             except (ClientError, BotoCoreError) as error:
                 # What S3 or the network did wrong is no property of the version.
-                outcome = self.fail(key, entry, None, error, trigger)
+                outcome = self.refuse(key, entry, None, error, trigger)
             if outcome:
                 return outcome
         return Outcome(
-            "failed", f"{key}: changed {_ATTEMPTS} times while it was counted; the next refresh looks at it again"
+            "refused", f"{key}: changed {_ATTEMPTS} times while it was counted; the next refresh looks at it again"
         )
 
     def _match(
@@ -208,10 +217,10 @@ class Accounting:
             return Outcome("skipped")
         usage = self.count(key, version, deadline) if version else Usage()
         if usage is None:
-            return Outcome("left")
+            return Outcome("deferred")
         outcome = self.write(key, entry, version, usage, trigger.sequencer)
         if outcome:
-            deadline.achieve()
+            deadline.mark_progress()
         return outcome
 
     def write(
@@ -238,13 +247,15 @@ class Accounting:
             return f"{key}: is counted, but its rejected rows cannot be written: {in_short(error)}"
         return ""
 
-    def fail(
-        self, key: str, entry: LedgerEntry, bad: ObjectVersion | None, error: Exception, trigger: Trigger
+    def refuse(
+        self, key: str, entry: LedgerEntry, refused: ObjectVersion | None, error: Exception, trigger: Trigger
     ) -> Outcome | None:
         """Note in the ledger why an object cannot be counted; None when another refresh changed the entry meanwhile."""
         reason = in_short(error)
-        written = self._ledger.write_failure(key, entry, reason, bad, sequencer=trigger.sequencer, now=self._clock())
-        return Outcome("failed", f"{key}: {reason}") if written else None
+        written = self._ledger.write_refusal(
+            key, entry, reason, refused, sequencer=trigger.sequencer, now=self._clock()
+        )
+        return Outcome("refused", f"{key}: {reason}") if written else None
 
     def count(self, key: str, version: ObjectVersion, deadline: Deadline, part: Part = WHOLE) -> Usage | None:
         """Count one version of an object, or a part of it, a large one on all processors; None when the time was over.
@@ -263,7 +274,7 @@ class Accounting:
                 with ThreadPoolExecutor(len(shares)) as workers:
                     list(workers.map(_count_share, shares, usages, [deadline] * len(shares)))
         except OutOfTimeError as error:
-            if not deadline.achieve():
+            if not deadline.mark_progress():
                 return None
             raise ObjectError(
                 f"does not fit into one run: the time was over after {sum(usage.rows_read for usage in usages):,} rows"
@@ -275,10 +286,10 @@ class Accounting:
         return usage
 
 
-def _stays_bad(seen: Seen, trigger: Trigger) -> bool:
-    """Tell whether a run leaves an object alone, because an earlier one failed on it, as it is, and told of it."""
+def _stays_refused(observed: ObservedObject, trigger: Trigger) -> bool:
+    """Tell whether a run leaves an object alone, because an earlier one refused it, as it is, and told of it."""
     # A person may want it tried again, the daily run does not.
-    return trigger.kind not in BY_HAND and seen.entry.knows_as_bad(seen.version)
+    return trigger.kind not in BY_HAND and observed.entry.knows_as_refused(observed.version)
 
 
 def _count_share(batches: Iterator[Batch], usage: Usage, deadline: Deadline) -> None:

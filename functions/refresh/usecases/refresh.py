@@ -9,7 +9,7 @@ from functions.refresh.report.writer import Reports
 from functions.refresh.results import Outcome, Summary
 from functions.refresh.usecases.deadline import Deadline
 from functions.refresh.usecases.events import Trigger
-from functions.refresh.usecases.reconcile import Accounting, in_short
+from functions.refresh.usecases.reconcile import Reconciler, in_short
 
 
 class RefreshError(Exception):
@@ -31,7 +31,7 @@ class Refresh:
 
     Parameters
     ----------
-    accounting : Accounting
+    reconciler : Reconciler
         Makes the ledger match the bucket.
     publications : Publications
         Where the result goes.
@@ -45,14 +45,14 @@ class Refresh:
 
     def __init__(
         self,
-        accounting: Accounting,
+        reconciler: Reconciler,
         publications: Publications,
         reports: Reports,
         *,
         countries: Sequence[str],
         clock: Callable[[], datetime],
     ) -> None:
-        self._accounting = accounting
+        self._reconciler = reconciler
         self._publications = publications
         self._reports = reports
         self._countries = countries
@@ -75,12 +75,12 @@ class Refresh:
         Raises
         ------
         RefreshError
-            After everything else is done, when something went wrong with an object. Not when objects are left: only
+            After everything else is done, when something went wrong with an object. Not when objects are deferred: only
             the result of a run that succeeds starts the next one, and the summary tells of the errors too.
         """
-        return self.conclude(trigger, self._outcomes(trigger, deadline or Deadline()))
+        return self.publish(trigger, self._outcomes(trigger, deadline or Deadline()))
 
-    def conclude(self, trigger: Trigger, outcomes: Iterable[Outcome]) -> Summary:
+    def publish(self, trigger: Trigger, outcomes: Iterable[Outcome]) -> Summary:
         """Publish once what became of objects is known.
 
         Parameters
@@ -101,11 +101,11 @@ class Refresh:
                 summary.add(outcome)
             self._publications.publish(summary, self._clock())
         self._write_report(summary)
-        if summary.errors and not summary.objects_left:
+        if summary.errors and not summary.objects_deferred:
             raise RefreshError(summary)
         return summary
 
-    def conclude_backlog(self, trigger: Trigger, since: datetime, deadline: Deadline | None = None) -> Summary:
+    def publish_backlog(self, trigger: Trigger, since: datetime, deadline: Deadline | None = None) -> Summary:
         """Publish what the items of a backlog came to, and say what they left.
 
         Deleted objects are taken out. Nothing is counted: what is left may be what a function died of. That an
@@ -121,17 +121,17 @@ class Refresh:
             When to stop.
         """
         summary = self._publications.start(trigger.kind, trigger.as_of, self._countries, self._clock())
-        # Whoever started it, what failed meanwhile is not to be tried again.
+        # Whoever started it, what was refused meanwhile is not to be tried again.
         looking = trigger._replace(kind="backlog")
         with self._noting_failure(summary):
-            for outcome in self._accounting.account_for_all(looking, deadline or Deadline(), inline_bytes=0):
+            for outcome in self._reconciler.reconcile_all(looking, deadline or Deadline(), inline_bytes=0):
                 summary.add(outcome)
-            # What the items counted is as it should be by now, and what failed for good is known as bad.
-            changes = self._accounting.changes(since, trigger.prefix)
+            # What the items counted is as it should be by now, and what cannot be counted is known as refused.
+            changes = self._reconciler.changes(since, trigger.prefix)
             summary.objects_counted = changes.objects_counted
             summary.objects_skipped = max(0, summary.objects_skipped - changes.objects_counted)
-            summary.objects_failed += changes.objects_failed
-            summary.objects_bad = max(0, summary.objects_bad - changes.objects_bad)
+            summary.objects_refused += changes.objects_refused
+            summary.objects_refused_before = max(0, summary.objects_refused_before - changes.objects_refused_before)
             summary.rows_read, summary.rows_counted = changes.rows_read, changes.rows_counted
             summary.rows_rejected = changes.rows_rejected
             summary.errors += changes.errors
@@ -159,6 +159,6 @@ class Refresh:
 
     def _outcomes(self, trigger: Trigger, deadline: Deadline) -> Iterator[Outcome]:
         if trigger.key is None:
-            yield from self._accounting.account_for_all(trigger, deadline)
-        elif outcome := self._accounting.account_for(trigger.key, trigger, deadline):
+            yield from self._reconciler.reconcile_all(trigger, deadline)
+        elif outcome := self._reconciler.reconcile(trigger.key, trigger, deadline):
             yield outcome

@@ -19,7 +19,7 @@ from functions.refresh.reading.bucket import Bucket, ObjectChangedError, ObjectV
 from functions.refresh.results import Outcome
 from functions.refresh.usecases.deadline import Deadline
 from functions.refresh.usecases.events import Trigger, VerificationRequest
-from functions.refresh.usecases.reconcile import OBJECTS_AT_ONCE, Accounting, Seen, has_room, in_short
+from functions.refresh.usecases.reconcile import OBJECTS_AT_ONCE, ObservedObject, Reconciler, can_start, in_short
 from functions.refresh.usecases.refresh import Refresh, RefreshError
 
 # An answer of Lambda holds 6 MB. Whoever has more differences has one cause of them.
@@ -27,7 +27,7 @@ _MAX_DIFFERENCES_TOLD = 1_000
 _NO_TIME = "the time was over before its end; give the function more memory"
 
 Kind = Literal[
-    "entry missing", "other version", "other counts", "no object", "needless error", "bad object", "not verified"
+    "entry missing", "other version", "other counts", "no object", "needless error", "refused object", "not verified"
 ]
 
 
@@ -40,14 +40,14 @@ class Difference(msgspec.Struct, frozen=True):
         In two words.
     detail : str
         What the ledger says and what the recount.
-    is_mended : bool
+    is_repaired : bool
         Whether the ledger says as the bucket now.
     """
 
     key: str
     kind: Kind
     detail: str
-    is_mended: bool = False
+    is_repaired: bool = False
 
 
 class Verified(msgspec.Struct, kw_only=True):
@@ -61,15 +61,15 @@ class Verified(msgspec.Struct, kw_only=True):
         The first of them, which this invocation and those before it have looked at.
     objects_changed : int
         Those that changed while they were looked at, and for which the next refresh is there.
-    objects_different, objects_mended : int
-        Those of which the ledger says otherwise after this invocation, and those that it mended.
+    objects_different, objects_repaired : int
+        Those of which the ledger says otherwise after this invocation, and those that it repaired.
     differences : list of Difference
         Both, the first thousand.
     go_on_after : str or None
         The key after which the next invocation has to go on, because the time was over; None at the end. Totals and
         published table are verified at the end.
-    totals_different, totals_mended : int
-        Totals that are not the sum of the usage in the ledger, and those that were not and were mended.
+    totals_different, totals_repaired : int
+        Totals that are not the sum of the usage in the ledger, and those that were not and were repaired.
     published : int or None
         The refresh that published the table; None when nothing is published.
     rows_different : int
@@ -77,7 +77,7 @@ class Verified(msgspec.Struct, kw_only=True):
     is_followed : bool
         Whether another refresh was under way, which publishes when it ends.
     refreshed : int or None
-        The refresh that published what was mended.
+        The refresh that published what was repaired.
     errors : list of str
         What went wrong beside that.
     """
@@ -86,11 +86,11 @@ class Verified(msgspec.Struct, kw_only=True):
     objects_verified: int = 0
     objects_changed: int = 0
     objects_different: int = 0
-    objects_mended: int = 0
+    objects_repaired: int = 0
     differences: list[Difference] = msgspec.field(default_factory=list)
     go_on_after: str | None = None
     totals_different: int = 0
-    totals_mended: int = 0
+    totals_repaired: int = 0
     published: int | None = None
     rows_different: int = 0
     is_followed: bool = False
@@ -99,26 +99,26 @@ class Verified(msgspec.Struct, kw_only=True):
 
     def add(self, difference: Difference) -> None:
         """Note a difference."""
-        self.objects_mended += difference.is_mended
-        self.objects_different += not difference.is_mended
+        self.objects_repaired += difference.is_repaired
+        self.objects_different += not difference.is_repaired
         if len(self.differences) < _MAX_DIFFERENCES_TOLD:
             self.differences.append(difference)
 
 
 class _Finding(NamedTuple):
-    """What a look at an object came to, and how to mend it: nothing where the ledger says as the bucket."""
+    """What a look at an object came to, and how to repair it: nothing where the ledger says as the bucket."""
 
     difference: Difference | None = None
-    mend: Callable[[], Outcome | None] | None = None
+    repair: Callable[[], Outcome | None] | None = None
     has_changed: bool = False
 
 
 class Verification:
-    """Compares what is counted and published with a recount of the bucket, and mends it where that is asked for.
+    """Compares what is counted and published with a recount of the bucket, and repairs it where that is asked for.
 
     Parameters
     ----------
-    accounting : Accounting
+    reconciler : Reconciler
         Counts objects.
     bucket : Bucket
         The dataset.
@@ -129,19 +129,19 @@ class Verification:
     publications : Publications
         What is published.
     refresh : Refresh
-        Publishes what is mended.
+        Publishes what is repaired.
     """
 
     def __init__(
         self,
-        accounting: Accounting,
+        reconciler: Reconciler,
         bucket: Bucket,
         ledger: Ledger,
         audit: LedgerAudit,
         publications: Publications,
         refresh: Refresh,
     ) -> None:
-        self._accounting = accounting
+        self._reconciler = reconciler
         self._bucket = bucket
         self._ledger = ledger
         self._audit = audit
@@ -154,33 +154,33 @@ class Verification:
         Parameters
         ----------
         request : VerificationRequest
-            What to look at, and whether to mend it.
+            What to look at, and whether to repair it.
         deadline : Deadline
             When to stop reading.
         """
         found = Verified(go_on_after=request.after)
-        # An object that there is no time for shall be told as such, and not as a bad one.
-        deadline.achieve()
+        # An object that there is no time for shall be told as such, and not as a refused one.
+        deadline.mark_progress()
         if request.fix and not request.after:
-            # First these: mending an object changes them by the difference, and they must not fall below nothing.
-            found.totals_mended = self._audit.mend_totals()
+            # First these: repairing an object changes them by the difference, and they must not fall below nothing.
+            found.totals_repaired = self._audit.repair_totals()
         outcomes = list(self._verify_objects(request, deadline, found))
         is_at_end = found.objects_verified == found.objects and not deadline.is_over
         if is_at_end:
             found.go_on_after = None
             found.totals_different = self._audit.count_wrong_totals()
             if request.fix and found.totals_different:
-                found.totals_mended += self._audit.mend_totals()
+                found.totals_repaired += self._audit.repair_totals()
                 found.totals_different = 0
             self._verify_table(request, found)
         is_stale = is_at_end and (found.published is None or found.rows_different)
-        if request.fix and (outcomes or found.totals_mended or is_stale):
+        if request.fix and (outcomes or found.totals_repaired or is_stale):
             self._publish(request, outcomes, found)
             self._verify_table(request, found)
         return found
 
     def _verify_objects(self, request: VerificationRequest, deadline: Deadline, found: Verified) -> Iterator[Outcome]:
-        """Verify object by object; yield what became of those that were mended."""
+        """Verify object by object; yield what became of those that were repaired."""
         is_over = False
         for key, finding in self._findings(request, deadline, found):
             found.objects += 1
@@ -192,13 +192,13 @@ class Verification:
             found.go_on_after = key
             # Without this the next invocation would begin with it, and come no further.
             finding = finding or _Finding(Difference(key, "not verified", _NO_TIME))  # noqa: PLW2901
-            outcome = finding.mend() if request.fix and finding.mend else None
+            outcome = finding.repair() if request.fix and finding.repair else None
             if outcome:
                 yield outcome
-            if finding.has_changed or (request.fix and finding.mend and not outcome):
+            if finding.has_changed or (request.fix and finding.repair and not outcome):
                 found.objects_changed += 1
             elif finding.difference:
-                found.add(msgspec.structs.replace(finding.difference, is_mended=bool(outcome)))
+                found.add(msgspec.structs.replace(finding.difference, is_repaired=bool(outcome)))
 
     def _findings(
         self, request: VerificationRequest, deadline: Deadline, found: Verified
@@ -206,20 +206,20 @@ class Verification:
         """Look at objects, some at a time, in the order of their keys; None for those that there is no time for."""
         with ThreadPoolExecutor(OBJECTS_AT_ONCE) as workers:
             under_way: deque[tuple[str, int, Future[_Finding | None]]] = deque()
-            for seen in self._look(request.prefix):
-                if seen.key <= request.after:
+            for observed in self._look(request.prefix):
+                if observed.key <= request.after:
                     found.objects += 1
                     found.objects_verified += 1
                     continue
-                size = seen.version.size if seen.version else 0
-                while under_way and not has_room([size for _, size, _ in under_way], size):
+                size = observed.version.size if observed.version else 0
+                while under_way and not can_start([size for _, size, _ in under_way], size):
                     key, _, finding = under_way.popleft()
                     yield key, finding.result()
-                under_way.append((seen.key, size, workers.submit(self._verify, seen, deadline)))
+                under_way.append((observed.key, size, workers.submit(self._verify, observed, deadline)))
             for key, _, finding in under_way:
                 yield key, finding.result()
 
-    def _look(self, prefix: str) -> Iterator[Seen]:
+    def _look(self, prefix: str) -> Iterator[ObservedObject]:
         """Look at every key that the bucket holds, or of which the ledger says something, in the order of the keys."""
         # The order matters: the ledger's entries first, then the bucket. See `ledger`.
         entries = self._ledger.entries(prefix)
@@ -230,29 +230,31 @@ class Verification:
         for key, version in self._bucket.versions(prefix):
             while rest and rest[0] <= key:
                 if (gone := rest.popleft()) != key:
-                    yield Seen(gone, entries.get(gone, NO_ENTRY), None)
-            yield Seen(key, entries.get(key, NO_ENTRY), version)
+                    yield ObservedObject(gone, entries.get(gone, NO_ENTRY), None)
+            yield ObservedObject(key, entries.get(key, NO_ENTRY), version)
         for key in rest:
-            yield Seen(key, entries.get(key, NO_ENTRY), None)
+            yield ObservedObject(key, entries.get(key, NO_ENTRY), None)
 
-    def _verify(self, seen: Seen, deadline: Deadline) -> _Finding | None:
+    def _verify(self, observed: ObservedObject, deadline: Deadline) -> _Finding | None:
         """Recount an object; None when the time was over before its end."""
         if deadline.is_over:
             return None
         try:
-            return self._recount(*seen, deadline)
+            return self._recount(*observed, deadline)
         except ObjectChangedError:
             return _Finding(has_changed=True)
         except ObjectError as error:
-            counted = f"its version {seen.entry.etag} is counted" if seen.entry.etag else "nothing of it is counted"
-            return _Finding(Difference(seen.key, "bad object", f"{in_short(error)}; {counted}"))
+            counted = (
+                f"its version {observed.entry.etag} is counted" if observed.entry.etag else "nothing of it is counted"
+            )
+            return _Finding(Difference(observed.key, "refused object", f"{in_short(error)}; {counted}"))
         except (ClientError, BotoCoreError) as error:
-            return _Finding(Difference(seen.key, "not verified", in_short(error)))
+            return _Finding(Difference(observed.key, "not verified", in_short(error)))
 
     def _recount(
         self, key: str, entry: LedgerEntry, version: ObjectVersion | None, deadline: Deadline
     ) -> _Finding | None:
-        usage = self._accounting.count(key, version, deadline) if version else Usage()
+        usage = self._reconciler.count(key, version, deadline) if version else Usage()
         if usage is None:
             return None
         ledger = self._audit.compare(key, entry, version, usage)
@@ -261,7 +263,7 @@ class Verification:
         difference = _difference(key, version, usage, ledger)
         if difference is None:
             return _Finding()
-        return _Finding(difference, partial(self._accounting.write, key, entry, version, usage))
+        return _Finding(difference, partial(self._reconciler.write, key, entry, version, usage))
 
     def _verify_table(self, request: VerificationRequest, found: Verified) -> None:
         """Compare the published table with what the totals give."""
@@ -275,7 +277,7 @@ class Verification:
         table = self._publications.compare(request.now)
         trigger = Trigger("manual", table.as_of if table else utc_day(request.now))
         try:
-            found.refreshed = self._refresh.conclude(trigger, outcomes).refresh_id
+            found.refreshed = self._refresh.publish(trigger, outcomes).refresh_id
         except RefreshError as error:
             found.refreshed, found.errors = error.summary.refresh_id, error.summary.errors
 

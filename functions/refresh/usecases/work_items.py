@@ -1,4 +1,4 @@
-"""Items: what one function counts of a backlog. Some small objects, or a part of a large one."""
+"""WorkItems: what one function counts of a backlog. Some small objects, or a part of a large one."""
 
 from collections.abc import Callable, Iterator
 from datetime import datetime
@@ -8,26 +8,26 @@ import msgspec
 
 from functions.refresh.counting.cleaning import ObjectError
 from functions.refresh.ledger.ledger import NO_ENTRY, Ledger, LedgerEntry
-from functions.refresh.ledger.partial_counts import Parts
+from functions.refresh.ledger.partial_counts import PartialCounts
 from functions.refresh.reading.bucket import Bucket, ObjectChangedError, ObjectVersion, Part
 from functions.refresh.results import ItemSummary, Outcome
 from functions.refresh.usecases.deadline import Deadline
 from functions.refresh.usecases.events import Trigger
-from functions.refresh.usecases.reconcile import Accounting, Seen
+from functions.refresh.usecases.reconcile import ObservedObject, Reconciler
 
 # Another function, or a writer of the object, got in between each time: not something to wait out here.
 _ATTEMPTS = 5
 
 
 class PlannedObject(NamedTuple):
-    """A version of an object that is to be counted, and the ledger's revision when it was seen."""
+    """A version of an object that is to be counted, and the ledger's revision when it was observed."""
 
     key: str
     version: ObjectVersion
     revision: int
 
 
-class Item(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+class WorkItem(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """What one function counts of a backlog.
 
     Attributes
@@ -42,33 +42,38 @@ class Item(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_field
     part: Part | None = None
 
 
-class Items:
+class WorkItems:
     """Counts items. Whoever counts one again finds what is done, and does the rest.
 
     Parameters
     ----------
-    accounting : Accounting
+    reconciler : Reconciler
         Makes the ledger match the bucket.
     bucket : Bucket
         The dataset.
     ledger : Ledger
         What is counted of it.
-    parts : Parts
+    partial_counts : PartialCounts
         What is counted of parts of objects.
     clock : callable
         Gives the present moment with its zone.
     """
 
     def __init__(
-        self, accounting: Accounting, bucket: Bucket, ledger: Ledger, parts: Parts, clock: Callable[[], datetime]
+        self,
+        reconciler: Reconciler,
+        bucket: Bucket,
+        ledger: Ledger,
+        partial_counts: PartialCounts,
+        clock: Callable[[], datetime],
     ) -> None:
-        self._accounting = accounting
+        self._reconciler = reconciler
         self._bucket = bucket
         self._ledger = ledger
-        self._parts = parts
+        self._partial_counts = partial_counts
         self._clock = clock
 
-    def count(self, item: Item, trigger: Trigger, deadline: Deadline) -> ItemSummary:
+    def count(self, item: WorkItem, trigger: Trigger, deadline: Deadline) -> ItemSummary:
         """Count one item.
 
         Raises
@@ -90,16 +95,16 @@ class Items:
         self, objects: tuple[PlannedObject, ...], trigger: Trigger, deadline: Deadline
     ) -> Iterator[Outcome]:
         entries = self._ledger.entries_of([planned.key for planned in objects])
-        to_do: list[tuple[str, Seen | None]] = []
+        to_do: list[tuple[str, ObservedObject | None]] = []
         for planned in objects:
             entry = entries.get(planned.key, NO_ENTRY)
             if entry.revision == planned.revision:
-                to_do.append((planned.key, Seen(planned.key, entry, planned.version)))
+                to_do.append((planned.key, ObservedObject(planned.key, entry, planned.version)))
             elif settled := _settled_since(entry, planned.version):
                 yield settled
             else:
                 to_do.append((planned.key, None))
-        yield from self._accounting.account_for_each(to_do, trigger, deadline)
+        yield from self._reconciler.reconcile_each(to_do, trigger, deadline)
 
     def _count_part(self, planned: PlannedObject, part: Part, trigger: Trigger, deadline: Deadline) -> Outcome:
         """Count a part; whoever finds that no other one is missing writes the ledger."""
@@ -110,28 +115,30 @@ class Items:
             if entry.revision != planned.revision and (settled := _settled_since(entry, version)):
                 return settled
             if self._bucket.version(key) != version:
-                return Outcome("left")
+                return Outcome("deferred")
             try:
-                if not self._parts.has(key, version, part) and not self._write_part(key, version, part, deadline):
-                    return Outcome("left")
-                whole = self._parts.combined(key, version, part.parts)
-                outcome = self._accounting.write(key, entry, version, whole) if whole else Outcome("left")
+                if not self._partial_counts.has(key, version, part) and not self._write_part(
+                    key, version, part, deadline
+                ):
+                    return Outcome("deferred")
+                whole = self._partial_counts.combined(key, version, part.parts)
+                outcome = self._reconciler.write(key, entry, version, whole) if whole else Outcome("deferred")
             except ObjectChangedError:
-                return Outcome("left")
+                return Outcome("deferred")
             except ObjectError as error:
-                outcome = self._accounting.fail(key, entry, version, error, trigger)
+                outcome = self._reconciler.refuse(key, entry, version, error, trigger)
             if outcome:
                 return outcome
-        return Outcome("left")
+        return Outcome("deferred")
 
     def _write_part(self, key: str, version: ObjectVersion, part: Part, deadline: Deadline) -> bool:
-        usage = self._accounting.count(key, version, deadline, part)
+        usage = self._reconciler.count(key, version, deadline, part)
         if usage is None:
             return False
         rows = usage.rejected.table
         if rows is not None:
             self._bucket.put_rejected(key, version, rows, part)
-        self._parts.write(key, version, part, usage, now=self._clock())
+        self._partial_counts.write(key, version, part, usage, now=self._clock())
         return True
 
 
@@ -139,4 +146,4 @@ def _settled_since(entry: LedgerEntry, version: ObjectVersion) -> Outcome | None
     """Return what became of a version since it was planned, None when that is not known."""
     if entry.matches(version):
         return Outcome("skipped")
-    return Outcome("bad") if entry.knows_as_bad(version) else None
+    return Outcome("refused_before") if entry.knows_as_refused(version) else None

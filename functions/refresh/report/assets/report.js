@@ -25,8 +25,8 @@
   const sum = (numbers) => numbers.reduce((all, number) => all + number, 0);
 
   const FAMILIES = {
-    frequent_segment: { title: "By number of orders", unit: "orders", measure: "total_orders" },
-    recency_segment: { title: "By days since the last order", unit: "days", measure: "last_order_day" },
+    frequent_segment: { title: "By number of orders", unit: "orders", dimension: "total_orders" },
+    recency_segment: { title: "By days since the last order", unit: "days", dimension: "last_order_day" },
   };
   const OPEN_END = 99_999_999;
   const rangeText = (low, high, unit) => `${whole.format(low)}${high >= OPEN_END ? "+" : `–${whole.format(high)}`} ${unit}`;
@@ -83,7 +83,7 @@
       element("p", { class: "soft" }, `As of ${dayOf(figures.as_of)}. Published ${moment.format(new Date(figures.published_at))} by refresh ${whole.format(figures.refresh_id)}.`),
       element("dl", { class: "tiles" },
         tile("Vouchers counted", whole.format(vouchers), counted === 1 ? "in 1 published country" : `in ${whole.format(counted)} published countries`),
-        tile("Winners changed", whole.format(figures.changes.length), "since the publication before"),
+        tile("Most used changed", whole.format(figures.changes.length), "since the publication before"),
         tile("Rows rejected", whole.format(sum(figures.rejected.map((found) => found.rows))), `of ${whole.format(figures.ledger.rows_read)} read`),
         tile("Latest run", latest ? latest.outcome : "none", latest ? moment.format(new Date(latest.started_at)) : "", latest && latest.outcome === "failed" ? "bad" : "")),
       element("nav", { "aria-label": "Parts of the report" },
@@ -204,15 +204,15 @@
 
   // ---- a country's data ----
 
-  function binText(measure, found, number, format) {
+  function binText(dimension, found, number, format) {
     const [low, high] = [found.edges[number], found.edges[number + 1] - 1];
-    const text = (value) => (measure === "last_order_day" ? dayOfNumber(value, format) : whole.format(value));
-    if (number === found.counts.length - 1 && found.open_end) return `${text(low)} ${measure === "last_order_day" ? "and later" : "and more"}`;
+    const text = (value) => (dimension === "last_order_day" ? dayOfNumber(value, format) : whole.format(value));
+    if (number === found.counts.length - 1 && found.open_end) return `${text(low)} ${dimension === "last_order_day" ? "and later" : "and more"}`;
     if (!number && found.open_start) return `until ${text(high)}`;
     return low === high ? text(low) : `${text(low)}–${text(high)}`;
   }
 
-  function bars(country, measure, found, title) {
+  function bars(country, dimension, found, title) {
     const heights = found.counts.map(sum);
     const highest = Math.max(...heights, 1);
     const unit = 10 ** Math.floor(Math.log10(highest));
@@ -233,7 +233,7 @@
         const colour = colourAt(country, position);
         const of = colourName(country, colour);
         chart.append(drawn("rect", { class: `f${colour}`, x: `${left + (number + 0.08) * width}%`, width: `${0.84 * width}%`, y: `${y(below + count)}%`, height: `${y(below) - y(below + count)}%` },
-          drawn("title", {}, `${binText(measure, found, number, day)}, ${of}: ${whole.format(count)}`)));
+          drawn("title", {}, `${binText(dimension, found, number, day)}, ${of}: ${whole.format(count)}`)));
         below += count;
       });
     });
@@ -242,7 +242,7 @@
       const value = found.edges[number];
       // On a phone there is room for every other.
       const kind = number % (2 * every) ? "wide-only" : "";
-      chart.append(drawn("text", { class: kind, x: `${left + number * width}%`, y: "95%" }, measure === "last_order_day" ? dayOfNumber(value, shortDay) : compact.format(value)));
+      chart.append(drawn("text", { class: kind, x: `${left + number * width}%`, y: "95%" }, dimension === "last_order_day" ? dayOfNumber(value, shortDay) : compact.format(value)));
     }
     return chart;
   }
@@ -254,14 +254,14 @@
       element("li", {}, drawn("svg", { "aria-hidden": "true" }, drawn("rect", { width: "100%", height: "100%", rx: "3", class: `f${colour}` })), colourName(country, colour))));
   }
 
-  function distribution(country, measure, title) {
-    const found = country.distributions[measure];
+  function distribution(country, dimension, title) {
+    const found = country.distributions[dimension];
     if (!found) return card(title, paragraph("No row is counted.", "soft"));
-    const rows = found.counts.map((counts, number) => row([binText(measure, found, number, day), ...counts.map((count) => whole.format(count)), whole.format(sum(counts))], ["nowrap"]));
-    const headings = [measure === "last_order_day" ? "Last order" : "Orders", ...country.colours.map(amountText), "Others", "All"];
+    const rows = found.counts.map((counts, number) => row([binText(dimension, found, number, day), ...counts.map((count) => whole.format(count)), whole.format(sum(counts))], ["nowrap"]));
+    const headings = [dimension === "last_order_day" ? "Last order" : "Orders", ...country.colours.map(amountText), "Others", "All"];
     const colours = new Set(found.counts.flatMap((counts) => counts.flatMap((count, position) => (count ? [colourAt(country, position)] : []))));
-    const note = measure === "last_order_day" ? null : paragraph("One number of orders a bar first, then wider and wider ranges.", "soft small");
-    return card(title, note, bars(country, measure, found, `${title}, ${country.country_code}`), legend(country, colours), numbersBehind(table(`${title}, ${country.country_code}`, headings, rows)));
+    const note = dimension === "last_order_day" ? null : paragraph("One number of orders a bar first, then wider and wider ranges.", "soft small");
+    return card(title, note, bars(country, dimension, found, `${title}, ${country.country_code}`), legend(country, colours), numbersBehind(table(`${title}, ${country.country_code}`, headings, rows)));
   }
 
   function outlook(country) {
@@ -314,13 +314,13 @@
     const agrees = (is) => element("span", { class: is ? "good" : "bad" }, is ? "adds up" : "does not add up");
     const unknown = ledger.objects_not_told ? `${whole.format(ledger.objects_not_told)} objects were counted before this was recorded` : "";
     return card("Rows and values",
-      table("Rows read, counted and rejected, and values filled", ["What", "Number", "Note"], [
+      table("Rows read, counted and rejected, and values defaulted", ["What", "Number", "Note"], [
         fact("Objects counted", whole.format(ledger.objects), ledger.size < 1e6 ? kilobytes.format(ledger.size / 1e3) : megabytes.format(ledger.size / 1e6)),
         fact("Rows read", whole.format(ledger.rows_read), agrees(ledger.rows_read === ledger.rows_counted + rejectedRows)),
         fact("Rows counted", whole.format(ledger.rows_counted), figures.countries_left_out ? "" : agrees(byCountry === ledger.rows_counted)),
         fact("Rows rejected", whole.format(rejectedRows), shareText(rejectedRows, ledger.rows_read)),
-        fact("Blank orders that count as 0", whole.format(ledger.orders_filled), unknown || shareText(ledger.orders_filled, ledger.rows_counted)),
-        fact("Missing amounts that count as 0", whole.format(ledger.amounts_filled), unknown || shareText(ledger.amounts_filled, ledger.rows_counted)),
+        fact("Blank orders that count as 0", whole.format(ledger.orders_defaulted), unknown || shareText(ledger.orders_defaulted, ledger.rows_counted)),
+        fact("Missing amounts that count as 0", whole.format(ledger.amounts_defaulted), unknown || shareText(ledger.amounts_defaulted, ledger.rows_counted)),
       ], "", ["Note"]),
       rejected.length
         ? table("Rows rejected by reason", ["Reason", "Rows", "Of those read"], rejected.map((found) => row([element("code", {}, found.reason), whole.format(found.rows), shareText(found.rows, ledger.rows_read)])))
@@ -338,7 +338,7 @@
         drawn("svg", { class: "bar", "aria-hidden": "true" }, drawn("rect", { width: `${(100 * run.took_ms) / longest}%`, height: "100%", rx: "3", class: "f0" })));
       const found = row([
         whole.format(run.refresh_id), moment.format(new Date(run.started_at)), run.trigger.replaceAll("_", " "), dayOf(run.as_of), took,
-        listed([[run.objects_counted, "counted"], [run.objects_skipped, "unchanged"], [run.objects_removed, "removed"], [run.objects_failed, "failed"], [run.objects_bad, "known as bad"], [run.objects_left, "left"]]),
+        listed([[run.objects_counted, "counted"], [run.objects_skipped, "unchanged"], [run.objects_removed, "removed"], [run.objects_refused, "refused"], [run.objects_refused_before, "refused before"], [run.objects_deferred, "deferred"]]),
         listed([[run.rows_counted, "counted"], [rejected, "rejected"]]),
         element("span", { class: run.outcome === "failed" ? "bad" : run.outcome === "published" ? "good" : "soft" }, run.outcome),
       ], ["nowrap", "text nowrap", "text nowrap", "text nowrap", "nowrap", "text", "text", "text"]);
@@ -349,11 +349,11 @@
     return made;
   }
 
-  function failedObjects() {
+  function refusedObjects() {
     const title = "Objects that cannot be counted";
-    if (!figures.failed.length) return card(title, paragraph("None.", "soft"));
-    const rows = figures.failed.map((object) => row([element("code", {}, visible(object.key)), moment.format(new Date(object.changed_at)), visible(object.error)], ["name key", "text", "text"]));
-    const more = figures.ledger.objects_failed - figures.failed.length;
+    if (!figures.refused.length) return card(title, paragraph("None.", "soft"));
+    const rows = figures.refused.map((object) => row([element("code", {}, visible(object.key)), moment.format(new Date(object.changed_at)), visible(object.error)], ["name key", "text", "text"]));
+    const more = figures.ledger.objects_refused - figures.refused.length;
     return card(title, table(title, ["Object", "Since", "Reason"], rows, "", ["Since", "Reason"]), more > 0 ? paragraph(`And ${whole.format(more)} more.`, "soft small") : null);
   }
 
@@ -385,7 +385,7 @@
     const parts = [
       part("campaign", "Campaign", "How often each voucher amount was used in each segment. ★ marks the most used; the lead is over the runner-up, in points of the segment's share.", changes(), overview(), campaign),
       part("data", "Data", "What the numbers are made from.", data, element("div", { class: "two" }, rowsByCountry(), quality())),
-      part("runs", "Runs", "How the refreshes went.", runs(), failedObjects()),
+      part("runs", "Runs", "How the refreshes went.", runs(), refusedObjects()),
     ];
     campaign.before(choice);
     document.getElementById("content").append(...parts);

@@ -1,36 +1,36 @@
-"""Winners: told with every publication, and which of them are new."""
+"""Rankings: the most used amounts, told with every publication, and which of them are new."""
 
-from functions.common.ranking import Winner, WinnerChange
-from functions.refresh.publishing.rankings import read_winners
+from functions.common.ranking import Ranking, RankingChange
+from functions.refresh.publishing.rankings import read_rankings
 from tests.functional.conftest import Pipeline
 from tests.support import created, daily, record
 
 
-def test_a_run_tells_the_winners_and_which_of_them_are_new(pipeline: Pipeline) -> None:
-    def change(family: str, label: str, before: list[int], after: list[int], country: str = "Peru") -> WinnerChange:
-        return WinnerChange(country, family, label, before, after)
+def test_a_run_tells_the_most_used_amounts_and_which_of_them_are_new(pipeline: Pipeline) -> None:
+    def change(family: str, label: str, before: list[int], after: list[int], country: str = "Peru") -> RankingChange:
+        return RankingChange(country, family, label, before, after)
 
     frequent, recency = "frequent_segment", "recency_segment"
     key = pipeline.put("a.parquet", [record(), record(), record(voucher_amount=4400)])
     summary = pipeline.refresh(created(key))
-    assert summary.winners == [
-        Winner("Peru", frequent, "0-4", [2640], 2, 3),
-        Winner("Peru", recency, "180+", [2640], 2, 3),
+    assert summary.rankings == [
+        Ranking("Peru", frequent, "0-4", [2640], 2, 3),
+        Ranking("Peru", recency, "180+", [2640], 2, 3),
     ]
-    assert summary.winners_changed == [change(frequent, "0-4", [], [2640]), change(recency, "180+", [], [2640])]
+    assert summary.rankings_changed == [change(frequent, "0-4", [], [2640]), change(recency, "180+", [], [2640])]
 
-    # The count alone makes no other winner.
+    # The count alone changes no ranking.
     pipeline.put("b.parquet", [record()])
-    assert pipeline.refresh(daily()).winners_changed == []
+    assert pipeline.refresh(daily()).rankings_changed == []
 
     tie = pipeline.put("c.parquet", [record(voucher_amount=4400, total_orders="5")] * 2)
-    assert pipeline.refresh(created(tie)).winners_changed == [
+    assert pipeline.refresh(created(tie)).rankings_changed == [
         change(frequent, "5-13", [], [4400]),
         change(recency, "180+", [2640], [2640, 4400]),
     ]
 
     pipeline.environ["COUNTRIES"] = "China"
-    assert pipeline.refresh(daily()).winners_changed == [
+    assert pipeline.refresh(daily()).rankings_changed == [
         change(frequent, "0-4", [2640], []),
         change(frequent, "5-13", [4400], []),
         change(recency, "180+", [2640, 4400], []),
@@ -46,4 +46,4 @@ def test_amounts_that_are_tied_come_lowest_first_however_the_table_has_them(pipe
             " VALUES (:index, 'Peru', 'recency_segment', '180+', 180, 999, :amount, 7)",
             index=index, amount=amount,
         )  # fmt: skip
-    assert read_winners(pipeline.sql) == [Winner("Peru", "recency_segment", "180+", [2640, 3300, 4400], 7, 21)]
+    assert read_rankings(pipeline.sql) == [Ranking("Peru", "recency_segment", "180+", [2640, 3300, 4400], 7, 21)]
