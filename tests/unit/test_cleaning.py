@@ -157,6 +157,7 @@ def test_text_that_is_no_utf_8_is_unreadable_and_what_stands_beside_it_is_not() 
         (pa.int32(), [None, 0, 65_535]),
         (pa.float32(), [None, 0, 65_535]),
         (pa.int64(), [65_535]),
+        (pa.date32(), [None, 0, 65_535]),
         (pa.int64(), []),
     ],
     ids=str,
@@ -176,12 +177,11 @@ def test_a_null_among_small_numbers_is_told_from_all_of_them(kind: pa.DataType, 
         pa.array([2**32 + 1], pa.int64()),
         pa.array(["1"]),
         pa.array([Decimal(1)], pa.decimal128(9, 2)),
-        pa.array([1, None], pa.date32()),
         pa.array([-1], pa.date32()),
     ],
     ids=lambda column: str(column.type),
 )
-def test_a_batch_of_other_than_small_numbers_goes_the_long_way(column: pa.Array) -> None:
+def test_a_batch_of_other_than_small_numbers_needs_a_dictionary(column: pa.Array) -> None:
     assert try_direct_codes(column) is None
 
 
