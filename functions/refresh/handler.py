@@ -27,7 +27,7 @@ from functions.refresh.wiring import make_backlog, make_refresh, make_verificati
 # The lock is waited for this long, and no statement takes longer.
 _DATABASE_TIMEOUT_SECONDS = 60
 
-# An answer over 256 KB does not reach the event bus, and so would start no next run.
+# A line of the log holds 256 KB, and the event bus takes 1 MB: an answer beyond that would start no next run.
 _MAX_ERRORS_TOLD = 20
 
 logger = Logger(service="refresh", version=__version__)
@@ -174,7 +174,7 @@ def _tell_of_report(summary: Summary) -> None:
 
 
 def _in_short(result: ItemSummary | Plan) -> dict[str, Any]:
-    answer: dict[str, Any] = msgspec.to_builtins(result)
+    answer: dict[str, Any] = result.answer() if isinstance(result, Summary) else msgspec.to_builtins(result)
     if more := answer.get("errors", [])[_MAX_ERRORS_TOLD:]:
         answer["errors"] = [*answer["errors"][:_MAX_ERRORS_TOLD], f"and {len(more)} more, which refreshes holds"]
     return answer

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping
 from datetime import date, datetime
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 
@@ -95,8 +95,8 @@ class ItemSummary(msgspec.Struct, kw_only=True):
 class Summary(ItemSummary, kw_only=True):
     """What a refresh did: one row of `refreshes`, returned and logged by the function.
 
-    The row does without the rankings. With 50 countries they are some 130 KB at most, within the 256 KB of an
-    asynchronous answer of Lambda.
+    The row does without the rankings, which lie in the table `rankings`. So does the answer, because it would grow with
+    every country: see `answer`.
 
     Attributes
     ----------
@@ -131,3 +131,19 @@ class Summary(ItemSummary, kw_only=True):
     report: str = ""
     report_error: str = ""
     report_ms: int = 0
+
+    def answer(self) -> dict[str, Any]:
+        """Return what the function returns and logs: rules of the event bus and people read it.
+
+        `is_backlog` says that there is more to count than one run takes, and the state machine starts. `is_unfinished`
+        says that objects are deferred for another reason, and the next run starts. Of the rankings it tells how many
+        segments have one, and in how many it changed.
+        """
+        answer: dict[str, Any] = msgspec.to_builtins(self)
+        answer["segments_published"] = len(answer.pop("rankings"))
+        answer["segments_changed"] = len(answer.pop("rankings_changed"))
+        # Said so because EventBridge compares numbers up to 5.0e9 only, and a backlog has more bytes:
+        # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-create-pattern-operators.html
+        answer["is_backlog"] = self.backlog_bytes > 0
+        answer["is_unfinished"] = self.objects_deferred > 0 and self.backlog_bytes == 0
+        return answer

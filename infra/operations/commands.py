@@ -60,7 +60,7 @@ def _in_words(summary: dict[str, Any]) -> str:
         f"objects: {summary['objects_counted']} counted, {summary['objects_skipped']} unchanged, "
         f"{summary['objects_removed']} removed{left}; "
         f"rows: {summary['rows_read']:,} read, {summary['rows_counted']:,} counted, {rejected:,} rejected; "
-        f"most used amounts changed in {len(summary['rankings_changed'])}{report}{errors}"
+        f"most used amounts changed in {summary['segments_changed']}{report}{errors}"
     )
 
 

@@ -78,7 +78,9 @@ def test_what_it_keeps_lies_in_the_folder_of_the_stack(stack: RunningStack) -> N
     assert {path.name for path in kept.iterdir()} >= {"root", "cache", "lambda"}
 
 
-def test_the_result_of_a_refresh_is_on_the_event_bus_with_the_rankings_that_changed(stack: RunningStack) -> None:
+def test_the_result_of_a_refresh_is_on_the_event_bus_and_leads_to_the_rankings_that_changed(
+    stack: RunningStack,
+) -> None:
     # Given another system that listens for results
     sqs, events = stack.client("sqs"), stack.client("events")
     queue = sqs.create_queue(QueueName="results")["QueueUrl"]
@@ -98,9 +100,14 @@ def test_the_result_of_a_refresh_is_on_the_event_bus_with_the_rankings_that_chan
         return next((d for d in details if d["requestPayload"]["detail"]["object"]["key"] == key), None)
 
     detail = wait_for("the result of the refresh", result, seconds=PATIENCE)
+    answer = detail["responsePayload"]
+    assert (answer["is_backlog"], answer["is_unfinished"]) == (False, False)
+    latest = "SELECT changes FROM voucher_customer.rankings ORDER BY refresh_id DESC LIMIT 1"
+    [[changes]] = stack.rows(latest)
+    assert answer["segments_changed"] == len(changes)
     changed = {
         (change["segment_name"], change["segment_type"]): change["after"]
-        for change in detail["responsePayload"]["rankings_changed"]
+        for change in changes
         if change["country_code"] == "Latvia"
     }
     assert changed[("frequent_segment", "37+")] == [2640]
