@@ -151,8 +151,11 @@ def voucher_amount() -> Response:
     today = now().date()
     if wants_explanation({**_query(), **fields}):
         return _published(lambda publication: explanations(publication, fields, today=today))
-    customer = read_customer(fields, today=today)
-    return _published(lambda publication: {"voucher_amount": most_used_amounts(publication, customer)})
+    return _published(
+        lambda publication: {
+            "voucher_amount": most_used_amounts(publication, read_customer(publication.families, fields, today=today))
+        }
+    )
 
 
 @app.route("/voucher_amounts", methods=["POST"], content_types=_CONTENT_TYPES)

@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping
 from datetime import date
-from typing import Annotated, Any
+from functools import cache
+from typing import Annotated, Any, NamedTuple, cast
 
 import msgspec
 
 from functions.common.days import day_number, parse_day
-from functions.common.families import DIMENSION_OF_FAMILY, FREQUENT, RECENCY
+from functions.common.dimensions import Dimension
+from functions.common.families import Family
 from functions.common.fields import FieldProblem, FieldsError, read_fields
 from functions.common.settings import NonEmpty
 
@@ -19,54 +21,45 @@ _WHAT_A_DATE_IS = (
     "must be a date or timestamp like 2018-05-03 or 2018-05-03T00:00:00+05:00, of which a query string writes + as %2B"
 )
 
-
-class LastOrderDay(int):
-    """The day number of a customer's last order, read from `last_order_ts`."""
+_FLAGS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
 
 
-class Customer(msgspec.Struct, frozen=True):
+class Day(int):
+    """The day number of a date that a customer has."""
+
+
+class Customer(NamedTuple):
+    """A customer of a family.
+
+    Attributes
+    ----------
+    value : int
+        What the field of the family's dimension says: the number, or the day number of the date.
+    """
+
+    country_code: str
+    family: Family
+    value: int
+
+
+class CustomerFields(msgspec.Struct, frozen=True):
     """What every lookup names."""
 
     country_code: NonEmpty
 
 
-class FrequentCustomer(Customer, frozen=True):
-    """A customer of `frequent_segment`: grouped by orders."""
-
-    total_orders: Annotated[int, msgspec.Meta(ge=0, le=_MAX_BIGINT)]
-
-    @property
-    def segment_name(self) -> str:
-        """The family."""
-        return FREQUENT
-
-    @property
-    def value(self) -> int:
-        """The dimension of the family."""
-        return self.total_orders
+class _FamilyFields(CustomerFields, frozen=True):
+    value: int
 
 
-class RecencyCustomer(Customer, frozen=True):
-    """A customer of `recency_segment`: grouped by days since the last order."""
-
-    last_order_ts: LastOrderDay
-
-    @property
-    def segment_name(self) -> str:
-        """The family."""
-        return RECENCY
-
-    @property
-    def value(self) -> int:
-        """The dimension of the family."""
-        return self.last_order_ts
-
-
-_FLAGS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
-
-AnyCustomer = FrequentCustomer | RecencyCustomer
-
-_MODELS: dict[str, type[AnyCustomer]] = {FREQUENT: FrequentCustomer, RECENCY: RecencyCustomer}
+@cache
+def _fields_of(dimension: Dimension) -> type[_FamilyFields]:
+    """Return what a lookup of a family of this dimension names."""
+    kind = Annotated[int, msgspec.Meta(ge=0, le=_MAX_BIGINT)] if dimension.kind == "number" else Day
+    fields = msgspec.defstruct(
+        "FamilyFields", [("value", kind)], bases=(_FamilyFields,), rename={"value": dimension.field}, frozen=True
+    )
+    return cast(type[_FamilyFields], fields)
 
 
 class Country(msgspec.Struct, frozen=True):
@@ -103,15 +96,17 @@ def wants_explanation(values: Mapping[str, Any]) -> bool:
     return value
 
 
-def read_customer(values: Mapping[str, Any], *, today: date) -> AnyCustomer:
-    """Read a customer; only the field that the family needs is required, others are ignored.
+def read_customer(families: Mapping[str, Family], values: Mapping[str, Any], *, today: date) -> Customer:
+    """Read a customer; only the field that the family's dimension needs is required, others are ignored.
 
     Parameters
     ----------
+    families : mapping of str to Family
+        The published families, by name.
     values : mapping
         The request's fields.
     today : date
-        The present UTC day, which the last order cannot come after.
+        The present UTC day, which a customer's date cannot come after.
 
     Raises
     ------
@@ -119,22 +114,24 @@ def read_customer(values: Mapping[str, Any], *, today: date) -> AnyCustomer:
         Naming every field that is missing or wrong.
     """
 
-    def read_last_order_day(_: type, value: Any) -> LastOrderDay:
+    def read_day(_: type, value: Any) -> Day:
         try:
             day = parse_day(value)
         except (AttributeError, ValueError):
             raise ValueError(_WHAT_A_DATE_IS) from None
         if day > today:
             raise ValueError(f"is in the future: must not come after {today}")
-        return LastOrderDay(day_number(day))
+        return Day(day_number(day))
 
-    family = values.get("segment_name")
-    if isinstance(family, str) and family in _MODELS:
-        return read_fields(_MODELS[family], values, dec_hook=read_last_order_day)
-    what = "is missing" if family is None else "is unknown"
-    problems = [FieldProblem("segment_name", f"{what}: must be one of {', '.join(DIMENSION_OF_FAMILY)}")]
+    name = values.get("segment_name")
+    family = families.get(name) if isinstance(name, str) else None
+    if family is not None:
+        fields = read_fields(_fields_of(family.dimension), values, dec_hook=read_day)
+        return Customer(fields.country_code, family, fields.value)
+    what = "is missing" if name is None else "is unknown"
+    problems = [FieldProblem("segment_name", f"{what}: must be one of {', '.join(families)}")]
     try:
-        read_fields(Customer, values)
+        read_fields(CustomerFields, values)
     except FieldsError as error:
         problems = [*error.problems, *problems]
     raise FieldsError(problems)

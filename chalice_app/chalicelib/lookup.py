@@ -5,9 +5,9 @@ from typing import Any
 
 import msgspec
 
-from chalicelib.customers import AnyCustomer, read_customer
+from chalicelib.customers import Customer, read_customer
 from chalicelib.published import Publication, SegmentUse
-from functions.common.families import DIMENSION_OF_FAMILY, RECENCY, Segment, covering_segment, segment_number
+from functions.common.families import Family, Segment
 from functions.common.fields import FieldsError
 
 
@@ -15,7 +15,7 @@ class NoAnswerError(Exception):
     """There is no amount for this customer; the message says why, for people."""
 
 
-def most_used_amounts(publication: Publication, customer: AnyCustomer) -> list[float]:
+def most_used_amounts(publication: Publication, customer: Customer) -> list[float]:
     """Return the amounts with the highest count in the customer's segment, lowest first.
 
     More than one amount when they are tied.
@@ -28,7 +28,7 @@ def most_used_amounts(publication: Publication, customer: AnyCustomer) -> list[f
     return _find(publication, customer)[2].most_used
 
 
-def explanation(publication: Publication, customer: AnyCustomer) -> dict[str, Any]:
+def explanation(publication: Publication, customer: Customer) -> dict[str, Any]:
     """Return the most used amounts with all that led to them.
 
     Raises
@@ -52,7 +52,7 @@ def explanation(publication: Publication, customer: AnyCustomer) -> dict[str, An
             "voucher_amount": [amount.voucher_amount for amount in use.amounts if amount.count == second],
             "count": second,
         },
-        "days_since_last_order" if customer.segment_name == RECENCY else "total_orders": number,
+        customer.family.dimension.number_name: number,
         "as_of": publication.as_of.isoformat(),
         "refresh_id": publication.refresh_id,
     }
@@ -67,10 +67,10 @@ def explanations(publication: Publication, values: dict[str, Any], *, today: dat
         For the family that is named; where none is, a family without an answer says why in its place.
     """
     if "segment_name" in values:
-        return explanation(publication, read_customer(values, today=today))
+        return explanation(publication, read_customer(publication.families, values, today=today))
     answers: dict[str, Any] = {}
-    for family in DIMENSION_OF_FAMILY:
-        customer = read_customer({**values, "segment_name": family}, today=today)
+    for family in publication.families:
+        customer = read_customer(publication.families, {**values, "segment_name": family}, today=today)
         try:
             answers[family] = explanation(publication, customer)
         except NoAnswerError as error:
@@ -82,7 +82,8 @@ def batch_result(publication: Publication, values: dict[str, Any], *, today: dat
     """Answer one customer of a batch: the amounts, or the customer's own problem."""
     result = {"customer_id": values["customer_id"]} if "customer_id" in values else {}
     try:
-        return {**result, "voucher_amount": most_used_amounts(publication, read_customer(values, today=today))}
+        customer = read_customer(publication.families, values, today=today)
+        return {**result, "voucher_amount": most_used_amounts(publication, customer)}
     except FieldsError as error:
         return {**result, "problem": {"status": 422, "errors": [problem._asdict() for problem in error.problems]}}
     except NoAnswerError as error:
@@ -92,6 +93,8 @@ def batch_result(publication: Publication, values: dict[str, Any], *, today: dat
 def segments_of(publication: Publication, country_code: str) -> dict[str, Any]:
     """Return every family and segment of a country with its counts and its most used amounts.
 
+    With them the dimension of each family, and the field that a lookup of it needs.
+
     Raises
     ------
     NoAnswerError
@@ -100,7 +103,7 @@ def segments_of(publication: Publication, country_code: str) -> dict[str, Any]:
     _check_served(publication, country_code)
     nothing = SegmentUse([], [])
     families = {
-        family: [
+        name: [
             {
                 "segment_type": segment.segment_type,
                 "min_range": segment.min_range,
@@ -108,24 +111,32 @@ def segments_of(publication: Publication, country_code: str) -> dict[str, Any]:
                 "voucher_amount": (use := publication.uses.get((country_code, segment), nothing)).most_used,
                 "amounts": [msgspec.structs.asdict(amount) for amount in use.amounts],
             }
-            for segment in segments
+            for segment in family.segments
         ]
-        for family, segments in publication.families.items()
+        for name, family in publication.families.items()
     }
-    as_of = publication.as_of.isoformat()
-    return {"country_code": country_code, "as_of": as_of, "refresh_id": publication.refresh_id, "families": families}
+    return {
+        "country_code": country_code,
+        "as_of": publication.as_of.isoformat(),
+        "refresh_id": publication.refresh_id,
+        "families": families,
+        "dimensions": {
+            name: {"dimension": str(family.dimension), "field": family.dimension.field}
+            for name, family in publication.families.items()
+        },
+    }
 
 
-def _find(publication: Publication, customer: AnyCustomer) -> tuple[int, Segment, SegmentUse]:
+def _find(publication: Publication, customer: Customer) -> tuple[int, Segment, SegmentUse]:
     _check_served(publication, customer.country_code)
-    family = customer.segment_name
-    number = segment_number(family, customer.value, publication.as_of)
-    segment = covering_segment(publication.families.get(family, []), number)
+    family = customer.family
+    number = family.dimension.number_of_customer(customer.value, publication.as_of)
+    segment = family.covering(number)
     if segment is None:
-        raise NoAnswerError(_why_not(publication, family, number))
+        raise NoAnswerError(_why_not(family, number, publication.as_of))
     use = publication.uses.get((customer.country_code, segment))
     if use is None:
-        raise NoAnswerError(f"no voucher was used in {family} {segment.segment_type}")
+        raise NoAnswerError(f"no voucher was used in {family.segment_name} {segment.segment_type}")
     return number, segment, use
 
 
@@ -135,16 +146,17 @@ def _check_served(publication: Publication, country_code: str) -> None:
         raise NoAnswerError(f"country {country_code!r} is not served; served: {served}")
 
 
-def _why_not(publication: Publication, family: str, number: int) -> str:
-    unit = "days" if family == RECENCY else "orders"
-    as_of = publication.as_of
-    if family != RECENCY:
-        customer = f"{number} orders"
+def _why_not(family: Family, number: int, as_of: date) -> str:
+    label = family.dimension.labels[0]
+    unit = "days"
+    if family.dimension.kind == "number":
+        customer = f"{number} {label}"
+        unit = label
     elif number < 0:
-        customer = f"last order {-number} days after {as_of}, the day that is published"
+        customer = f"{label} {-number} days after {as_of}, the day that is published"
     else:
-        customer = f"last order {number} days ago, as of {as_of}"
-    segments = publication.families.get(family, [])
-    if segments and number < segments[0].min_range:
-        return f"{customer}: {family} starts at {segments[0].min_range} {unit}"
-    return f"{customer}: no {family} covers that"
+        customer = f"{label} {number} days ago, as of {as_of}"
+    first = family.segments[0].min_range
+    if number < first:
+        return f"{customer}: {family.segment_name} starts at {first} {unit}"
+    return f"{customer}: no {family.segment_name} covers that"

@@ -12,11 +12,12 @@ from pg8000.exceptions import Error as PostgresError
 from pg8000.native import Connection
 
 from functions.common.database import Database, DatabaseUnreachableError
-from functions.common.families import Segment, check_segments
+from functions.common.families import Family, Segment, check_families
 
 # One statement, so that all of it is of one publication.
 _READ = """
     SELECT refresh_id, as_of, published_at, countries,
+           (SELECT json_agg(json_build_array(segment_name, dimension)) FROM voucher_customer.segment_families),
            (SELECT json_agg(json_build_array(segment_name, segment_type, min_range, max_range))
             FROM voucher_customer.customer_segments),
            (SELECT coalesce(json_agg(json_build_array(country_code, segment_name, segment_type, min_range, max_range,
@@ -32,7 +33,8 @@ _READ_REFRESHES = """
         'objects_skipped', objects_skipped, 'objects_removed', objects_removed, 'objects_failed', objects_refused,
         'objects_bad', objects_refused_before, 'objects_left', objects_deferred, 'rows_read', rows_read,
         'rows_counted', rows_counted, 'rows_rejected', rows_rejected,
-        'rows_published', rows_published, 'rows_in_no_segment', rows_in_no_segment, 'outcome', outcome, 'error', error
+        'rows_published', rows_published, 'rows_in_no_segment', rows_in_no_segment,
+        'families_waiting', families_waiting, 'families_partial', families_partial, 'outcome', outcome, 'error', error
     )
     FROM voucher_customer.refreshes ORDER BY refresh_id DESC LIMIT :limit
 """
@@ -74,13 +76,13 @@ class Publication(NamedTuple):
     refresh_id : int
         The refresh that published.
     as_of : date
-        The day that recency is counted to.
+        The day that days are counted to.
     published_at : datetime
         When it was published, in UTC.
     countries : list of str
         Every country that is served.
-    families : dict of str to list of Segment
-        The rules by segment family, ordered by range.
+    families : dict of str to Family
+        Those that are published, by name.
     uses : dict
         What was used, by country and segment; a segment without vouchers is absent.
     """
@@ -89,7 +91,7 @@ class Publication(NamedTuple):
     as_of: date
     published_at: datetime
     countries: list[str]
-    families: dict[str, list[Segment]]
+    families: dict[str, Family]
     uses: dict[tuple[str, Segment], SegmentUse]
 
 
@@ -200,15 +202,14 @@ def _reading(database: Database) -> Iterator[Connection]:
 def _publication(rows: list[list[Any]]) -> Publication:
     if not rows:
         raise NothingPublishedError
-    refresh_id, as_of, published_at, countries, rules, counts = rows[0]
-    families: dict[str, list[Segment]] = {}
-    for segment in check_segments(Segment(*rule) for rule in rules):
-        families.setdefault(segment.segment_name, []).append(segment)
+    refresh_id, as_of, published_at, countries, dimensions, ranges, counts = rows[0]
+    families = check_families(dimensions, (Segment(*row) for row in ranges))
     amounts: dict[tuple[str, Segment], list[AmountUse]] = {}
     for country_code, *segment, voucher_amount, count in counts:
         amounts.setdefault((country_code, Segment(*segment)), []).append(AmountUse(float(voucher_amount), count))
     uses = {place: SegmentUse(used, _most_used(used)) for place, used in amounts.items()}
-    return Publication(refresh_id, as_of, published_at, countries, families, uses)
+    by_name = {family.segment_name: family for family in families}
+    return Publication(refresh_id, as_of, published_at, countries, by_name, uses)
 
 
 def _most_used(amounts: list[AmountUse]) -> list[float]:

@@ -56,23 +56,23 @@ def parse_day(text: str) -> date:
 
 
 def day_number(day: date) -> int:
-    """Return the days from 1970-01-01 to a day, the form in which `last_order_day` is stored."""
+    """Return the days from 1970-01-01 to a day, the form in which usage holds days."""
     return day.toordinal() - _EPOCH
 
 
-def days_since_last_order(as_of: date, last_order_day: int) -> int:
-    """Count whole calendar days in UTC from the last order to the as-of day.
+def days_since(day: int, as_of: date) -> int:
+    """Count whole calendar days in UTC from a day to the as-of day.
 
     Parameters
     ----------
+    day : int
+        The day as `day_number` gives it.
     as_of : date
         The day that the count is made for.
-    last_order_day : int
-        The day of the last order as `day_number` gives it.
 
     Returns
     -------
     int
-        Negative when the last order comes after the as-of day.
+        Negative when the day comes after the as-of day.
     """
-    return day_number(as_of) - last_order_day
+    return day_number(as_of) - day

@@ -1,19 +1,11 @@
-"""Segments: ranges of a dimension that divide customers into groups."""
+"""Segment families: a dimension, and the ranges of it that divide customers into segments."""
 
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
-from datetime import date
-from itertools import pairwise
+from collections.abc import Iterable
 from operator import attrgetter
 from typing import NamedTuple
 
-from functions.common.days import days_since_last_order
-
-FREQUENT = "frequent_segment"
-RECENCY = "recency_segment"
-
-DIMENSION_OF_FAMILY = {FREQUENT: "total_orders", RECENCY: "last_order_day"}
-"""The dimension that each segment family is a range of."""
+from functions.common.dimensions import Dimension, DimensionError, combine, parse_dimension
 
 
 class Segment(NamedTuple):
@@ -28,57 +20,63 @@ class Segment(NamedTuple):
         return f"{self.segment_name} {self.segment_type} ({self.min_range}-{self.max_range})"
 
 
+class Family(NamedTuple):
+    """A family with its segments, ordered by range."""
+
+    segment_name: str
+    dimension: Dimension
+    segments: list[Segment]
+
+    def covering(self, number: int) -> Segment | None:
+        """Return the one segment that covers a number of the dimension, if there is one."""
+        at = bisect_right(self.segments, number, key=attrgetter("min_range")) - 1
+        return self.segments[at] if at >= 0 and number <= self.segments[at].max_range else None
+
+
 class SegmentRulesError(Exception):
     """The segment rules contradict themselves; the message names the rules."""
 
 
-def check_segments(segments: Iterable[Segment]) -> list[Segment]:
-    """Return the rules ordered by family and range, or refuse them.
+def check_families(dimensions: Iterable[tuple[str, str]], segments: Iterable[Segment]) -> list[Family]:
+    """Return the families by name, or refuse them.
+
+    Parameters
+    ----------
+    dimensions : iterable of (str, str)
+        The rows of `segment_families`: names and dimensions.
+    segments : iterable of Segment
+        The rows of `customer_segments`.
 
     Raises
     ------
     SegmentRulesError
-        When there is no rule, a family is unknown, a range runs backwards or two ranges of a family overlap.
+        When a family is there twice, has no range or a dimension that cannot be used; when a range runs backwards, is
+        of no family or overlaps another one of its family.
     """
-    ordered = sorted(segments, key=lambda segment: (segment.segment_name, segment.min_range, segment.max_range))
-    if not ordered:
-        raise SegmentRulesError("there is no segment rule: customer_segments is empty")
-    for segment in ordered:
-        if segment.segment_name not in DIMENSION_OF_FAMILY:
-            known = ", ".join(DIMENSION_OF_FAMILY)
-            raise SegmentRulesError(f"{segment} is of no known family: segment_name is one of {known}")
-        if segment.min_range > segment.max_range:
-            raise SegmentRulesError(f"{segment} runs backwards: min_range is above max_range")
-    for first, second in pairwise(ordered):
-        if first.segment_name == second.segment_name and second.min_range <= first.max_range:
-            raise SegmentRulesError(f"{first} and {second} overlap")
-    return ordered
+    families: dict[str, Family] = {}
+    for name, text in sorted(dimensions):
+        if name in families:
+            raise SegmentRulesError(f"{name} is twice in segment_families")
+        try:
+            families[name] = Family(name, parse_dimension(text), [])
+            combine(family.dimension for family in families.values())
+        except DimensionError as error:
+            raise SegmentRulesError(f"{name}: {error}") from error
+    for segment in sorted(segments, key=attrgetter("segment_name", "min_range", "max_range")):
+        _add(segment, families)
+    for name, family in families.items():
+        if not family.segments:
+            raise SegmentRulesError(f"{name} has no range in customer_segments")
+    return list(families.values())
 
 
-def segment_number(segment_name: str, value: int, as_of: date) -> int:
-    """Return the number that a family's ranges speak of.
-
-    Parameters
-    ----------
-    segment_name : str
-        The segment family.
-    value : int
-        The family's dimension: orders, or the day number of the last order.
-    as_of : date
-        The as-of day.
-    """
-    return days_since_last_order(as_of, value) if segment_name == RECENCY else value
-
-
-def covering_segment(family: Sequence[Segment], number: int) -> Segment | None:
-    """Find the one segment that covers a number, if there is one.
-
-    Parameters
-    ----------
-    family : sequence of Segment
-        The rules of one family as `check_segments` orders them.
-    number : int
-        Days since last order, or orders.
-    """
-    at = bisect_right(family, number, key=attrgetter("min_range")) - 1
-    return family[at] if at >= 0 and number <= family[at].max_range else None
+def _add(segment: Segment, families: dict[str, Family]) -> None:
+    """Add a range to its family, whose ranges come in their order."""
+    if segment.segment_name not in families:
+        raise SegmentRulesError(f"{segment} is of no known family: segment_families has {', '.join(families)}")
+    if segment.min_range > segment.max_range:
+        raise SegmentRulesError(f"{segment} runs backwards: min_range is above max_range")
+    ranges = families[segment.segment_name].segments
+    if ranges and segment.min_range <= ranges[-1].max_range:
+        raise SegmentRulesError(f"{ranges[-1]} and {segment} overlap")
+    ranges.append(segment)

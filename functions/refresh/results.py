@@ -106,6 +106,10 @@ class Summary(ItemSummary, kw_only=True):
         Rows of the published table; None when nothing was published.
     rows_in_no_segment : dict of str to int
         Voucher records of the published countries that no segment covers on the as-of day, by segment family.
+    families_waiting : dict of str to int
+        Families that are not published yet, and how many counted objects lack their dimension.
+    families_partial : dict of str to int
+        Published families whose dimension some counted objects lack because they are refused, and how many.
     rankings : list of Ranking
         The most used amounts of every segment, as published.
     rankings_changed : list of RankingChange
@@ -125,6 +129,8 @@ class Summary(ItemSummary, kw_only=True):
     started_at: datetime
     rows_published: int | None = None
     rows_in_no_segment: dict[str, int] = msgspec.field(default_factory=dict)
+    families_waiting: dict[str, int] = msgspec.field(default_factory=dict)
+    families_partial: dict[str, int] = msgspec.field(default_factory=dict)
     rankings: list[Ranking] = msgspec.field(default_factory=list)
     rankings_changed: list[RankingChange] = msgspec.field(default_factory=list)
     took_ms: int = 0

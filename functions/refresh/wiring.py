@@ -2,12 +2,13 @@
 
 from collections.abc import Callable
 from datetime import datetime
+from functools import cache
 
 from functions.common.database import Database
 from functions.refresh.ledger.audit import LedgerAudit
 from functions.refresh.ledger.ledger import Ledger
 from functions.refresh.ledger.partial_counts import PartialCounts
-from functions.refresh.ledger.schema import migrate
+from functions.refresh.ledger.schema import migrate, needed_dimensions
 from functions.refresh.publishing.publication import Publications
 from functions.refresh.reading.bucket import Bucket
 from functions.refresh.report.writer import Reports
@@ -23,7 +24,7 @@ def make_refresh(settings: RefreshSettings, database: Database, clock: Callable[
     """Wire the parts together on a database whose schema is brought up to date."""
     migrate(database)
     return Refresh(
-        _make_reconciler(settings, _make_bucket(settings), Ledger(database), clock),
+        _make_reconciler(settings, database, _make_bucket(settings), clock),
         Publications(database),
         Reports(database, settings.bucket, settings.reports_prefix),
         countries=settings.published_countries,
@@ -35,7 +36,7 @@ def make_backlog(settings: RefreshSettings, database: Database, clock: Callable[
     """Wire the parts together for a backlog."""
     refresh = make_refresh(settings, database, clock)
     bucket, ledger, partial_counts = _make_bucket(settings), Ledger(database), PartialCounts(database)
-    reconciler = _make_reconciler(settings, bucket, ledger, clock)
+    reconciler = _make_reconciler(settings, database, bucket, clock)
     items = WorkItems(reconciler, bucket, ledger, partial_counts, clock)
     return Backlog(reconciler, bucket, items, partial_counts, refresh, clock=clock, item_bytes=settings.item_bytes)
 
@@ -44,14 +45,15 @@ def make_verification(settings: RefreshSettings, database: Database, clock: Call
     """Wire the parts together for a verification."""
     refresh = make_refresh(settings, database, clock)
     bucket, ledger = _make_bucket(settings), Ledger(database)
-    reconciler = _make_reconciler(settings, bucket, ledger, clock)
+    reconciler = _make_reconciler(settings, database, bucket, clock)
     return Verification(reconciler, bucket, ledger, LedgerAudit(database), Publications(database), refresh)
 
 
 def _make_reconciler(
-    settings: RefreshSettings, bucket: Bucket, ledger: Ledger, clock: Callable[[], datetime]
+    settings: RefreshSettings, database: Database, bucket: Bucket, clock: Callable[[], datetime]
 ) -> Reconciler:
-    return Reconciler(bucket, ledger, clock, inline_bytes=settings.inline_bytes)
+    dimensions = cache(lambda: needed_dimensions(database))
+    return Reconciler(bucket, Ledger(database), dimensions, clock, inline_bytes=settings.inline_bytes)
 
 
 def _make_bucket(settings: RefreshSettings) -> Bucket:

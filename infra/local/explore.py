@@ -20,9 +20,12 @@ from moto import mock_aws
 
 from functions.common.database import Database
 from functions.common.days import utc_day
-from functions.common.settings import load_settings
-from functions.refresh.counting.cleaning import COLUMNS, ObjectError, Rejected, check_type, clean, dictionary_encode
+from functions.common.dimensions import ColumnKind
+from functions.common.settings import DatabaseSettings, load_settings
+from functions.refresh.counting.cleaning import ObjectError, Rejected, check_type, clean, dictionary_encode
+from functions.refresh.ledger.schema import migrate, needed_dimensions
 from functions.refresh.reading.bucket import Bucket, ObjectVersion
+from functions.refresh.reading.row_groups import Columns
 from functions.refresh.report.writer import LATEST
 from functions.refresh.results import Summary
 from functions.refresh.settings import RefreshSettings
@@ -54,6 +57,11 @@ class BadValue(NamedTuple):
 class Profile:
     """What the values of an object mean, column by column.
 
+    Parameters
+    ----------
+    columns : mapping of str to str
+        The needed columns, and how each is read.
+
     Attributes
     ----------
     rows : int
@@ -66,18 +74,19 @@ class Profile:
         The number of the first row that has it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, columns: Columns) -> None:
+        self._columns = columns
         self.rows = 0
         self.countries: Counter[str] = Counter()
         self.bad: Counter[BadValue] = Counter()
         self.first_rows: dict[BadValue, int] = {}
 
     def add(self, records: pa.RecordBatch, first_row: int) -> None:
-        """Look at a batch of the columns `COLUMNS`."""
+        """Look at a batch of the needed columns."""
         self.rows += records.num_rows
-        for name in COLUMNS:
-            distinct = dictionary_encode(records.column(name), name)
-            meanings = clean(distinct.dictionary, name)
+        for name, read_as in self._columns.items():
+            distinct = dictionary_encode(records.column(name), read_as)
+            meanings = clean(distinct.dictionary, name, read_as)
             # What a null means comes last.
             at = distinct.indices.fill_null(len(meanings) - 1).to_numpy()
             rows = np.bincount(at, minlength=len(meanings))
@@ -129,12 +138,13 @@ def explore(files: Sequence[Path], *, as_of: date | None, countries: str, step: 
         client.create_bucket(Bucket=_BUCKET)
         for key, path in keys.items():
             client.upload_file(str(path), _BUCKET, key)
+        columns = _needed_columns(database_url)
         bucket = Bucket(_BUCKET, PREFIX)
         versions = dict(bucket.versions())
         occurring: Counter[str] = Counter()
         for key, path in keys.items():
-            _print_schema(path)
-            occurring.update(_print_profile(bucket, key, versions[key]))
+            _print_schema(path, columns)
+            occurring.update(_print_profile(bucket, key, versions[key], columns))
         # The function's setting separates them by commas.
         chosen = countries or ",".join(name for name, _ in occurring.most_common(_MAX_COUNTRIES) if "," not in name)
         with step("refresh, by the function's own code"):
@@ -166,6 +176,16 @@ def embedded(step: Step) -> Iterator[str]:
         os.environ.update(kept)
 
 
+def _needed_columns(database_url: str) -> Columns:
+    settings = load_settings(DatabaseSettings, {"DATABASE_URL": database_url})
+    database = Database(settings, timeout_seconds=_TIMEOUT_SECONDS)
+    try:
+        migrate(database)
+        return needed_dimensions(database).columns
+    finally:
+        database.close()
+
+
 def _refresh(database_url: str, countries: str, as_of: date | None) -> Summary:
     variables = {"DATABASE_URL": database_url, "BUCKET": _BUCKET, "PREFIX": PREFIX}
     settings = load_settings(RefreshSettings, variables | ({"COUNTRIES": countries} if countries else {}))
@@ -179,35 +199,35 @@ def _refresh(database_url: str, countries: str, as_of: date | None) -> Summary:
         database.close()
 
 
-def _print_schema(path: Path) -> None:
+def _print_schema(path: Path, columns: Columns) -> None:
     """Print the columns that are needed beside those that are there."""
     print(f"\n{path}")
     try:
         schema = pq.read_schema(path)
     except (pa.ArrowException, OSError):
         return  # which the refresh says better
-    for name in COLUMNS:
-        print(f"  {name:<16} {_verdict(schema, name)}")
-    if ignored := [name for name in schema.names if name not in COLUMNS]:
+    for name, read_as in columns.items():
+        print(f"  {name:<16} {_verdict(schema, name, read_as)}")
+    if ignored := [name for name in schema.names if name not in columns]:
         print(f"  ignored: {', '.join(ignored)}")
 
 
-def _verdict(schema: pa.Schema, name: str) -> str:
+def _verdict(schema: pa.Schema, name: str, read_as: ColumnKind) -> str:
     if (there := schema.names.count(name)) != 1:
         return "there twice" if there else "missing"
     kind = schema.field(name).type
     try:
-        check_type(name, kind)
+        check_type(name, read_as, kind)
     except ObjectError as error:
         return str(error)
     return f"good: {kind}"
 
 
-def _print_profile(bucket: Bucket, key: str, version: ObjectVersion) -> Counter[str]:
+def _print_profile(bucket: Bucket, key: str, version: ObjectVersion, columns: Columns) -> Counter[str]:
     """Print what the values of an object mean; return the rows of each country."""
-    profile = Profile()
+    profile = Profile(columns)
     try:
-        for share in bucket.shares(key, version, 1):
+        for share in bucket.shares(key, version, columns, 1):
             for first_row, records in share:
                 profile.add(records, first_row)
     except ObjectError:

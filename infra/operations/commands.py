@@ -54,13 +54,19 @@ def _in_words(summary: dict[str, Any]) -> str:
     left = f", {summary['objects_deferred']} left for {waits_for}" if summary["objects_deferred"] else ""
     errors = f"; failed: {'; '.join(summary['errors'])}" if summary["errors"] else ""
     report = f"; no report: {summary['report_error']}" if summary["report_error"] else ""
+    families = "".join(
+        [
+            *(f"; {name} waits for {n} objects" for name, n in summary["families_waiting"].items()),
+            *(f"; {name} lacks {n} refused objects" for name, n in summary["families_partial"].items()),
+        ]
+    )
     return (
         f"refresh {summary['refresh_id']} published {summary['rows_published']} rows as of {summary['as_of']} "
         f"for {', '.join(summary['countries'])} in {summary['took_ms'] / 1000:.1f} s; "
         f"objects: {summary['objects_counted']} counted, {summary['objects_skipped']} unchanged, "
         f"{summary['objects_removed']} removed{left}; "
         f"rows: {summary['rows_read']:,} read, {summary['rows_counted']:,} counted, {rejected:,} rejected; "
-        f"most used amounts changed in {summary['segments_changed']}{report}{errors}"
+        f"most used amounts changed in {summary['segments_changed']}{families}{report}{errors}"
     )
 
 

@@ -1,9 +1,18 @@
--- The segment rules, loaded at every refresh. min_range and max_range are both included.
--- recency_segment is in days since the last order, frequent_segment in orders.
--- Ranges of a family may leave gaps (a customer in a gap is in no segment) but must not overlap.
--- segment_type is the source system's label and takes no part in the counting.
+-- The segment families and their ranges, loaded at every refresh. docs/segments.md says how to change them.
+--
+-- A family is ranges of a dimension, of which there are three kinds:
+--     total_orders                               a whole number of the voucher record
+--     days_since(last_order_ts)                  days from a date of the record to the as-of day
+--     days_between(last_order_ts, timestamp)     days from one date of the record to another
+-- Both ends belong to a range. Ranges of a family may leave gaps (a customer in a gap is in no segment) but must not
+-- overlap. segment_type is the source system's label and takes no part in the counting.
 
+DELETE FROM voucher_customer.segment_families;
 DELETE FROM voucher_customer.customer_segments;
+
+INSERT INTO voucher_customer.segment_families (segment_name, dimension) VALUES
+    ('frequent_segment', 'total_orders'),
+    ('recency_segment',  'days_since(last_order_ts)');
 
 INSERT INTO voucher_customer.customer_segments (segment_name, segment_type, min_range, max_range) VALUES
     ('frequent_segment', '0-4',     0,   4),

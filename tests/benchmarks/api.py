@@ -27,7 +27,6 @@ from sqlalchemy import create_engine, text
 from functions.common.database import Database
 from functions.common.days import utc_day
 from functions.common.settings import DatabaseSettings, load_settings
-from functions.refresh.counting.cleaning import COLUMNS
 from functions.refresh.counting.usage import Usage
 from functions.refresh.ledger.ledger import NO_ENTRY, Ledger
 from functions.refresh.ledger.schema import migrate
@@ -38,6 +37,7 @@ from infra.local.postgres import DatabaseAddress, Postgres, start_postgres
 from infra.local.processes import free_port, stop_group, wait_for
 from infra.local.reader import create_reader
 from infra.sample.sample import make_sample
+from tests.shipped import COLUMNS, SHIPPED
 from tests.support import Context
 
 _ROUNDS, _REQUESTS_A_ROUND, _HTTP_REQUESTS_A_ROUND = 7, 400, 100
@@ -86,7 +86,7 @@ def publish_sample(address: DatabaseAddress) -> None:
     """Publish the sample without S3."""
     database = Database(load_settings(DatabaseSettings, {"DATABASE_URL": address.url}), timeout_seconds=60)
     migrate(database)
-    usage = Usage()
+    usage = Usage(SHIPPED)
     for batch in make_sample().select(COLUMNS).to_batches():
         usage.add(batch, 0)
     now = datetime.now(UTC)
@@ -134,7 +134,7 @@ def _http_call(port: int) -> Callable[[], Any]:
     return call
 
 
-def measure(calls: dict[str, Callable[[], Any]], requests: int) -> dict[str, list[float]]:
+def dimension(calls: dict[str, Callable[[], Any]], requests: int) -> dict[str, list[float]]:
     """Time each call in turn, round by round, so that a change of the machine's speed meets all of them."""
     seconds: dict[str, list[float]] = {name: [] for name in calls}
     for call in calls.values():
@@ -181,7 +181,7 @@ def main() -> None:
         print(f"Python {platform.python_version()}, {packages}, {os.cpu_count()} cores, sample of 511,427 records\n")
         # The API writes a line of log for each request, in one system call as on Lambda.
         with Path(os.devnull).open("w", buffering=1) as log, redirect_stdout(log):
-            in_process = measure({one.name: one.call for one in contenders}, _REQUESTS_A_ROUND)
+            in_process = dimension({one.name: one.call for one in contenders}, _REQUESTS_A_ROUND)
         print("\n".join(table("in process", in_process)), "\n")
         print("\n".join(table("over HTTP", _measure_http(contenders))))
     finally:
@@ -207,7 +207,7 @@ def _measure_http(contenders: list[Contender]) -> dict[str, list[float]]:
                     return None
 
             wait_for(f"{one.name} serves", answers, seconds=30)
-        return measure(calls, _HTTP_REQUESTS_A_ROUND)
+        return dimension(calls, _HTTP_REQUESTS_A_ROUND)
     finally:
         for process in servers:
             stop_group(process.pid, name="tests.benchmarks.serve")

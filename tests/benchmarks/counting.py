@@ -9,8 +9,8 @@ from typing import Any
 import awswrangler as wr
 import pandas as pd
 
-from functions.common.families import DIMENSION_OF_FAMILY, Segment, check_segments, covering_segment, segment_number
-from functions.refresh.counting.cleaning import COLUMNS
+from functions.common.dimensions import NO_DIMENSIONS, Dimensions
+from functions.common.families import Segment, check_families
 from functions.refresh.counting.usage import Usage
 from functions.refresh.ledger.ledger import Ledger, LedgerEntry
 from functions.refresh.reading.bucket import Bucket, ObjectVersion
@@ -18,15 +18,20 @@ from functions.refresh.usecases.deadline import Deadline
 from functions.refresh.usecases.events import Trigger
 from functions.refresh.usecases.reconcile import Reconciler
 from tests.benchmarks.s3 import BUCKET
+from tests.shipped import COLUMNS, SHIPPED
 
 AS_OF = date(2020, 12, 22)
-RULES = check_segments(
-    Segment(family, f"{low}-{high}", low, high)
-    for family, ranges in {
-        "frequent_segment": ((0, 4), (5, 13), (14, 37), (38, 99_999_999)),
-        "recency_segment": ((30, 60), (61, 90), (91, 120), (121, 179), (180, 99_999_999)),
-    }.items()
-    for low, high in ranges
+_DIMENSIONS = {"frequent_segment": "total_orders", "recency_segment": "days_since(last_order_ts)"}
+FAMILIES = check_families(
+    _DIMENSIONS.items(),
+    (
+        Segment(family, f"{low}-{high}", low, high)
+        for family, ranges in {
+            "frequent_segment": ((0, 4), (5, 13), (14, 37), (38, 99_999_999)),
+            "recency_segment": ((30, 60), (61, 90), (91, 120), (121, 179), (180, 99_999_999)),
+        }.items()
+        for low, high in ranges
+    ),
 )
 
 Rows = list[tuple[Any, ...]]
@@ -36,7 +41,7 @@ class _Gathering(Ledger):
     """A ledger that knows of no object and keeps what is counted in memory: the function without its database."""
 
     def __init__(self) -> None:
-        self.usage = Usage()
+        self.usage = Usage(SHIPPED)
 
     def entries(self, prefix: str = "") -> dict[str, LedgerEntry]:
         return {}
@@ -46,7 +51,13 @@ class _Gathering(Ledger):
         return True
 
     def write_refusal(
-        self, key: str, entry: LedgerEntry, error: str, refused: ObjectVersion | None = None, **_: Any
+        self,
+        key: str,
+        entry: LedgerEntry,
+        error: str,
+        refused: ObjectVersion | None = None,
+        dimensions: Dimensions = NO_DIMENSIONS,
+        **_: Any,
     ) -> bool:
         return True
 
@@ -60,7 +71,7 @@ def count(prefix: str) -> dict[str, Any]:
         `rows`: the usage, sorted; `rejected`: rows by reason; `errors`: of objects that could not be counted.
     """
     ledger = _Gathering()
-    reconciler = Reconciler(Bucket(BUCKET, prefix), ledger, lambda: datetime.now(UTC))
+    reconciler = Reconciler(Bucket(BUCKET, prefix), ledger, lambda: SHIPPED, lambda: datetime.now(UTC))
     outcomes = list(reconciler.reconcile_all(Trigger("daily", AS_OF), Deadline()))
     columns = ledger.usage.table.to_pydict().values()
     return {
@@ -76,7 +87,7 @@ def decode(prefix: str) -> dict[str, Any]:
     objects = list(bucket.versions())
     threads = os.cpu_count() or 1
     with ThreadPoolExecutor(max(threads, len(objects) and 4)) as workers:
-        shares = [share for key, version in objects for share in bucket.shares(key, version, threads)]
+        shares = [share for key, version in objects for share in bucket.shares(key, version, SHIPPED.columns, threads)]
         return {"rows": sum(workers.map(lambda share: sum(batch.records.num_rows for batch in share), shares))}
 
 
@@ -96,11 +107,8 @@ def count_plainly(prefix: str) -> dict[str, Any]:
     frame["days"] = (pd.Timestamp(AS_OF, tz="UTC") - last_order).dt.days
     rows: Rows = []
     for family, number in {"frequent_segment": "total_orders", "recency_segment": "days"}.items():
-        intervals = {
-            pd.Interval(rule.min_range, rule.max_range, closed="both"): rule.min_range
-            for rule in RULES
-            if rule.segment_name == family
-        }
+        [rules] = [found.segments for found in FAMILIES if found.segment_name == family]
+        intervals = {pd.Interval(rule.min_range, rule.max_range, closed="both"): rule.min_range for rule in rules}
 
         def lowest(row: Any, number: str = number, intervals: dict[Any, int] = intervals) -> Any:
             return next((low for interval, low in intervals.items() if row[number] in interval), None)
@@ -115,9 +123,9 @@ def count_plainly(prefix: str) -> dict[str, Any]:
 def segments_of(usage: Rows) -> Rows:
     """Bring usage into the segments, as `count_plainly` answers."""
     counts: Counter[tuple[Any, ...]] = Counter()
-    for family, dimension in DIMENSION_OF_FAMILY.items():
-        rules = [rule for rule in RULES if rule.segment_name == family]
-        for country, of_dimension, value, amount, n in usage:
-            if of_dimension == dimension and (rule := covering_segment(rules, segment_number(family, value, AS_OF))):
-                counts[country, family, rule.min_range, amount] += n
+    for family in FAMILIES:
+        for country, dimension, value, amount, n in usage:
+            is_own = dimension == str(family.dimension)
+            if is_own and (rule := family.covering(family.dimension.number(value, AS_OF))):
+                counts[country, family.segment_name, rule.min_range, amount] += n
     return sorted((*place, n) for place, n in counts.items())

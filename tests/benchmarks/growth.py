@@ -18,7 +18,6 @@ import pyarrow.compute as pc
 
 from functions.common.database import Database
 from functions.common.settings import DatabaseSettings, load_settings
-from functions.refresh.counting.cleaning import COLUMNS
 from functions.refresh.counting.usage import Usage
 from functions.refresh.ledger.ledger import NO_ENTRY, Ledger
 from functions.refresh.ledger.schema import migrate
@@ -34,6 +33,7 @@ from tests.benchmarks.counting import AS_OF
 from tests.benchmarks.measuring import print_table, save
 from tests.benchmarks.objects import write_parquet
 from tests.benchmarks.s3 import BUCKET, serving
+from tests.shipped import COLUMNS, SHIPPED
 
 _OBJECTS = (1, 100, 1_000, 10_000)
 _COUNTRIES = (1, 10, 50)
@@ -105,7 +105,7 @@ class Pipeline:
     def run(self, trigger: Trigger, countries: int) -> float:
         """Refresh, and return how long it took."""
         names = [_country(number) for number in range(countries)]
-        reconciler = Reconciler(self.bucket, self._ledger, _now)
+        reconciler = Reconciler(self.bucket, self._ledger, lambda: SHIPPED, _now)
         refresh = Refresh(reconciler, Publications(self._database), self._reports, countries=names, clock=_now)
         return _seconds(lambda: refresh.run(trigger))
 
@@ -141,7 +141,7 @@ def _records(countries: int) -> pa.Table:
 
 
 def _count(records: pa.Table) -> Usage:
-    usage = Usage()
+    usage = Usage(SHIPPED)
     for batch in records.to_batches():
         usage.add(batch, 0)
     return usage

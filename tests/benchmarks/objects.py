@@ -8,8 +8,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from functions.refresh.counting.cleaning import COLUMNS
 from infra.sample.sample import make_sample
+from tests.shipped import COLUMNS
 
 _LEVELS = {"gzip": 1, "snappy": None, "zstd": 1}
 

@@ -16,7 +16,7 @@ _DATABASE_FOLDER = "extensions"
 
 
 def count_with_polars(prefix: str) -> dict[str, Any]:
-    """Count a dataset with polars' streaming engine, in one pass for both measures."""
+    """Count a dataset with polars' streaming engine, in one pass for both dimensions."""
     import polars as pl
 
     url = os.environ["AWS_ENDPOINT_URL"]
@@ -29,15 +29,15 @@ def count_with_polars(prefix: str) -> dict[str, Any]:
     }
     records = pl.scan_parquet(f"s3://bench/{prefix}*.parquet", storage_options=options)
     queries = [
-        records.group_by("country_code", measure, "voucher_amount").len()
-        for measure in ("total_orders", "last_order_ts")
+        records.group_by("country_code", dimension, "voucher_amount").len()
+        for dimension in ("total_orders", "last_order_ts")
     ]
     orders, days = pl.collect_all(queries, engine="streaming")
     return _cleaned(orders.iter_rows(), days.iter_rows())
 
 
 def count_with_duckdb(prefix: str) -> dict[str, Any]:
-    """Count a dataset with DuckDB, in one pass for both measures."""
+    """Count a dataset with DuckDB, in one pass for both dimensions."""
     import duckdb
 
     installed = importlib.util.find_spec("duckdb_ext")
@@ -74,5 +74,5 @@ def _cleaned(orders: Iterable[tuple[Any, ...]], days: Iterable[tuple[Any, ...]])
         counts[country, "total_orders", int(float(text or 0)), int(amount or 0)] += n
     for country, text, amount, n in days:
         day = (date.fromisoformat(text[:10]) - _EPOCH).days
-        counts[country, "last_order_day", day, int(amount or 0)] += n
+        counts[country, "days_since(last_order_ts)", day, int(amount or 0)] += n
     return {"rows": sorted((*place, n) for place, n in counts.items())}

@@ -38,6 +38,7 @@ from tests.benchmarks.counting import AS_OF
 from tests.benchmarks.measuring import print_table, save
 from tests.benchmarks.objects import Layout, write_objects
 from tests.benchmarks.s3 import BUCKET, serving
+from tests.shipped import SHIPPED
 
 _WRITERS = (1, 8, 32)
 _OBJECTS_WRITTEN = 320
@@ -56,7 +57,7 @@ def _now() -> datetime:
 
 
 def _usage(rows: int) -> Usage:
-    usage = Usage()
+    usage = Usage(SHIPPED)
     for batch in make_sample().slice(0, rows).to_batches():
         usage.add(batch.select(["country_code", "voucher_amount", "total_orders", "last_order_ts"]), 0)
     return usage

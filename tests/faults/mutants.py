@@ -17,6 +17,7 @@ from functions.refresh.counting.usage import Usage
 from functions.refresh.reading import row_groups
 from functions.refresh.reading.bucket import Bucket
 from tests.faults.world import some_rows
+from tests.shipped import SHIPPED
 from tests.support import BUCKET, PREFIX
 
 # What a damaged object may ask of memory beyond what Lambda has is refused as it is there.
@@ -66,8 +67,8 @@ def read(bucket: Bucket, key: str) -> Usage | None:
     version = bucket.version(key)
     assert version
     try:
-        usage = Usage()
-        for batches in bucket.shares(key, version, 2):
+        usage = Usage(SHIPPED)
+        for batches in bucket.shares(key, version, SHIPPED.columns, 2):
             for first_row, records in batches:
                 usage.add(records, first_row)
         assert usage.table.num_rows >= 0

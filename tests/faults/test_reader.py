@@ -14,6 +14,7 @@ from functions.refresh.counting.usage import Usage
 from functions.refresh.reading.bucket import Bucket
 from tests.faults.mutants import good_file, read, read_damaged, read_damaged_as_large
 from tests.faults.world import Run, cases
+from tests.shipped import SHIPPED
 from tests.support import BUCKET, PREFIX, record
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def test_a_value_outside_its_dictionary_refuses_the_object(name: str, index: int
     batch = pa.RecordBatch.from_pylist([record()] * 2)
     batch = batch.set_column(batch.schema.names.index(name), name, outside)
     with pytest.raises(ObjectError, match="outside its dictionary"):
-        Usage().add(batch, 0)
+        Usage(SHIPPED).add(batch, 0)
 
 
 @settings(

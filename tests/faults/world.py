@@ -232,7 +232,7 @@ def naive_usage(rows: Rows) -> Counter[tuple[str, str, int, int]]:
         amount = int(row["voucher_amount"] or 0)
         day = (datetime.fromisoformat(row["last_order_ts"][:10]) - datetime(1970, 1, 1)).days
         usage[row["country_code"], "total_orders", int(float(row["total_orders"] or 0)), amount] += 1
-        usage[row["country_code"], "last_order_day", day, amount] += 1
+        usage[row["country_code"], "days_since(last_order_ts)", day, amount] += 1
     return usage
 
 

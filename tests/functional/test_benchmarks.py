@@ -32,7 +32,13 @@ def test_the_refresh_function_and_plain_pandas_count_the_same_rows(bucket: Path,
 
 
 def test_contenders_that_count_otherwise_are_found_out() -> None:
-    one = Run({"rows": [["Peru", "total_orders", 2, 2640, 1], ["Peru", "last_order_day", 18267, 2640, 1]]}, 0, 0, 0, 0)
+    one = Run(
+        {"rows": [["Peru", "total_orders", 2, 2640, 1], ["Peru", "days_since(last_order_ts)", 18267, 2640, 1]]},
+        0,
+        0,
+        0,
+        0,
+    )
     other = Run({"rows": one.result["rows"][:1]}, 0, 0, 0, 0)
     with pytest.raises(SystemExit, match="polars counted otherwise"):
         check_equal(1, {"refresh": one, "polars": other, "floor": Run({"rows": 1}, 0, 0, 0, 0)})

@@ -12,12 +12,12 @@ import pyarrow.parquet as pq
 import pytest
 from pg8000.native import Connection
 
-from functions.refresh.counting.cleaning import COLUMNS
 from functions.refresh.usecases import reconcile
 from infra.sample.sample import make_sample
 from tests.functional.conftest import Pipeline
 from tests.functional.test_backlog import Backlog
 from tests.functional.test_verification import verify
+from tests.shipped import COLUMNS
 from tests.support import created, daily, record
 
 # The latest page, and that of the day.
@@ -199,7 +199,7 @@ def test_a_large_object_whose_rows_have_a_moment_each_is_counted_piece_by_piece(
     assert pipeline.refresh(created(key)).rows_counted == rows
 
     counts = pipeline.column(
-        "SELECT count FROM voucher_customer.usage_totals WHERE dimension = 'last_order_day' ORDER BY value"
+        "SELECT count FROM voucher_customer.usage_totals WHERE dimension = 'days_since(last_order_ts)' ORDER BY value"
     )
     assert counts == [43_200] * 18 + [rows - 18 * 43_200]
     if row_group_rows == rows:

@@ -109,7 +109,9 @@ def test_the_day_of_the_last_order_is_read_in_utc(pipeline: Pipeline, value: Any
 def test_a_moment_before_1970_belongs_to_its_own_day(pipeline: Pipeline) -> None:
     key = pipeline.put("v.parquet", column("last_order_ts", [-1], pa.timestamp("ns")))
     pipeline.refresh(created(key))
-    assert pipeline.column("SELECT value FROM voucher_customer.usage_totals WHERE dimension = 'last_order_day'") == [-1]
+    assert pipeline.column(
+        "SELECT value FROM voucher_customer.usage_totals WHERE dimension = 'days_since(last_order_ts)'"
+    ) == [-1]
 
 
 def test_duplicates_and_last_orders_after_the_voucher_are_kept(pipeline: Pipeline) -> None:

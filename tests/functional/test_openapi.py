@@ -24,9 +24,11 @@ from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from chalicelib import customers, problems
 from functions.common.days import OFFSET_PATTERN, OWN_DAY_PATTERN
+from functions.common.dimensions import RESERVED_COLUMNS
 from infra.local.processes import free_port, stop_group, wait_for
 from infra.sample.sample import make_sample
 from tests.functional.conftest import Pipeline
+from tests.shipped import SHIPPED
 from tests.support import ROOT, created, record
 from tests.text_dates import READ, REJECTED
 
@@ -62,8 +64,7 @@ def test_the_document_has_every_route_and_verb() -> None:
 @pytest.mark.parametrize(
     ("model", "schema"),
     [
-        (customers.FrequentCustomer, "Customer"),
-        (customers.RecencyCustomer, "Customer"),
+        (customers.CustomerFields, "Customer"),
         (customers.Batch, "Batch"),
     ],
 )
@@ -75,7 +76,7 @@ def test_the_document_has_every_field_of_a_body(model: type[msgspec.Struct], sch
 @pytest.mark.parametrize(
     ("path", "models"),
     [
-        ("/voucher_amount", (customers.FrequentCustomer, customers.RecencyCustomer)),
+        ("/voucher_amount", (customers.CustomerFields,)),
         ("/segments", (customers.Country,)),
         ("/refreshes", (customers.Latest,)),
     ],
@@ -84,6 +85,18 @@ def test_the_document_has_every_field_of_a_query(path: str, models: tuple[type[m
     described = {parameter["name"] for parameter in DOCUMENT["paths"][path]["get"]["parameters"]}
     needed = {field.name for model in models for field in msgspec.structs.fields(model)}
     assert needed <= described
+
+
+def test_the_document_has_the_fields_of_the_families_that_are_shipped() -> None:
+    fields = {dimension.field for dimension in SHIPPED.by_name.values()}
+    assert fields <= set(DOCUMENT["components"]["schemas"]["Customer"]["properties"])
+    assert fields <= {parameter["name"] for parameter in DOCUMENT["paths"]["/voucher_amount"]["get"]["parameters"]}
+
+
+def test_no_field_of_an_explanation_can_be_a_dimension() -> None:
+    described = set(DOCUMENT["components"]["schemas"]["Explanation"]["properties"])
+    numbers = {dimension.number_name for dimension in SHIPPED.by_name.values()}
+    assert described - numbers <= RESERVED_COLUMNS
 
 
 def test_the_document_has_every_status_of_an_error() -> None:
@@ -168,7 +181,7 @@ def without_varying(answer: Any) -> Any:
 def test_the_page_of_the_api_shows_real_answers(pipeline: Pipeline, tmp_path: Path) -> None:
     pipeline.refresh(created(pipeline.put("vouchers.parquet", make_sample())))
     shown = re.findall(r"```sh\n(.*?)```\s+```(json|text)\n(.*?)```", API_PAGE, re.DOTALL)
-    assert len(shown) == API_PAGE.count("```sh") == 10
+    assert len(shown) == API_PAGE.count("```sh") == 11
     with chalice_local(pipeline, tmp_path) as url:
         for command, language, answer in shown:
             done = subprocess.run(

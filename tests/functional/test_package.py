@@ -66,18 +66,20 @@ def test_the_pruned_package_counts_every_compression_from_s3(
 import functions.refresh.handler
 from functions.refresh.reading.bucket import Bucket
 from functions.refresh.counting.usage import Usage
-bucket, usage = Bucket("{compression}", "vouchers/"), Usage()
+from functions.common.dimensions import combine, parse_dimension
+needed = combine([parse_dimension("total_orders"), parse_dimension("days_since(last_order_ts)")])
+bucket, usage = Bucket("{compression}", "vouchers/"), Usage(needed)
 for key, version in bucket.versions():
-    for share in bucket.shares(key, version, 2):
+    for share in bucket.shares(key, version, needed.columns, 2):
         for batch in share:
             usage.add(batch.records, batch.first_row)
 print(*sorted(tuple(row.values()) for row in usage.table.to_pylist()), sep="\\n")
 """
     printed = run_on(packages["refresh"], code, **variables)
-    # Then: it has counted each row by both measures
+    # Then: it has counted each row by both dimensions
     assert printed.splitlines() == [
-        "('Peru', 'last_order_day', 18267, 0, 1)",
-        "('Peru', 'last_order_day', 18267, 2640, 1)",
+        "('Peru', 'days_since(last_order_ts)', 18267, 0, 1)",
+        "('Peru', 'days_since(last_order_ts)', 18267, 2640, 1)",
         "('Peru', 'total_orders', 2, 0, 1)",
         "('Peru', 'total_orders', 2, 2640, 1)",
     ]

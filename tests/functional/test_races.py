@@ -18,6 +18,7 @@ from functions.refresh.publishing.publication import Publications
 from functions.refresh.reading.bucket import ObjectVersion
 from functions.refresh.usecases.refresh import RefreshError
 from tests.functional.conftest import NOW, Pipeline
+from tests.shipped import SHIPPED
 from tests.support import PREFIX, created, daily, deleted, record
 
 
@@ -55,7 +56,7 @@ def test_a_slower_refresh_never_undoes_a_faster_one(pipeline: Pipeline) -> None:
     ledger = Ledger(pipeline.database)
     key = pipeline.put("a.parquet", [record()])
     looked = ledger.entry(key)
-    usage = Usage()
+    usage = Usage(SHIPPED)
     usage.add(pa.RecordBatch.from_pylist([record()]), 0)
     version = ObjectVersion('"old"', 1)
     pipeline.refresh(created(key))
@@ -76,7 +77,7 @@ def test_after_a_change_of_any_kind_an_earlier_look_writes_nothing(pipeline: Pip
     ledger = Ledger(pipeline.database)
     version = ObjectVersion("new", 1)
     writes: list[Callable[[LedgerEntry], bool]] = [
-        lambda entry: ledger.write_counted("a", entry, version, Usage(), sequencer=None, now=NOW),
+        lambda entry: ledger.write_counted("a", entry, version, Usage(SHIPPED), sequencer=None, now=NOW),
         lambda entry: ledger.write_refusal("a", entry, "denied", sequencer=None, now=NOW),
         lambda entry: ledger.write_removed("a", entry, sequencer=None, now=NOW),
     ]
@@ -101,7 +102,7 @@ def test_a_write_waits_for_another_and_looks_at_the_entry_then(pipeline: Pipelin
     # When one that has seen no entry writes it too
     ledger = Ledger(pipeline.database)
     write: Callable[..., bool] = {
-        "counted": partial(ledger.write_counted, key, NO_ENTRY, ObjectVersion("new", 1), Usage()),
+        "counted": partial(ledger.write_counted, key, NO_ENTRY, ObjectVersion("new", 1), Usage(SHIPPED)),
         "removed": partial(ledger.write_removed, key, NO_ENTRY),
         "failure": partial(ledger.write_refusal, key, NO_ENTRY, "denied"),
     }[what]

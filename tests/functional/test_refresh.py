@@ -123,7 +123,7 @@ def test_counts_that_differ_in_their_country_or_their_measure_only_are_added_apa
     assert sorted(totals) == [
         [country, dimension, 18267, 2]
         for country in ("China", "Peru")
-        for dimension in ("last_order_day", "total_orders")
+        for dimension in ("days_since(last_order_ts)", "total_orders")
     ]
 
 

@@ -130,8 +130,8 @@ def test_the_page_lets_one_check_what_is_published(pipeline: Pipeline) -> None:
     shown = figures(pipeline)
     size = pipeline.s3.head_object(Bucket=BUCKET, Key="vouchers/a.parquet")["ContentLength"]
     assert shown["ledger"] == {
-        "objects": 1, "size": size, "rows_read": 7, "rows_counted": 5, "orders_defaulted": 1, "amounts_defaulted": 1,
-        "objects_not_told": 0, "objects_refused": 1,
+        "objects": 1, "size": size, "rows_read": 7, "rows_counted": 5,
+        "values_defaulted": {"total_orders": 1, "voucher_amount": 1}, "objects_not_told": 0, "objects_refused": 1,
     }  # fmt: skip
     assert shown["rejected"] == [
         {"reason": "country_code_blank", "rows": 1},
@@ -155,14 +155,14 @@ def test_distributions_hold_every_row_once_however_far_off_its_value(pipeline: P
     far = [record(total_orders=str(2**63 - 1)), record(last_order_ts="0001-01-01"), record(last_order_ts="9999-12-31")]
     pipeline.refresh(created(pipeline.put("v.parquet", [*rows, *far])))
     [country] = figures(pipeline)["countries"]
-    for dimension in ("total_orders", "last_order_day"):
+    for dimension in ("total_orders", "days_since(last_order_ts)"):
         found = country["distributions"][dimension]
         assert sum(sum(counts) for counts in found["counts"]) == 603
         assert len(found["edges"]) - 1 == len(found["counts"]) <= MAX_BINS
         assert found["open_end"]
     # Single orders keep a bin of their own, and the days of a year are not stretched to ten thousand.
     assert country["distributions"]["total_orders"]["edges"][:3] == [0, 1, 2]
-    edges = country["distributions"]["last_order_day"]["edges"]
+    edges = country["distributions"]["days_since(last_order_ts)"]["edges"]
     assert edges[-1] - edges[0] < 365
 
 
@@ -179,8 +179,9 @@ def test_the_outlook_is_what_would_be_published_then(pipeline: Pipeline, days: i
     then = date.fromordinal(date(2020, 12, 22).toordinal() + days)
     expected = recount(rows, then, ["Peru"])
     # Then the table would have these counts
-    labels = [rule[1] for rule in shown["rules"] if rule[0] == "recency_segment"]
-    [outlook] = [entry for entry in shown["countries"][0]["outlook"] if entry["days"] == days]
+    [rules] = [family["rules"] for family in shown["families"] if family["segment_name"] == "recency_segment"]
+    labels = [label for _, label, *_ in rules]
+    [outlook] = [entry for entry in shown["countries"][0]["outlook"]["recency_segment"] if entry["days"] == days]
     for label, segment in zip(labels, outlook["segments"], strict=True):
         counts = {
             amount: count
@@ -318,7 +319,7 @@ def test_what_was_counted_before_values_filled_were_is_told(pipeline: Pipeline) 
     pipeline.sql.run("UPDATE voucher_customer.ledger SET values_defaulted = NULL")
     pipeline.refresh(daily())
     ledger = figures(pipeline)["ledger"]
-    assert (ledger["objects_not_told"], ledger["amounts_defaulted"]) == (1, 0)
+    assert (ledger["objects_not_told"], ledger["values_defaulted"]) == (1, {})
 
 
 def test_the_page_stays_small_whatever_is_counted(pipeline: Pipeline) -> None:
@@ -326,10 +327,11 @@ def test_the_page_stays_small_whatever_is_counted(pipeline: Pipeline) -> None:
     names = [f"Country {number}" for number in range(MAX_COUNTRIES + 5)]
     pipeline.environ["COUNTRIES"] = ",".join(names[:-1])
     pipeline.make()
-    for dimension, first in (("total_orders", 0), ("last_order_day", 18_000)):
+    for dimension, first in (("total_orders", 0), ("days_since(last_order_ts)", 18_000)):
         pipeline.sql.run(
             "INSERT INTO voucher_customer.usage_totals"
-            " SELECT 'Country ' || country, :dimension, value, amount, 1 FROM generate_series(0, 104) AS country,"
+            " SELECT 'Country ' || country, CAST(:dimension AS text), value, amount, 1"
+            " FROM generate_series(0, 104) AS country,"
             " generate_series(:first, :first + 59) AS value, generate_series(0, 29) AS amount",
             dimension=dimension, first=first,
         )  # fmt: skip

@@ -16,7 +16,7 @@ from infra.local.postgres import DatabaseAddress
 from tests.functional.conftest import Pipeline
 from tests.support import created, record
 
-READ_BY_THE_API = {"customer_segments", "publication", "refreshes", "voucher_segments"}
+READ_BY_THE_API = {"customer_segments", "publication", "refreshes", "segment_families", "voucher_segments"}
 ALL = sorted(path.name for path in (schema.SQL_FOLDER / "migrations").glob("*.sql"))
 
 Migrator = Callable[[str], Database]

@@ -46,6 +46,7 @@ _LOOKUP = ["tests/functional/test_api.py", "-k", "not whatever"]
 TESTS = {
     "functions/common/days.py": ["functions/common/days.py", "tests/unit/test_days.py"],
     "functions/common/fields.py": ["functions/common/fields.py", "tests/unit/test_settings.py", *_LOOKUP],
+    "functions/common/dimensions.py": ["tests/unit/test_dimensions.py"],
     "functions/common/families.py": ["tests/unit/test_families.py"],
     "functions/common/ranking.py": ["functions/common/ranking.py", "tests/functional/test_rankings.py"],
     "functions/refresh/counting/cleaning.py": ["tests/unit/test_cleaning.py"],

@@ -20,6 +20,7 @@ from functions.refresh.counting.cleaning import (
     dictionary_encode,
     try_direct_codes,
 )
+from tests.shipped import SHIPPED
 
 # So many that they are cut down to their days first.
 MANY = [f"2019-01-01 {hour:02}:{minute:02}:00" for hour in range(24) for minute in range(60)]
@@ -40,11 +41,12 @@ REAL_MOMENTS = st.datetimes(datetime(1, 1, 2), datetime(9999, 12, 30)).flatmap(
 
 def meanings(values: list[Any], kind: pa.DataType, name: str) -> list[Any]:
     """Return what each value means, by way of the dictionary."""
-    distinct = dictionary_encode(pa.array(values, kind), name)
-    cleaned = clean(distinct.dictionary, name)
+    distinct = dictionary_encode(pa.array(values, kind), READ_AS[name])
+    cleaned = clean(distinct.dictionary, name, READ_AS[name])
     return [cleaned[-1 if index is None else index] for index in distinct.indices.to_pylist()]
 
 
+READ_AS = SHIPPED.columns
 MOST = 2**63 - 1
 FIRST_DAY, LAST_DAY = -719_162, 2_932_896
 
@@ -105,7 +107,7 @@ def test_a_country_means_itself(country: str | None, fault: str) -> None:
 @pytest.mark.parametrize("name", ["country_code", "last_order_ts", "total_orders", "voucher_amount"])
 def test_every_column_is_read_from_text_and_from_nothing(name: str, value: pa.DataType) -> None:
     for kind in (value, pa.dictionary(pa.int32(), value), pa.null()):
-        check_type(name, kind)
+        check_type(name, READ_AS[name], kind)
 
 
 @pytest.mark.parametrize(
@@ -125,10 +127,10 @@ def test_every_column_is_read_from_text_and_from_nothing(name: str, value: pa.Da
 def test_numbers_and_moments_are_read_where_they_are_meant(kind: pa.DataType, names: tuple[str, ...]) -> None:
     for name in ("country_code", "last_order_ts", "total_orders", "voucher_amount"):
         if name in names:
-            check_type(name, kind)
+            check_type(name, READ_AS[name], kind)
         else:
             with pytest.raises(ObjectError, match=re.escape(f"column {name} is of type {kind}, from which")):
-                check_type(name, kind)
+                check_type(name, READ_AS[name], kind)
 
 
 @pytest.mark.parametrize(("index", "is_there"), [(0, True), (1, True), (2, False), (-1, False), (None, True)])
@@ -136,15 +138,15 @@ def test_a_value_outside_its_dictionary_is_found(index: int | None, is_there: bo
     indices = pa.array([0, index], pa.int8())
     damaged = pa.DictionaryArray.from_arrays(indices, pa.array(["Peru", "China"]), safe=False)
     if is_there:
-        assert dictionary_encode(damaged, "country_code") is damaged
+        assert dictionary_encode(damaged, "country") is damaged
     else:
         with pytest.raises(ObjectError, match="a value lies outside its dictionary"):
-            dictionary_encode(damaged, "country_code")
+            dictionary_encode(damaged, "country")
 
 
 def test_text_that_is_no_utf_8_is_unreadable_and_what_stands_beside_it_is_not() -> None:
     texts = pa.array([b"7", b"\xb1\xff", None], pa.binary()).view(pa.string())
-    cleaned = clean(dictionary_encode(texts, "country_code").dictionary, "country_code")
+    cleaned = clean(dictionary_encode(texts, "country").dictionary, "country_code", "country")
     assert cleaned == ["7", Rejected("country_code_unreadable"), Rejected("country_code_blank")]
 
 
@@ -194,14 +196,14 @@ def test_of_many_moments_each_means_the_day_that_it_means_alone(moments: list[st
 
 @pytest.mark.parametrize("kind", [pa.string(), pa.string_view()], ids=str)
 def test_many_moments_of_few_days_are_few_values(kind: pa.DataType) -> None:
-    assert len(dictionary_encode(pa.array(MANY, kind), "last_order_ts").dictionary) == 1
+    assert len(dictionary_encode(pa.array(MANY, kind), "date").dictionary) == 1
 
 
 def test_among_many_moments_one_that_is_no_utf_8_is_unreadable_alone() -> None:
     moments = pa.array([*(text.encode() for text in MANY), b"\xb1\xff"]).view(pa.string())
-    distinct = dictionary_encode(moments, "last_order_ts").dictionary
+    distinct = dictionary_encode(moments, "date").dictionary
     unreadable, missing = Rejected("last_order_ts_unreadable"), Rejected("last_order_ts_missing")
-    assert clean(distinct, "last_order_ts") == [*[17897] * len(MANY), unreadable, missing]
+    assert clean(distinct, "last_order_ts", "date") == [*[17897] * len(MANY), unreadable, missing]
 
 
 @settings(deadline=None)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from functions.common.days import day_number, days_since_last_order, parse_day, utc_day
+from functions.common.days import day_number, days_since, parse_day, utc_day
 from tests import text_dates
 from tests.support import ROOT
 
@@ -90,7 +90,7 @@ def test_days_are_whole_calendar_days_whatever_the_zone(day: date, hours: int, a
     except OverflowError:
         return  # no such moment in that zone: outside the years 1 to 9999
     assert utc_day(elsewhere) == day
-    assert days_since_last_order(as_of, day_number(day)) == (as_of - day).days
+    assert days_since(day_number(day), as_of) == (as_of - day).days
 
 
 def test_days_are_numbered_from_1970() -> None:

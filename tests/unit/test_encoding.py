@@ -16,6 +16,7 @@ from functions.common.days import day_number
 from functions.refresh.counting import cleaning
 from functions.refresh.counting.cleaning import DIRECT_CODE_LIMIT
 from functions.refresh.counting.encoding import ColumnEncoder
+from tests.shipped import SHIPPED
 
 # A column's type, and a value as such a column holds it.
 Form = tuple[pa.DataType, Any]
@@ -76,7 +77,7 @@ def forms_of_day(day: int | None) -> list[Form]:
 
 def encoded(name: str, kind: pa.DataType, values: list[Any]) -> list[Any]:
     """Return what an encoder says of values, after it met the first of them in a batch of its own."""
-    encoder = ColumnEncoder(name)
+    encoder = ColumnEncoder(name, SHIPPED.columns[name])
     column = pa.array([raw(kind, value) for value in values], kind)
     encoder.encode(column[:1])
     codes = encoder.encode(column).tolist()
@@ -135,7 +136,8 @@ def test_a_moment_means_the_same_day_in_every_type_alone_and_among_others(days: 
 def test_a_rule_that_is_added_holds_in_every_type(
     name: str, limit: int, forms_of: Callable[[Any], list[Form]], numbers: list[int]
 ) -> None:
-    rule = cleaning._RULES[name]
+    read_as = SHIPPED.columns[name]
+    rule = cleaning._RULES[read_as]
 
     def with_limit(value: Any) -> Any:
         meant = rule(value)
@@ -145,6 +147,6 @@ def test_a_rule_that_is_added_holds_in_every_type(
 
     values = [forms_of(Decimal(number) if forms_of is forms_of_number else number) for number in numbers]
     with pytest.MonkeyPatch.context() as changed:
-        changed.setitem(cleaning._RULES, name, with_limit)
+        changed.setitem(cleaning._RULES, read_as, with_limit)
         due = [f"{name}_too_high" if number > limit else (number, False) for number in numbers]
         assert verdicts(name, values) == due

@@ -1,58 +1,74 @@
-"""Segments: one for each customer, and rules that contradict themselves are refused."""
-
-from datetime import date
+"""Families: one segment for each customer, and rules that contradict themselves are refused."""
 
 import pytest
 
-from functions.common.days import day_number
-from functions.common.families import Segment, SegmentRulesError, check_segments, covering_segment, segment_number
+from functions.common.families import Family, Segment, SegmentRulesError, check_families
 
 FEW = Segment("frequent_segment", "0-4", 0, 4)
 MORE = Segment("frequent_segment", "5-13", 5, 13)
 OLD = Segment("recency_segment", "180+", 180, 99999999)
+ORDERS = ("frequent_segment", "total_orders")
+DAYS = ("recency_segment", "days_since(last_order_ts)")
 
 
-def test_rules_are_ordered_by_family_and_range() -> None:
-    assert check_segments([OLD, MORE, FEW]) == [FEW, MORE, OLD]
+def frequent(*segments: Segment) -> Family:
+    [family] = check_families([ORDERS], segments)
+    return family
+
+
+def test_families_are_ordered_by_name_and_their_segments_by_range() -> None:
+    few, old = check_families([DAYS, ORDERS], [OLD, MORE, FEW])
+    assert (few.segment_name, str(few.dimension), few.segments) == (*ORDERS, [FEW, MORE])
+    assert (old.segment_name, str(old.dimension), old.segments) == (*DAYS, [OLD])
 
 
 def test_rules_may_leave_gaps() -> None:
     wide = Segment("frequent_segment", "9+", 9, 99)
-    assert check_segments([FEW, wide]) == [FEW, wide]
-    assert covering_segment([FEW, wide], 7) is None
+    assert frequent(FEW, wide).covering(7) is None
 
 
 @pytest.mark.parametrize(
     ("rules", "says"),
     [
-        ([], "no segment rule"),
-        ([Segment("orders", "0-4", 0, 4)], r"orders 0-4 \(0-4\) is of no known family"),
+        ([Segment("orders", "0-4", 0, 4)], r"orders 0-4 \(0-4\) is of no known family: .* has frequent_segment"),
         ([Segment("frequent_segment", "4-0", 4, 0)], r"frequent_segment 4-0 \(4-0\) runs backwards"),
         ([FEW, Segment("frequent_segment", "4-9", 4, 9)], r"0-4 \(0-4\) and frequent_segment 4-9 \(4-9\) overlap"),
         ([FEW, FEW], "overlap"),
         ([Segment("frequent_segment", "all", 0, 99), MORE], r"all \(0-99\) and frequent_segment 5-13 \(5-13\) overlap"),
+        ([], "frequent_segment has no range"),
     ],
 )
 def test_rules_that_contradict_themselves_are_refused_and_named(rules: list[Segment], says: str) -> None:
     with pytest.raises(SegmentRulesError, match=says):
-        check_segments(rules)
+        frequent(*rules)
+
+
+@pytest.mark.parametrize(
+    ("families", "says"),
+    [
+        ([ORDERS, ORDERS], "frequent_segment is twice in segment_families"),
+        ([("frequent_segment", "days_sinse(x)")], r"frequent_segment: dimension 'days_sinse\(x\)' cannot be read"),
+        ([("frequent_segment", "country_code")], "frequent_segment: dimension 'country_code' cannot be used"),
+        (
+            [ORDERS, ("tenure", "days_since(total_orders)")],
+            "tenure: column total_orders cannot be read as a number and",
+        ),
+    ],
+)
+def test_families_that_cannot_be_used_are_refused_and_named(families: list[tuple[str, str]], says: str) -> None:
+    with pytest.raises(SegmentRulesError, match=says):
+        check_families(families, [FEW])
 
 
 def test_a_range_may_be_one_number() -> None:
     once = Segment("frequent_segment", "1", 1, 1)
-    assert covering_segment(check_segments([once]), 1) == once
+    assert frequent(once).covering(1) == once
 
 
 def test_equal_ranges_of_two_families_do_not_overlap() -> None:
-    check_segments([FEW, Segment("recency_segment", "0-4", 0, 4)])
+    check_families([ORDERS, DAYS], [FEW, Segment("recency_segment", "0-4", 0, 4)])
 
 
 @pytest.mark.parametrize(("orders", "segment"), [(0, FEW), (4, FEW), (5, MORE), (13, MORE), (14, None), (-1, None)])
 def test_both_ends_of_a_range_belong_to_it(orders: int, segment: Segment | None) -> None:
-    assert covering_segment([FEW, MORE], orders) == segment
-
-
-def test_recency_is_days_and_frequency_is_orders() -> None:
-    as_of = date(2020, 12, 22)
-    assert segment_number("recency_segment", day_number(date(2020, 12, 2)), as_of) == 20
-    assert segment_number("frequent_segment", 20, as_of) == 20
+    assert frequent(FEW, MORE).covering(orders) == segment

@@ -6,15 +6,16 @@ from collections.abc import Sequence
 import pyarrow as pa
 import pytest
 
-from functions.refresh.counting.cleaning import COLUMNS, ObjectError
+from functions.refresh.counting.cleaning import ObjectError
 from functions.refresh.counting.encoding import check_size
 from functions.refresh.counting.usage import Usage
+from tests.shipped import COLUMNS, SHIPPED
 from tests.support import record
 
 
 def test_what_two_parts_have_in_common_is_one_row_of_both() -> None:
     # Given two parts of an object, in which nothing can be missing
-    parts = [Usage(), Usage()]
+    parts = [Usage(SHIPPED), Usage(SHIPPED)]
     for usage in parts:
         usage.add(pa.RecordBatch.from_pylist([record(total_orders=7)]), 0)
     # When they are put together
@@ -22,14 +23,14 @@ def test_what_two_parts_have_in_common_is_one_row_of_both() -> None:
     whole.update(part)
     # Then each count is of both
     rows = [(row["dimension"], row["value"], row["voucher_amount"], row["count"]) for row in whole.table.to_pylist()]
-    assert sorted(rows) == [("last_order_day", 18267, 2640, 2), ("total_orders", 7, 2640, 2)]
+    assert sorted(rows) == [("days_since(last_order_ts)", 18267, 2640, 2), ("total_orders", 7, 2640, 2)]
 
 
 def test_more_combinations_than_fit_into_a_table_are_counted_too() -> None:
     # Given batches of which the first has few combinations, and the others more than two million that could be
     batches = [range(10), range(120_000), range(100, 120_000, 7)]
     due: Counter[tuple[str, int, int]] = Counter()
-    usage = Usage()
+    usage = Usage(SHIPPED)
     for numbers in batches:
         countries = [("Peru", "China")[number % 2] for number in numbers]
         amounts = [number % 30 * 100 for number in numbers]
@@ -45,7 +46,7 @@ def test_more_combinations_than_fit_into_a_table_are_counted_too() -> None:
 
 def test_as_many_pairs_of_country_and_amount_as_there_is_room_for_are_counted() -> None:
     # Given a thousand countries and two thousand amounts
-    usage = Usage()
+    usage = Usage(SHIPPED)
     usage.add(country_and_amount(range(2_000)), 0)
     # Then each pair has its count
     due = [(str(number % 1_000), number) for number in range(2_000)]
@@ -70,17 +71,17 @@ def test_distinct_values_are_bounded() -> None:
 
 
 def test_a_nought_that_is_filled_in_counts_beside_one_that_was_there() -> None:
-    usage = Usage()
+    usage = Usage(SHIPPED)
     for amounts in ([None], [0.0, None]):
         usage.add(pa.RecordBatch.from_pylist([record(total_orders=2, voucher_amount=amount) for amount in amounts]), 0)
     assert [(row["dimension"], row["voucher_amount"], row["count"]) for row in usage.table.to_pylist()] == [
-        ("total_orders", 0, 3), ("last_order_day", 0, 3)
+        ("days_since(last_order_ts)", 0, 3), ("total_orders", 0, 3)
     ]  # fmt: skip
     assert usage.values_defaulted == {"voucher_amount": 2, "total_orders": 0}
 
 
 def test_rows_are_rejected_by_the_reason_of_each() -> None:
-    usage = Usage()
+    usage = Usage(SHIPPED)
     for orders, times in (("-1", 1), ("many", 2), ("1.5", 3)):
         usage.add(pa.RecordBatch.from_pylist([record(total_orders=orders)] * times), 0)
     assert usage.rows_rejected == {
@@ -89,7 +90,7 @@ def test_rows_are_rejected_by_the_reason_of_each() -> None:
 
 
 def test_rows_that_are_all_rejected_leave_nothing_to_count() -> None:
-    usage = Usage()
+    usage = Usage(SHIPPED)
     usage.add(pa.RecordBatch.from_pylist([record(total_orders="-1", country_code=None)] * 3), 0)
     assert (usage.rows_read, usage.rows_counted, usage.table.num_rows) == (3, 0, 0)
     assert usage.rows_rejected == {"country_code_blank": 3}

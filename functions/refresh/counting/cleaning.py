@@ -15,9 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from functions.common.days import day_number, parse_day
-
-COLUMNS = ["country_code", "last_order_ts", "total_orders", "voucher_amount"]
-"""The columns that a voucher record needs, in the order in which a bad one is named."""
+from functions.common.dimensions import ColumnKind
 
 DIRECT_CODE_LIMIT = 65_536
 """Numbers below this need no dictionary: as days they reach to 2149."""
@@ -61,7 +59,7 @@ class _RejectedError(Exception):
     """A value makes its row useless; the message is the fault."""
 
 
-def check_type(name: str, kind: pa.DataType) -> None:
+def check_type(name: str, read_as: ColumnKind, kind: pa.DataType) -> None:
     """Check that a column is of a type from which it can be read.
 
     Raises
@@ -76,7 +74,7 @@ def check_type(name: str, kind: pa.DataType) -> None:
     is_text = types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind)
     is_number = types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind)
     is_moment = types.is_timestamp(kind) or types.is_date(kind)
-    if is_text or (is_number and name in _NUMBERS) or (is_moment and name == "last_order_ts"):
+    if is_text or (is_number and read_as in ("number", "amount")) or (is_moment and read_as == "date"):
         return
     raise ObjectError(f"column {name} is of type {kind}, from which it cannot be read")
 
@@ -115,15 +113,15 @@ def try_direct_codes(column: pa.Array) -> DirectCodes | None:
     return None if highest == DIRECT_CODE_LIMIT and np.count_nonzero(small == DIRECT_CODE_LIMIT) != nulls else small
 
 
-def dictionary_encode(column: pa.Array, name: str) -> pa.DictionaryArray:
+def dictionary_encode(column: pa.Array, read_as: ColumnKind) -> pa.DictionaryArray:
     """Make a dictionary of a column's raw values, in which moments are the days on which they lie.
 
     Parameters
     ----------
     column : pyarrow.Array
         Of a type that `check_type` lets pass.
-    name : str
-        One of `COLUMNS`.
+    read_as : {'country', 'number', 'date', 'amount'}
+        How its values are read.
 
     Raises
     ------
@@ -134,7 +132,7 @@ def dictionary_encode(column: pa.Array, name: str) -> pa.DictionaryArray:
         _check_indices(column)
     else:
         column = _encodable(column).dictionary_encode()
-    if name == "last_order_ts" and len(column.dictionary) > _MANY_MOMENTS:
+    if read_as == "date" and len(column.dictionary) > _MANY_MOMENTS:
         return _days_of_plain_moments(column)
     return column
 
@@ -158,7 +156,7 @@ def _check_indices(column: pa.DictionaryArray) -> None:
         raise ObjectError("is no readable parquet: a value lies outside its dictionary")
 
 
-def clean(distinct: pa.Array, name: str) -> list[CleanValue]:
+def clean(distinct: pa.Array, name: str, read_as: ColumnKind) -> list[CleanValue]:
     """Apply the rules of a column to distinct raw values.
 
     Parameters
@@ -166,7 +164,9 @@ def clean(distinct: pa.Array, name: str) -> list[CleanValue]:
     distinct : pyarrow.Array
         The dictionary of what `dictionary_encode` returns, or what `try_direct_codes` does.
     name : str
-        One of `COLUMNS`.
+        The column, by which a reason to reject begins.
+    read_as : {'country', 'number', 'date', 'amount'}
+        How its values are read.
 
     Returns
     -------
@@ -174,7 +174,7 @@ def clean(distinct: pa.Array, name: str) -> list[CleanValue]:
         What each means, a country, a day number or a whole number, be it a default; or why its row is rejected. One
         entry more than there are values: the last is what a null means.
     """
-    rule = _RULES[name]
+    rule = _RULES[read_as]
     cleaned: list[CleanValue] = []
     for value in [*_python_values(distinct), None]:
         try:
@@ -223,7 +223,7 @@ def _country(value: str | None) -> str:
     return value
 
 
-def _last_order_day(value: str | int | None) -> int:
+def _day(value: str | int | None) -> int:
     if isinstance(value, int):
         if not _FIRST_DAY <= value <= _LAST_DAY:
             raise _RejectedError("unreadable")
@@ -257,11 +257,9 @@ def _whole_number(value: str | int | float | Decimal | None) -> int | Defaulted:
     return int(number)
 
 
-_NUMBERS = ("total_orders", "voucher_amount")
-
-_RULES: dict[str, Callable[[Any], int | str | Defaulted]] = {
-    "country_code": _country,
-    "last_order_ts": _last_order_day,
-    "total_orders": _whole_number,
-    "voucher_amount": _whole_number,
+_RULES: dict[ColumnKind, Callable[[Any], int | str | Defaulted]] = {
+    "country": _country,
+    "number": _whole_number,
+    "date": _day,
+    "amount": _whole_number,
 }

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from functions.common.dimensions import ColumnKind
 from functions.refresh.counting.cleaning import (
     DIRECT_CODE_LIMIT,
     NULL_AS_ZERO,
@@ -57,7 +58,9 @@ class ColumnEncoder:
     Parameters
     ----------
     name : str
-        The column, one of `COLUMNS`.
+        The column.
+    read_as : {'country', 'number', 'date', 'amount'}
+        How its values are read.
 
     Attributes
     ----------
@@ -65,8 +68,9 @@ class ColumnEncoder:
         Whether the codes that `encode` gave last may be negative.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, read_as: ColumnKind) -> None:
         self._name = name
+        self._read_as = read_as
         self._codes: dict[CleanValue, int] = {}
         self._values: list[int | str] = []
         self._reasons: list[str] = []
@@ -99,10 +103,10 @@ class ColumnEncoder:
         numbers = try_direct_codes(column)
         if numbers is not None:
             return self._encode_directly(numbers)
-        distinct = dictionary_encode(column, self._name)
+        distinct = dictionary_encode(column, self._read_as)
         # Parquet has one dictionary for a whole row group, so most batches bring the one that came before.
         if not distinct.dictionary.equals(self._raw):
-            self._code_of_raw = self._codes_of(clean(distinct.dictionary, self._name))
+            self._code_of_raw = self._codes_of(clean(distinct.dictionary, self._name, self._read_as))
             self._raw = distinct.dictionary
             check_size(len(self._values))
         indices, met = distinct.indices, self._code_of_raw[:-1]
@@ -117,7 +121,7 @@ class ColumnEncoder:
         lowest = codes.min(initial=0)
         if lowest == _UNMET:
             unmet = np.flatnonzero(np.bincount(numbers[codes == _UNMET]))
-            cleaned = clean(pa.array(unmet[unmet < DIRECT_CODE_LIMIT]), self._name)
+            cleaned = clean(pa.array(unmet[unmet < DIRECT_CODE_LIMIT]), self._name, self._read_as)
             # What a null means comes last, as `DIRECT_CODE_LIMIT` does where it was met.
             self._code_of_number[unmet] = self._codes_of(cleaned[: len(unmet)])
             codes = _take(self._code_of_number, numbers)
@@ -144,9 +148,37 @@ class ColumnEncoder:
         """Return the reason of a negative code."""
         return self._reasons[-code - 1]
 
-    def take(self, codes: Integers, kind: pa.DataType) -> pa.Array:
+    def take(self, codes: Integers | Codes, kind: pa.DataType) -> pa.Array:
         """Return the values of codes."""
         return pa.array(self._values, kind).take(pa.array(codes))
+
+
+class Numbers:
+    """Whole numbers that are clean as they come, numbered from 0 as they are met."""
+
+    def __init__(self) -> None:
+        self._codes: dict[int, int] = {}
+
+    def __len__(self) -> int:
+        return len(self._codes)
+
+    def encode(self, numbers: Integers) -> Codes:
+        """Return the code of each.
+
+        Raises
+        ------
+        ObjectError
+            When there are more of them than any real voucher use has.
+        """
+        distinct = pa.array(numbers).dictionary_encode()
+        met = distinct.dictionary.to_pylist()
+        codes = np.array([self._codes.setdefault(number, len(self._codes)) for number in met], np.int32)
+        check_size(len(self._codes))
+        return _take(codes, distinct.indices)
+
+    def take(self, codes: Integers, kind: pa.DataType) -> pa.Array:
+        """Return the numbers of codes."""
+        return pa.array(list(self._codes), kind).take(pa.array(codes))
 
 
 class PairEncoder:

@@ -1,6 +1,6 @@
 """Rejected rows: what could not be counted of an object, as it stands there, for whoever repairs it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -8,7 +8,6 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from functions.refresh.counting.cleaning import COLUMNS
 from functions.refresh.counting.encoding import Codes
 
 MAX_REJECTED_ROWS = 10_000
@@ -33,7 +32,7 @@ class RejectedRows:
         records: pa.RecordBatch,
         first_row: int,
         rows: Rows,
-        columns: Sequence[tuple[Codes, Callable[[int], str]]],
+        columns: Mapping[str, tuple[Codes, Callable[[int], str]]],
     ) -> None:
         """Keep rows of a batch.
 
@@ -45,13 +44,13 @@ class RejectedRows:
             The number of its first row in the object.
         rows : numpy.ndarray
             Which rows of the batch are rejected.
-        columns : sequence of (numpy.ndarray, callable)
-            For each of `COLUMNS` its codes, negative where a value is bad, and what gives the reason of such a code.
+        columns : mapping of str to (numpy.ndarray, callable)
+            By needed column its codes, negative where a value is bad, and what gives the reason of such a code.
         """
         if not self._room:
             return
         rows = rows[: self._room]
-        raw = [_with_texts_apart(records.column(name)) for name in COLUMNS]
+        raw = [_with_texts_apart(records.column(name)) for name in columns]
         sizes = np.cumsum(sum(_text_sizes(column, rows) for column in raw)) + self._text_bytes
         rows = rows[: np.searchsorted(sizes, _MAX_TEXT_BYTES, side="right")]
         if not len(rows):
@@ -59,11 +58,12 @@ class RejectedRows:
         self._room -= len(rows)
         self._text_bytes = int(sizes[len(rows) - 1])
         reasons = [
-            next(reason(int(codes[row])) for codes, reason in columns if codes[row] < 0) for row in rows.tolist()
+            next(reason(int(codes[row])) for codes, reason in columns.values() if codes[row] < 0)
+            for row in rows.tolist()
         ]
         taken = [_take(column, rows) for column in raw]
         self._parts.append(
-            pa.table([pa.array(rows + first_row, pa.int64()), pa.array(reasons), *taken], ["row", "reason", *COLUMNS])
+            pa.table([pa.array(rows + first_row, pa.int64()), pa.array(reasons), *taken], ["row", "reason", *columns])
         )
 
     def update(self, other: "RejectedRows") -> None:

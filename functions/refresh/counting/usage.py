@@ -1,8 +1,7 @@
 """Usage: how often each voucher amount was used, by country and dimension.
 
-A voucher record matters through four values: its country, its amount, its orders and the day of its
-last order. Each column's values are numbered, raw and then clean, and what is counted are
-combinations of these numbers.
+A voucher record matters through its country, its amount and the values of the dimensions. Each column's values are
+numbered, raw and then clean, and what is counted are combinations of these numbers.
 """
 
 from collections import Counter
@@ -11,8 +10,8 @@ from collections.abc import Mapping
 import numpy as np
 import pyarrow as pa
 
-from functions.refresh.counting.cleaning import COLUMNS
-from functions.refresh.counting.encoding import Codes, ColumnEncoder, Counts, PairEncoder, check_size
+from functions.common.dimensions import NO_DIMENSIONS, Dimension, Dimensions
+from functions.refresh.counting.encoding import Codes, ColumnEncoder, Counts, Numbers, PairEncoder, check_size
 from functions.refresh.counting.rejected import RejectedRows
 
 USAGE_SCHEMA = pa.schema(
@@ -26,11 +25,15 @@ USAGE_SCHEMA = pa.schema(
 )
 
 _KEYS = ["country_code", "dimension", "value", "voucher_amount"]
-_COLUMN_OF_DIMENSION = {"total_orders": "total_orders", "last_order_day": "last_order_ts"}
 
 
 class Usage:
     """The usage of one object, gathered batch by batch.
+
+    Parameters
+    ----------
+    dimensions : Dimensions
+        What to count by.
 
     Attributes
     ----------
@@ -38,30 +41,35 @@ class Usage:
         Rows seen so far, and those of them that were good.
     rows_rejected : collections.Counter
         The others by reason, such as `total_orders_negative`. A row with several faults counts
-        under the first, in the order of `COLUMNS`.
+        under the first, in the order of the needed columns.
     rejected : RejectedRows
         The first of them.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, dimensions: Dimensions = NO_DIMENSIONS) -> None:
+        self.dimensions = dimensions
         self.rows_read = 0
         self.rows_counted = 0
         self.rows_rejected: Counter[str] = Counter()
         self.rejected = RejectedRows()
-        self._encoders = {name: ColumnEncoder(name) for name in COLUMNS}
+        self._encoders = {name: ColumnEncoder(name, read_as) for name, read_as in dimensions.columns.items()}
+        self._days = {name: Numbers() for name, of in dimensions.by_name.items() if of.kind == "days_between"}
         self._pairs = PairEncoder()
-        self._counts = {dimension: Counts() for dimension in _COLUMN_OF_DIMENSION}
+        self._counts = {name: Counts() for name in dimensions.by_name}
         self._others: list[pa.Table] = []
         self._others_defaulted: Counter[str] = Counter()
 
     @property
     def values_defaulted(self) -> Counter[str]:
         """How many values of the rows counted were not there and count as 0, by column."""
-        pairs, orders, counts = self._counts["total_orders"].found()
-        _, amounts = self._pairs.decode(pairs)
         filled = Counter(self._others_defaulted)
-        for name, codes in (("total_orders", orders), ("voucher_amount", amounts)):
-            filled[name] += int(counts[codes == self._encoders[name].defaulted].sum())
+        for number, (name, dimension) in enumerate(self.dimensions.by_name.items()):
+            pairs, values, counts = self._counts[name].found()
+            if dimension.kind == "number":
+                filled[name] += int(counts[values == self._encoders[name].defaulted].sum())
+            if number == 0:
+                _, amounts = self._pairs.decode(pairs)
+                filled["voucher_amount"] += int(counts[amounts == self._encoders["voucher_amount"].defaulted].sum())
         return filled
 
     @property
@@ -73,8 +81,8 @@ class Usage:
         ObjectError
             When the distinct values exceed any real voucher use.
         """
-        parts = [*self._others, *(self._table_of(dimension) for dimension in _COLUMN_OF_DIMENSION)]
-        table = pa.concat_tables(parts)
+        parts = [*self._others, *(self._table_of(name) for name in self.dimensions.by_name)]
+        table = pa.concat_tables([USAGE_SCHEMA.empty_table(), *parts])
         # A default 0 is numbered apart from one that was there.
         is_split = any(encoder.defaulted >= 0 for encoder in self._encoders.values())
         if self._others or is_split:
@@ -116,7 +124,7 @@ class Usage:
         Parameters
         ----------
         records : pyarrow.RecordBatch
-            The columns `COLUMNS`, of types that `check_type` lets pass.
+            The needed columns, of types that `check_type` lets pass.
         first_row : int
             The number of its first row in the object.
 
@@ -125,15 +133,27 @@ class Usage:
         ObjectError
             When the distinct values exceed any real voucher use.
         """
-        codes = {name: self._encoders[name].encode(records.column(name)) for name in COLUMNS}
-        if any(self._encoders[name].rejects for name in COLUMNS):
+        codes = {name: encoder.encode(records.column(name)) for name, encoder in self._encoders.items()}
+        if any(encoder.rejects for encoder in self._encoders.values()):
             codes = self._good_rows(codes, records, first_row)
         self.rows_read += records.num_rows
         self.rows_counted += len(codes["country_code"])
         pairs = self._pairs.encode(codes["country_code"], codes["voucher_amount"], self._shape)
-        for dimension, column in _COLUMN_OF_DIMENSION.items():
-            shape = (len(self._pairs), len(self._encoders[column]))
-            self._counts[dimension].add(pairs, codes[column], shape)
+        for name, dimension in self.dimensions.by_name.items():
+            values = self._encode(name, dimension, codes)
+            self._counts[name].add(pairs, values, (len(self._pairs), len(self._encoder_of(name, dimension))))
+
+    def _encode(self, name: str, dimension: Dimension, codes: Mapping[str, Codes]) -> Codes:
+        """Return the code of each row's value of a dimension."""
+        if dimension.kind != "days_between":
+            return codes[dimension.field]
+        first, second = (
+            self._encoders[column].take(codes[column], pa.int64()).to_numpy() for column in dimension.columns
+        )
+        return self._days[name].encode(second - first)
+
+    def _encoder_of(self, name: str, dimension: Dimension) -> ColumnEncoder | Numbers:
+        return self._days[name] if dimension.kind == "days_between" else self._encoders[dimension.field]
 
     @property
     def _shape(self) -> tuple[int, int]:
@@ -143,7 +163,7 @@ class Usage:
         """Take out the rows with a rejected value, whose code is negative, and count them by their first reason."""
         signs = np.bitwise_or.reduce(list(codes.values()))
         rest = signs < 0
-        columns = [(codes[name], self._encoders[name].reason) for name in COLUMNS]
+        columns = {name: (codes[name], encoder.reason) for name, encoder in self._encoders.items()}
         self.rejected.add(records, first_row, np.flatnonzero(rest), columns)
         for name, column in codes.items():
             faults, counts = np.unique(column[rest & (column < 0)], return_counts=True)
@@ -153,13 +173,13 @@ class Usage:
         good = signs >= 0
         return {name: column[good] for name, column in codes.items()}
 
-    def _table_of(self, dimension: str) -> pa.Table:
-        pairs, values, counts = self._counts[dimension].found()
+    def _table_of(self, name: str) -> pa.Table:
+        pairs, values, counts = self._counts[name].found()
         countries, amounts = self._pairs.decode(pairs)
         columns = [
             self._encoders["country_code"].take(countries, pa.string()),
-            pa.array([dimension] * len(counts), pa.string()),
-            self._encoders[_COLUMN_OF_DIMENSION[dimension]].take(values, pa.int64()),
+            pa.array([name] * len(counts), pa.string()),
+            self._encoder_of(name, self.dimensions.by_name[name]).take(values, pa.int64()),
             self._encoders["voucher_amount"].take(amounts, pa.int64()),
             pa.array(counts, pa.int64()),
         ]

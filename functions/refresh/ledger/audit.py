@@ -8,9 +8,12 @@ from functions.refresh.ledger.ledger import CHANGE, LedgerEntry
 from functions.refresh.ledger.schema import lock
 from functions.refresh.reading.bucket import ObjectVersion
 
-# What a recount would change is what is wrong.
+# What a recount would change is what is wrong. What is counted by dimensions that are not needed is not recounted.
 _COMPARE = """
-    SELECT revision, etag, size, rows_read, rows_counted, rows_rejected, error, (SELECT count(*) FROM change)
+    SELECT revision, etag, size, dimensions, rows_read, rows_counted, rows_rejected, error, (
+        SELECT count(*) FROM change
+        WHERE CAST(:dimensions AS text[]) IS NULL OR dimension = ANY (CAST(:dimensions AS text[]))
+    )
     FROM voucher_customer.ledger WHERE key = :key
 """
 
@@ -59,6 +62,8 @@ class Comparison(NamedTuple):
         Whether size and rows, the rejected ones by reason, are those of the recount.
     counts_different : int
         How many counts of its usage are others than those of the recount.
+    dimensions_lacking : list of str
+        The dimensions that it is not counted by and the recount is.
     """
 
     etag: str | None
@@ -66,6 +71,7 @@ class Comparison(NamedTuple):
     rows_counted: int
     is_alike: bool
     counts_different: int
+    dimensions_lacking: list[str]
 
 
 class LedgerAudit:
@@ -88,15 +94,17 @@ class LedgerAudit:
     def compare(self, key: str, entry: LedgerEntry, version: ObjectVersion | None, usage: Usage) -> Comparison | None:
         """Compare what the ledger says of an object with a recount; None when the entry changed since it was read."""
         with self._database.transaction() as connection:
-            rows = connection.run(CHANGE + _COMPARE, key=key, **usage.table.to_pydict())
+            needed = usage.dimensions.names if version else None
+            rows = connection.run(CHANGE + _COMPARE, key=key, dimensions=needed, **usage.table.to_pydict())
         if (rows[0][0] if rows else 0) != entry.revision:
             return None
         if not rows:
-            return Comparison(None, None, 0, is_alike=False, counts_different=0)
-        [[_, etag, size, rows_read, rows_counted, rows_rejected, error, counts_different]] = rows
+            return Comparison(None, None, 0, is_alike=False, counts_different=0, dimensions_lacking=[])
+        [[_, etag, size, dimensions, rows_read, rows_counted, rows_rejected, error, counts_different]] = rows
         recounted = (version.size if version else None, usage.rows_read, usage.rows_counted, usage.rows_rejected)
         is_alike = (size, rows_read, rows_counted, rows_rejected) == recounted
-        return Comparison(etag, error, rows_counted, is_alike, counts_different)
+        lacking = [name for name in needed or () if name not in dimensions]
+        return Comparison(etag, error, rows_counted, is_alike, counts_different, lacking)
 
     def count_wrong_totals(self) -> int:
         """Return how many of the totals are not the sum of the usage in the ledger."""

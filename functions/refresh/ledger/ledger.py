@@ -6,13 +6,14 @@ write is never based on an older look at the object than the one it replaces.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
 from pg8000.native import Connection
 
 from functions.common.database import Database
+from functions.common.dimensions import NO_DIMENSIONS, Dimensions, parse_dimension
 from functions.refresh.counting.usage import Usage
 from functions.refresh.ledger.schema import lock
 from functions.refresh.reading.bucket import ObjectVersion
@@ -53,30 +54,33 @@ _APPLY_TO_TOTALS = """
 _WRITE_COUNTED = """
     WITH parts AS (DELETE FROM voucher_customer.partial_counts WHERE key = :key)
     INSERT INTO voucher_customer.ledger AS ledger (
-        key, revision, etag, size, sequencer, rows_read, rows_counted, rows_rejected, values_defaulted,
+        key, revision, etag, size, dimensions, sequencer, rows_read, rows_counted, rows_rejected, values_defaulted,
         usage_country_code, usage_dimension, usage_value, usage_voucher_amount, usage_count, changed_at
     ) VALUES (
-        :key, 1, :etag, :size, :sequencer, :rows_read, :rows_counted, CAST(:rows_rejected AS jsonb),
-        CAST(:values_defaulted AS jsonb),
+        :key, 1, :etag, :size, CAST(:dimensions AS text[]), :sequencer, :rows_read, :rows_counted,
+        CAST(:rows_rejected AS jsonb), CAST(:values_defaulted AS jsonb),
         CAST(:country_code AS text[]), CAST(:dimension AS text[]), CAST(:value AS bigint[]),
         CAST(:voucher_amount AS bigint[]), CAST(:count AS bigint[]), :now
     )
     ON CONFLICT (key) DO UPDATE SET
         revision = ledger.revision + 1,
-        (etag, size, sequencer, rows_read, rows_counted, rows_rejected, values_defaulted, usage_country_code,
-         usage_dimension, usage_value, usage_voucher_amount, usage_count, error, refused_etag, changed_at)
-        = (excluded.etag, excluded.size, excluded.sequencer, excluded.rows_read, excluded.rows_counted,
-           excluded.rows_rejected, excluded.values_defaulted, excluded.usage_country_code, excluded.usage_dimension,
-           excluded.usage_value, excluded.usage_voucher_amount, excluded.usage_count, NULL, NULL, excluded.changed_at)
+        (etag, size, dimensions, sequencer, rows_read, rows_counted, rows_rejected, values_defaulted,
+         usage_country_code, usage_dimension, usage_value, usage_voucher_amount, usage_count, error, refused_etag,
+         refused_dimensions, changed_at)
+        = (excluded.etag, excluded.size, excluded.dimensions, excluded.sequencer, excluded.rows_read,
+           excluded.rows_counted, excluded.rows_rejected, excluded.values_defaulted, excluded.usage_country_code,
+           excluded.usage_dimension, excluded.usage_value, excluded.usage_voucher_amount, excluded.usage_count, NULL,
+           NULL, '{}', excluded.changed_at)
 """
 
 _WRITE_REFUSAL = """
-    INSERT INTO voucher_customer.ledger AS ledger (key, revision, error, refused_etag, sequencer, changed_at)
-    VALUES (:key, 1, :error, :refused_etag, :sequencer, :now)
+    INSERT INTO voucher_customer.ledger AS ledger
+        (key, revision, error, refused_etag, refused_dimensions, sequencer, changed_at)
+    VALUES (:key, 1, :error, :refused_etag, CAST(:refused_dimensions AS text[]), :sequencer, :now)
     ON CONFLICT (key) DO UPDATE SET
         revision = ledger.revision + 1,
-        (error, refused_etag, sequencer, changed_at)
-        = (excluded.error, excluded.refused_etag, excluded.sequencer, excluded.changed_at)
+        (error, refused_etag, refused_dimensions, sequencer, changed_at)
+        = (excluded.error, excluded.refused_etag, excluded.refused_dimensions, excluded.sequencer, excluded.changed_at)
 """
 
 _CHANGES = """
@@ -111,24 +115,51 @@ class LedgerEntry(NamedTuple):
         How often the entry changed; 0 when there is none.
     etag : str or None
         The version that is counted, if one is.
+    dimensions : sequence of str
+        The dimensions that it is counted by.
+    rows_rejected : mapping of str to int
+        Its rows that are not counted, by reason.
     error : str or None
-        Why a later version could not be counted.
+        Why a later version, or this one by more dimensions, could not be counted.
     refused_etag : str or None
         That version, if the reason lies in what it holds.
+    refused_dimensions : sequence of str
+        The dimensions that it could not be counted by.
     """
 
     revision: int
     etag: str | None
+    dimensions: Sequence[str]
+    rows_rejected: Mapping[str, int]
     error: str | None
     refused_etag: str | None
+    refused_dimensions: Sequence[str]
 
-    def matches(self, version: ObjectVersion | None) -> bool:
-        """Tell whether the ledger says of the key what the bucket does: this version, or no object."""
-        return self.error is None and self.etag == (version.etag if version else None)
+    def matches(self, version: ObjectVersion | None, needed: Dimensions) -> bool:
+        """Tell whether the ledger says of the key what the bucket does: this version, or no object.
 
-    def knows_as_refused(self, version: ObjectVersion | None) -> bool:
-        """Tell whether this version cannot be counted, however often it is tried."""
-        return version is not None and self.refused_etag == version.etag
+        A version that is counted by more than the needed dimensions matches too, unless that rejected rows which
+        are good without.
+        """
+        if version is None or self.etag != version.etag:
+            return version is None and self.etag is None and self.error is None
+        if self.dimensions != needed.names and not self._is_counted_by(needed):
+            return False
+        # Of the version that is counted, an error may be about dimensions that are needed no more.
+        is_needless = self.refused_etag == self.etag and not self.knows_as_refused(version, needed)
+        return self.error is None or is_needless
+
+    def _is_counted_by(self, needed: Dimensions) -> bool:
+        """Tell whether it is counted by the needed dimensions, and rejects no row by a column of any other."""
+        needless = set(self.dimensions) - needed.by_name.keys()
+        columns = {name for text in needless for name in parse_dimension(text).columns} - needed.columns.keys()
+        rejects = any(reason.startswith(tuple(f"{name}_" for name in columns)) for reason in self.rows_rejected)
+        return needed.by_name.keys() <= set(self.dimensions) and not rejects
+
+    def knows_as_refused(self, version: ObjectVersion | None, needed: Dimensions) -> bool:
+        """Tell whether this version cannot be counted by the needed dimensions, however often it is tried."""
+        is_known = version is not None and self.refused_etag == version.etag
+        return is_known and set(self.refused_dimensions) <= needed.by_name.keys()
 
 
 class LedgerChanges(NamedTuple):
@@ -157,7 +188,9 @@ class LedgerChanges(NamedTuple):
     errors: list[str]
 
 
-NO_ENTRY = LedgerEntry(0, None, None, None)
+NO_ENTRY = LedgerEntry(0, None, (), {}, None, None, ())
+
+_ENTRY = ("revision", "etag", "dimensions", "rows_rejected", "error", "refused_etag", "refused_dimensions")
 
 
 class Ledger:
@@ -177,7 +210,7 @@ class Ledger:
         with self._database.transaction() as connection:
             # A value for each column instead of tens of thousands of rows, which pg8000 takes apart field by field.
             [[keys, *columns]] = connection.run(
-                "SELECT json_agg(key), json_agg(revision), json_agg(etag), json_agg(error), json_agg(refused_etag)"
+                f"SELECT json_agg(key), {', '.join(f'json_agg({name})' for name in _ENTRY)}"  # noqa: S608
                 " FROM voucher_customer.ledger WHERE starts_with(key, :prefix)",
                 prefix=prefix,
             )
@@ -187,7 +220,8 @@ class Ledger:
         """Return the entry of a key, `NO_ENTRY` if it has none."""
         with self._database.transaction() as connection:
             rows = connection.run(
-                "SELECT revision, etag, error, refused_etag FROM voucher_customer.ledger WHERE key = :key", key=key
+                f"SELECT {', '.join(_ENTRY)} FROM voucher_customer.ledger WHERE key = :key",  # noqa: S608
+                key=key,
             )
         return LedgerEntry(*rows[0]) if rows else NO_ENTRY
 
@@ -195,7 +229,7 @@ class Ledger:
         """Return the entries of some keys, those that have one."""
         with self._database.transaction() as connection:
             rows = connection.run(
-                "SELECT key, revision, etag, error, refused_etag FROM voucher_customer.ledger"
+                f"SELECT key, {', '.join(_ENTRY)} FROM voucher_customer.ledger"  # noqa: S608
                 " WHERE key = ANY (CAST(:keys AS text[]))",
                 keys=list(keys),
             )
@@ -228,7 +262,8 @@ class Ledger:
         """
         return self._write(
             key, entry, usage,
-            etag=version.etag, size=version.size, rows_read=usage.rows_read, rows_counted=usage.rows_counted,
+            etag=version.etag, size=version.size, dimensions=usage.dimensions.names,
+            rows_read=usage.rows_read, rows_counted=usage.rows_counted,
             rows_rejected=json.dumps(usage.rows_rejected), values_defaulted=json.dumps(usage.values_defaulted),
             sequencer=sequencer, now=now,
         )  # fmt: skip
@@ -243,7 +278,7 @@ class Ledger:
         """
         return self._write(
             key, entry, Usage(),
-            etag=None, size=None, rows_read=0, rows_counted=0, rows_rejected="{}", values_defaulted="{}",
+            etag=None, size=None, dimensions=[], rows_read=0, rows_counted=0, rows_rejected="{}", values_defaulted="{}",
             sequencer=sequencer, now=now,
         )  # fmt: skip
 
@@ -253,6 +288,7 @@ class Ledger:
         entry: LedgerEntry,
         error: str,
         refused: ObjectVersion | None = None,
+        dimensions: Dimensions = NO_DIMENSIONS,
         *,
         sequencer: str | None,
         now: datetime,
@@ -263,6 +299,8 @@ class Ledger:
         ----------
         refused : ObjectVersion or None
             The refused version, if the reason lies in what it holds.
+        dimensions : Dimensions
+            The dimensions that it was to be counted by.
 
         Returns
         -------
@@ -275,8 +313,9 @@ class Ledger:
                 return False
             refused_etag = refused.etag if refused else None
             connection.run(
-                _WRITE_REFUSAL, key=key, error=error, refused_etag=refused_etag, sequencer=sequencer, now=now
-            )
+                _WRITE_REFUSAL, key=key, error=error, refused_etag=refused_etag,
+                refused_dimensions=dimensions.names, sequencer=sequencer, now=now,
+            )  # fmt: skip
         return True
 
     def _write(self, key: str, entry: LedgerEntry, usage: Usage, **values: object) -> bool:

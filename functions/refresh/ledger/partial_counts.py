@@ -12,17 +12,19 @@ from datetime import datetime, timedelta
 import pyarrow as pa
 
 from functions.common.database import Database
+from functions.common.dimensions import Dimensions
 from functions.refresh.counting.usage import USAGE_SCHEMA, Usage
 from functions.refresh.reading.bucket import ObjectVersion, Part
 
 _KEPT = timedelta(days=7)
 
-_THESE = "key = :key AND etag = :etag AND parts = :parts"
+_THESE = "key = :key AND etag = :etag AND dimensions = CAST(:dimensions AS text[]) AND parts = :parts"
 
 _WRITE = """
     INSERT INTO voucher_customer.partial_counts VALUES (
         :key, :etag, :parts, :part, :rows_read, :rows_counted, CAST(:rows_rejected AS jsonb),
-        CAST(:values_defaulted AS jsonb), :country_code, :dimension, :value, :voucher_amount, :count, :now
+        CAST(:values_defaulted AS jsonb), :country_code, :dimension, :value, :voucher_amount, :count, :now,
+        CAST(:dimensions AS text[])
     ) ON CONFLICT DO NOTHING
 """
 
@@ -59,12 +61,12 @@ class PartialCounts:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def has(self, key: str, version: ObjectVersion, part: Part) -> bool:
-        """Tell whether a part of a version is counted."""
+    def has(self, key: str, version: ObjectVersion, part: Part, dimensions: Dimensions) -> bool:
+        """Tell whether a part of a version is counted by some dimensions."""
         with self._database.transaction() as connection:
             rows = connection.run(
                 f"SELECT 1 FROM voucher_customer.partial_counts WHERE {_THESE} AND part = :part",  # noqa: S608
-                key=key, etag=version.etag, parts=part.parts, part=part.number,
+                key=key, etag=version.etag, dimensions=dimensions.names, parts=part.parts, part=part.number,
             )  # fmt: skip
         return bool(rows)
 
@@ -72,20 +74,21 @@ class PartialCounts:
         """Keep what was counted of a part."""
         with self._database.transaction() as connection:
             connection.run(
-                _WRITE, key=key, etag=version.etag, parts=part.parts, part=part.number, rows_read=usage.rows_read,
-                rows_counted=usage.rows_counted, rows_rejected=json.dumps(usage.rows_rejected),
+                _WRITE, key=key, etag=version.etag, dimensions=usage.dimensions.names, parts=part.parts,
+                part=part.number, rows_read=usage.rows_read, rows_counted=usage.rows_counted,
+                rows_rejected=json.dumps(usage.rows_rejected),
                 values_defaulted=json.dumps(usage.values_defaulted), now=now, **usage.table.to_pydict(),
             )  # fmt: skip
 
-    def combined(self, key: str, version: ObjectVersion, parts: int) -> Usage | None:
+    def combined(self, key: str, version: ObjectVersion, parts: int, dimensions: Dimensions) -> Usage | None:
         """Return the usage of an object of so many parts, None while some of them are missing."""
-        of = {"key": key, "etag": version.etag, "parts": parts}
+        of = {"key": key, "etag": version.etag, "dimensions": dimensions.names, "parts": parts}
         with self._database.transaction() as connection:
             [[there, rows_read, rows_counted, rows_rejected, values_defaulted]] = connection.run(_ROWS, **of)
             if there < parts:
                 return None
             [columns] = connection.run(_USAGE, **of)
-        usage = Usage()
+        usage = Usage(dimensions)
         table = pa.table([column or [] for column in columns], schema=USAGE_SCHEMA)
         usage.restore(table, int(rows_read), int(rows_counted), _sum(rows_rejected), _sum(values_defaulted))
         return usage

@@ -7,7 +7,8 @@ from pg8000.exceptions import DatabaseError
 from pg8000.native import Connection
 
 from functions.common.database import Database
-from functions.common.families import Segment, check_segments
+from functions.common.dimensions import Dimensions, combine
+from functions.common.families import Family, Segment, SegmentRulesError, check_families
 
 SQL_FOLDER = Path(__file__).parents[3] / "infra" / "sql"
 
@@ -95,29 +96,49 @@ def _apply(connection: Connection, name: str, script: str) -> None:
     connection.run("INSERT INTO voucher_customer.migrations (name) VALUES (:name)", name=name)
 
 
-def load_segments(connection: Connection) -> list[Segment]:
-    """Load the segment rules from infra/sql/customer_segments.sql and return them, checked and ordered.
+def load_families(connection: Connection) -> list[Family]:
+    """Load families and ranges from infra/sql/customer_segments.sql and return them, checked and ordered.
 
     Raises
     ------
     SegmentRulesError
-        When the rules contradict themselves.
+        When they contradict themselves.
     pg8000.exceptions.DatabaseError
         When the file is no valid SQL.
     """
     connection.execute_simple((SQL_FOLDER / "customer_segments.sql").read_text())
-    return read_segments(connection)
+    families = read_families(connection)
+    if not families:
+        raise SegmentRulesError("there is no segment family: segment_families is empty")
+    return families
 
 
-def read_segments(connection: Connection) -> list[Segment]:
-    """Return the segment rules as they were loaded last, checked and ordered.
+def read_families(connection: Connection) -> list[Family]:
+    """Return the families and ranges that are published, checked and ordered.
 
     Raises
     ------
     SegmentRulesError
-        When the rules contradict themselves.
+        When they contradict themselves.
     """
-    rows = connection.run(
+    dimensions = connection.run("SELECT segment_name, dimension FROM voucher_customer.segment_families")
+    ranges = connection.run(
         "SELECT segment_name, segment_type, min_range, max_range FROM voucher_customer.customer_segments"
     )
-    return check_segments(Segment(*row) for row in rows)
+    return check_families(((name, text) for name, text in dimensions), (Segment(*row) for row in ranges))
+
+
+def needed_dimensions(database: Database) -> Dimensions:
+    """Return the dimensions that infra/sql/customer_segments.sql names; the tables stay as they are published.
+
+    Raises
+    ------
+    SegmentRulesError, pg8000.exceptions.DatabaseError
+        As `load_families`.
+    """
+    with database.transaction() as connection:
+        lock(connection)
+        connection.run("SAVEPOINT published")
+        families = load_families(connection)
+        connection.run("ROLLBACK TO SAVEPOINT published")
+    return combine(family.dimension for family in families)

@@ -1,6 +1,5 @@
 """Publication: usage totals and segment rules become the published table, as of a day."""
 
-from collections import Counter
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from typing import NamedTuple
@@ -9,9 +8,11 @@ import msgspec
 from pg8000.native import Connection
 
 from functions.common.database import Database
-from functions.common.families import DIMENSION_OF_FAMILY, Segment, covering_segment, segment_number
+from functions.common.dimensions import combine
+from functions.common.families import Family, Segment
 from functions.common.ranking import changed_rankings
-from functions.refresh.ledger.schema import load_segments, lock, read_segments
+from functions.refresh.ledger.completeness import count_lacking, forget_needless_errors
+from functions.refresh.ledger.schema import load_families, lock, read_families
 from functions.refresh.publishing.rankings import read_rankings
 from functions.refresh.results import BY_HAND, Kind, Summary
 
@@ -71,6 +72,7 @@ _FINISH = """
         backlog_bytes = :backlog_bytes, rows_read = :rows_read, rows_counted = :rows_counted,
         rows_rejected = CAST(:rows_rejected AS jsonb), rows_published = :rows_published,
         rows_in_no_segment = CAST(:rows_in_no_segment AS jsonb),
+        families_waiting = CAST(:families_waiting AS jsonb), families_partial = CAST(:families_partial AS jsonb),
         outcome = :outcome, error = :error
     WHERE refresh_id = :refresh_id
 """
@@ -123,7 +125,7 @@ class Publications:
         """Replace the published table and finish the refresh, in one transaction.
 
         An automatic run never takes the as-of day back behind an earlier one of its kind: events come
-        late and out of order.
+        late and out of order. A family whose dimension counted objects lack is left out, and told of in the summary.
 
         Raises
         ------
@@ -134,8 +136,8 @@ class Publications:
             lock(connection)
             if summary.trigger not in BY_HAND:
                 summary.as_of = max(summary.as_of, _latest_automatic_day(connection) or summary.as_of)
-            segments = load_segments(connection)
-            placed, unplaced = _place_values(connection, segments, summary.countries, summary.as_of)
+            families = _complete_families(connection, summary)
+            placed, unplaced = _place_values(connection, families, summary.countries, summary.as_of)
             before = read_rankings(connection)
             connection.run("DELETE FROM voucher_customer.voucher_segments")
             connection.run(_DUE + _PUBLISH, countries=summary.countries, **placed)
@@ -164,7 +166,7 @@ class Publications:
             if not found:
                 return None
             [[refresh_id, as_of, countries, is_followed]] = found
-            placed, _ = _place_values(connection, read_segments(connection), countries, as_of)
+            placed, _ = _place_values(connection, read_families(connection), countries, as_of)
             [[rows_different]] = connection.run(_DUE + _COUNT_WRONG_ROWS, countries=countries, **placed)
         return PublishedTable(refresh_id, as_of, rows_different, is_followed)
 
@@ -183,30 +185,50 @@ def _latest_automatic_day(connection: Connection) -> date | None:
     return day  # type: ignore[no-any-return]
 
 
+def _complete_families(connection: Connection, summary: Summary) -> list[Family]:
+    """Load the families, leave out those whose dimension counted objects lack, and tell of that in the summary."""
+    families = load_families(connection)
+    needed = combine(family.dimension for family in families)
+    forget_needless_errors(connection, needed)
+    lacking = count_lacking(connection, needed)
+    for family in families:
+        waiting, refused = lacking.get(str(family.dimension), (0, 0))
+        if waiting:
+            summary.families_waiting[family.segment_name] = waiting
+        elif refused:
+            summary.families_partial[family.segment_name] = refused
+    for table in ("segment_families", "customer_segments") if summary.families_waiting else ():
+        connection.run(
+            f"DELETE FROM voucher_customer.{table} WHERE segment_name = ANY (CAST(:waiting AS text[]))",  # noqa: S608
+            waiting=list(summary.families_waiting),
+        )
+    return [family for family in families if family.segment_name not in summary.families_waiting]
+
+
 def _place_values(
-    connection: Connection, segments: list[Segment], countries: Sequence[str], as_of: date
+    connection: Connection, families: Sequence[Family], countries: Sequence[str], as_of: date
 ) -> tuple[dict[str, list[object]], dict[str, int]]:
     """Find the segment of every value of a dimension that occurs, and count the records that none covers."""
-    occurring = connection.run(
+    occurring: dict[str, list[tuple[int, int]]] = {str(family.dimension): [] for family in families}
+    for dimension, value, count in connection.run(
         "SELECT dimension, value, CAST(sum(count) AS bigint) FROM voucher_customer.usage_totals"
-        " WHERE country_code = ANY (CAST(:countries AS text[])) GROUP BY dimension, value",
-        countries=list(countries),
-    )
+        " WHERE country_code = ANY (CAST(:countries AS text[])) AND dimension = ANY (CAST(:dimensions AS text[]))"
+        " GROUP BY dimension, value",
+        countries=list(countries), dimensions=list(occurring),
+    ):  # fmt: skip
+        occurring[dimension].append((value, count))
     rows: list[tuple[object, ...]] = []
-    unplaced = Counter(dict.fromkeys(DIMENSION_OF_FAMILY, 0))
-    for family, family_dimension in DIMENSION_OF_FAMILY.items():
-        rules = [segment for segment in segments if segment.segment_name == family]
-        for dimension, value, count in occurring:
-            if dimension != family_dimension:
-                continue
-            segment = covering_segment(rules, segment_number(family, value, as_of))
+    unplaced = {family.segment_name: 0 for family in families}
+    for family in families:
+        for value, count in occurring[str(family.dimension)]:
+            segment = family.covering(family.dimension.number(value, as_of))
             if segment is None:
-                unplaced[family] += count
+                unplaced[family.segment_name] += count
             else:
-                rows.append((dimension, value, *segment))
+                rows.append((str(family.dimension), value, *segment))
     names = ("dimension", "value", *Segment._fields)
     columns = zip(*rows, strict=True) if rows else ([] for _ in names)
-    return {name: list(column) for name, column in zip(names, columns, strict=True)}, dict(unplaced)
+    return {name: list(column) for name, column in zip(names, columns, strict=True)}, unplaced
 
 
 def _finish(connection: Connection, summary: Summary, now: datetime, *, published: bool) -> None:

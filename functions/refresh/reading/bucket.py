@@ -15,8 +15,15 @@ from awswrangler.exceptions import NoFilesFound
 from awswrangler.s3._fs import open_s3_object
 from botocore.exceptions import ClientError
 
-from functions.refresh.counting.cleaning import COLUMNS, ObjectError
-from functions.refresh.reading.row_groups import Batch, describe, has_large_group, read_groups, read_large_groups
+from functions.refresh.counting.cleaning import ObjectError
+from functions.refresh.reading.row_groups import (
+    Batch,
+    Columns,
+    describe,
+    has_large_group,
+    read_groups,
+    read_large_groups,
+)
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -126,7 +133,9 @@ class Bucket:
             raise
         return ObjectVersion(found["ETag"], found["ContentLength"])
 
-    def shares(self, key: str, version: ObjectVersion, count: int, part: Part = WHOLE) -> list[Iterator[Batch]]:
+    def shares(
+        self, key: str, version: ObjectVersion, columns: Columns, count: int, part: Part = WHOLE
+    ) -> list[Iterator[Batch]]:
         """Split one version of an object into shares that threads may read at the same time.
 
         Parameters
@@ -135,6 +144,8 @@ class Bucket:
             The object.
         version : ObjectVersion
             The version to read; every request to S3 asks for this one.
+        columns : mapping of str to str
+            The needed columns, and how each is read.
         count : int
             How many shares at most: the row groups are dealt out to them.
         part : Part
@@ -143,7 +154,7 @@ class Bucket:
         Returns
         -------
         list of iterator of Batch
-            The columns `COLUMNS` with the types that they have in the object, text as dictionaries, some
+            The needed columns with the types that they have in the object, text as dictionaries, some
             ten thousand rows at a time. What is raised below is raised by the iterators too.
 
         Raises
@@ -159,32 +170,33 @@ class Bucket:
             raise ObjectError("is empty (0 bytes)")
         with _errors_of(key), ExitStack() as opened:
             source = opened.enter_context(self._open(key, version))
-            metadata = describe(source)
+            metadata = describe(source, columns)
             groups = part.row_groups(metadata.num_row_groups)
-            if has_large_group(metadata, groups, version.size):
-                return [self._large_groups(key, version, metadata, groups)]
+            if has_large_group(metadata, groups, columns, version.size):
+                return [self._large_groups(key, version, metadata, groups, columns)]
             first = _already_open(opened.pop_all(), source)
         dealt = [groups[number::count] for number in range(min(count, len(groups)) or 1)]
         opening = [first, *(self._open(key, version) for _ in dealt[1:])]
-        return [self._share(key, version, metadata, *share) for share in zip(dealt, opening, strict=True)]
+        return [self._share(key, version, metadata, columns, *share) for share in zip(dealt, opening, strict=True)]
 
     def _share(
         self,
         key: str,
         version: ObjectVersion,
         metadata: pq.FileMetaData,
+        columns: Columns,
         groups: Sequence[int],
         opening: AbstractContextManager[Any],
     ) -> Iterator[Batch]:
         with _errors_of(key), opening as source:
-            yield from read_groups(source, metadata, groups, version.size)
+            yield from read_groups(source, metadata, groups, columns, version.size)
 
     def _large_groups(
-        self, key: str, version: ObjectVersion, metadata: pq.FileMetaData, groups: range
+        self, key: str, version: ObjectVersion, metadata: pq.FileMetaData, groups: range, columns: Columns
     ) -> Iterator[Batch]:
         with _errors_of(key), ExitStack() as opened:
-            sources = [opened.enter_context(self._open(key, version)) for _ in COLUMNS]
-            yield from read_large_groups(sources, metadata, groups)
+            sources = [opened.enter_context(self._open(key, version)) for _ in columns]
+            yield from read_large_groups(sources, metadata, groups, columns)
 
     def put_rejected(self, key: str, version: ObjectVersion, rows: pa.Table, part: Part = WHOLE) -> None:
         """Write the rejected rows of one version of an object, or of a part; doing so again replaces them."""

@@ -2,7 +2,7 @@
 
 import io
 import itertools
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any, NamedTuple
@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from functions.refresh.counting.cleaning import COLUMNS, ObjectError, check_type
+from functions.common.dimensions import ColumnKind
+from functions.refresh.counting.cleaning import ObjectError, check_type
 
 _BATCH_ROWS = 98_304
 # What is needed of a row group is fetched at once up to this, beyond in pieces of each column.
@@ -29,7 +30,11 @@ class Batch(NamedTuple):
     records: pa.RecordBatch
 
 
-def describe(source: Any) -> pq.FileMetaData:
+Columns = Mapping[str, ColumnKind]
+"""The needed columns, and how each is read."""
+
+
+def describe(source: Any, columns: Columns) -> pq.FileMetaData:
     """Read how a parquet file describes itself, and check that it has what is needed of it.
 
     Raises
@@ -41,25 +46,27 @@ def describe(source: Any) -> pq.FileMetaData:
     """
     metadata = pq.read_metadata(source)
     schema = metadata.schema.to_arrow_schema()
-    if missing := [name for name in COLUMNS if name not in schema.names]:
+    if missing := [name for name in columns if name not in schema.names]:
         raise ObjectError(f"needed column missing: {missing}")
-    if twice := [name for name in COLUMNS if schema.names.count(name) > 1]:
+    if twice := [name for name in columns if schema.names.count(name) > 1]:
         raise ObjectError(f"needed column there twice: {twice}")
-    for name in COLUMNS:
-        check_type(name, schema.field(name).type)
+    for name, read_as in columns.items():
+        check_type(name, read_as, schema.field(name).type)
     return metadata
 
 
-def has_large_group(metadata: pq.FileMetaData, groups: Collection[int], size: int) -> bool:
+def has_large_group(metadata: pq.FileMetaData, groups: Collection[int], columns: Columns, size: int) -> bool:
     """Tell whether one of some row groups of a file of so many bytes is too large to be fetched at once."""
     return size > _MAX_FETCHED_BYTES and any(
         metadata.row_group(group).total_byte_size > _MAX_FETCHED_BYTES
-        and _span(metadata, group).needed_bytes > _MAX_FETCHED_BYTES
+        and _span(metadata, group, columns).needed_bytes > _MAX_FETCHED_BYTES
         for group in groups
     )
 
 
-def read_groups(source: Any, metadata: pq.FileMetaData, groups: Sequence[int], size: int) -> Iterator[Batch]:
+def read_groups(
+    source: Any, metadata: pq.FileMetaData, groups: Sequence[int], columns: Columns, size: int
+) -> Iterator[Batch]:
     """Read some row groups of a file of so many bytes, each fetched at once.
 
     Parameters
@@ -70,33 +77,37 @@ def read_groups(source: Any, metadata: pq.FileMetaData, groups: Sequence[int], s
         What `describe` returned.
     groups : sequence of int
         The row groups.
+    columns : mapping of str to str
+        The needed columns.
     size : int
         How long the file is, in bytes.
 
     Yields
     ------
     Batch
-        The columns `COLUMNS`, text as dictionaries.
+        The needed columns, text as dictionaries.
     """
     rows = (metadata.row_group(group).num_rows for group in range(metadata.num_row_groups))
     first_rows = [0, *itertools.accumulate(rows)]
-    texts = _texts(metadata)
+    texts = _texts(metadata, columns)
     for group in groups:
         first_row = first_rows[group]
-        span = _span(metadata, group)
+        span = _span(metadata, group, columns)
         is_narrow = span.end - span.start - span.needed_bytes <= _MAX_GAP_BYTES
         if is_narrow and 0 <= span.start < span.end <= size:
             source.seek(span.start)
             source.read(span.end - span.start)
         # Where the gaps are wide, what lies between them is fetched at the same time.
         for records in _parquet(source, metadata, texts, pre_buffer=not is_narrow).iter_batches(
-            _BATCH_ROWS, row_groups=[group], columns=COLUMNS, use_threads=metadata.num_row_groups == 1
+            _BATCH_ROWS, row_groups=[group], columns=list(columns), use_threads=metadata.num_row_groups == 1
         ):
             yield Batch(first_row, records)
             first_row += records.num_rows
 
 
-def read_large_groups(sources: Sequence[Any], metadata: pq.FileMetaData, groups: range) -> Iterator[Batch]:
+def read_large_groups(
+    sources: Sequence[Any], metadata: pq.FileMetaData, groups: range, columns: Columns
+) -> Iterator[Batch]:
     """Read row groups that are too large to be fetched at once, the columns side by side.
 
     Each through a source of its own, which keeps what it read last: taking turns in one, they would fetch the same
@@ -108,29 +119,29 @@ def read_large_groups(sources: Sequence[Any], metadata: pq.FileMetaData, groups:
         When a column is shorter than another one.
     """
     first_row = sum(metadata.row_group(group).num_rows for group in range(groups.start))
-    texts = _texts(metadata)
+    texts = _texts(metadata, columns)
     pieces = [_Pieces(source) for source in sources]
     files = [_parquet(source, metadata, texts, pre_buffer=False, buffer_size=_ASKED_BYTES) for source in pieces]
-    with ThreadPoolExecutor(len(COLUMNS)) as readers:
+    with ThreadPoolExecutor(len(columns)) as readers:
         for group in groups:
-            columns = [
+            decoded = [
                 file.iter_batches(_BATCH_ROWS, row_groups=[group], columns=[name], use_threads=False)
-                for file, name in zip(files, COLUMNS, strict=True)
+                for file, name in zip(files, columns, strict=True)
             ]
-            coming = [readers.submit(next, column, None) for column in columns]
+            coming = [readers.submit(next, column, None) for column in decoded]
             while any(parts := [part.result() for part in coming]):
                 if not all(parts):
                     raise ObjectError("is no readable parquet: some columns end before others")
-                coming = [readers.submit(next, column, None) for column in columns]
-                records = pa.RecordBatch.from_arrays([part.column(0) for part in parts if part], COLUMNS)
+                coming = [readers.submit(next, column, None) for column in decoded]
+                records = pa.RecordBatch.from_arrays([part.column(0) for part in parts if part], list(columns))
                 yield Batch(first_row, records)
                 first_row += records.num_rows
 
 
-def _texts(metadata: pq.FileMetaData) -> list[str]:
+def _texts(metadata: pq.FileMetaData, columns: Columns) -> list[str]:
     """Return the needed columns that hold text."""
     schema = metadata.schema.to_arrow_schema()
-    return [name for name in COLUMNS if _is_text(schema.field(name).type)]
+    return [name for name in columns if _is_text(schema.field(name).type)]
 
 
 def _is_text(kind: pa.DataType) -> bool:
@@ -214,16 +225,16 @@ class _Span(NamedTuple):
     needed_bytes: int
 
 
-def _span(metadata: pq.FileMetaData, number: int) -> _Span:
+def _span(metadata: pq.FileMetaData, number: int, columns: Columns) -> _Span:
     group = metadata.row_group(number)
     paths = [metadata.schema.column(column).path for column in range(group.num_columns)]
-    needed = [column for column, path in enumerate(paths) if path in COLUMNS]
+    needed = [column for column, path in enumerate(paths) if path in columns]
     # Asked about a column that a damaged object misdescribes, pyarrow ends the whole process. A reader looks at the
     # descriptions before it reads and raises an error, so what it begins to read may be asked about. One with a buffer
     # looks at those of all columns before it reads the first.
     file = pq.ParquetFile(_Untouchable(), metadata=metadata, pre_buffer=False, buffer_size=_ASKED_BYTES)
     with suppress(_TouchedError):
-        next(file.iter_batches(1, [number], COLUMNS, use_threads=False), None)
+        next(file.iter_batches(1, [number], list(columns), use_threads=False), None)
     chunks = [group.column(column) for column in needed]
     # 0, or none, is the place of a dictionary that is not there.
     starts = [min(chunk.dictionary_page_offset or chunk.data_page_offset, chunk.data_page_offset) for chunk in chunks]

@@ -6,7 +6,7 @@ from operator import attrgetter
 
 import numpy as np
 
-from functions.common.families import DIMENSION_OF_FAMILY, FREQUENT, RECENCY, Segment, covering_segment, segment_number
+from functions.common.families import Family
 from functions.refresh.report.model import (
     HORIZONS,
     MAX_AMOUNTS,
@@ -17,6 +17,7 @@ from functions.refresh.report.model import (
     Change,
     CountryFigures,
     Distribution,
+    FamilyFigures,
     Figures,
     MostUsed,
     Outlook,
@@ -29,8 +30,8 @@ from functions.refresh.report.queries import CountryUsage, Facts, Integers, Publ
 
 # Weeks, quarters and years, then ten times as much each time.
 _STEPS_OF_DAYS = (1, 7, 28, 91, 364, 3640, 36_400, 364_000)
-# Segments are narrow where orders are few: single orders first, then bins that widen.
-_EDGES_OF_ORDERS = np.array(
+# Segments are narrow where numbers are low: single numbers first, then bins that widen.
+_EDGES_OF_NUMBERS = np.array(
     [*range(10), *(part * 10**power for power in range(1, 19) for part in (1, 1.5, 2, 3, 4, 5, 7))], np.int64
 )
 _EXTREMES = 0.005
@@ -39,8 +40,11 @@ _EXTREMES = 0.005
 def work_out(facts: Facts) -> Figures:
     """Work out what the report tells."""
     by_country = {country: list(rows) for country, rows in groupby(facts.table, key=attrgetter("country_code"))}
-    recency = [rule for rule in facts.rules if rule.segment_name == RECENCY]
-    places = _Places(recency, facts)
+    places = {
+        family.segment_name: _Places(family, facts)
+        for family in facts.families
+        if family.dimension.kind == "days_since"
+    }
     trends = _trends(facts)
     return Figures(
         facts.refresh_id,
@@ -52,7 +56,7 @@ def work_out(facts: Facts) -> Figures:
         ],
         max(len(facts.countries) - MAX_COUNTRIES, 0),
         facts.others,
-        facts.rules,
+        [_family(family, facts) for family in facts.families],
         [day.as_of for day in reversed(facts.rankings)],
         [
             Change(
@@ -72,20 +76,18 @@ def work_out(facts: Facts) -> Figures:
 
 
 class _Places:
-    """The recency segment of every day of a last order, at each of the horizons."""
+    """The segment of every day of a date, at each of the horizons."""
 
-    def __init__(self, recency: list[Segment], facts: Facts) -> None:
-        days = [
-            usage.value for (_, dimension), usage in facts.usage.items() if dimension == DIMENSION_OF_FAMILY[RECENCY]
-        ]
+    def __init__(self, family: Family, facts: Facts) -> None:
+        days = [usage.value for (_, dimension), usage in facts.usage.items() if dimension == str(family.dimension)]
         self._days = np.unique(np.concatenate([*days, np.array([], np.int64)]))
-        numbers = {rule: number for number, rule in enumerate(recency)}
-        numbers_now = [segment_number(RECENCY, day, facts.as_of) for day in self._days.tolist()]
-        self.nowhere = len(recency)
+        numbers = {rule: number for number, rule in enumerate(family.segments)}
+        numbers_now = [family.dimension.number(day, facts.as_of) for day in self._days.tolist()]
+        self.nowhere = len(family.segments)
         self._places = {
             horizon: np.array(
                 [
-                    numbers[rule] if (rule := covering_segment(recency, number + horizon)) else self.nowhere
+                    numbers[rule] if (rule := family.covering(number + horizon)) else self.nowhere
                     for number in numbers_now
                 ],
                 np.int64,
@@ -101,30 +103,56 @@ _NO_USAGE = CountryUsage(*(np.array([], np.int64) for _ in CountryUsage._fields)
 
 
 def _country(
-    country: str, table: list[PublishedRow], facts: Facts, places: _Places, trends: list[Trend]
+    country: str, table: list[PublishedRow], facts: Facts, places: dict[str, _Places], trends: list[Trend]
 ) -> CountryFigures:
-    usages = {dimension: facts.usage.get((country, dimension), _NO_USAGE) for dimension in DIMENSION_OF_FAMILY.values()}
+    usages = [(family, facts.usage.get((country, str(family.dimension)), _NO_USAGE)) for family in facts.families]
     segments = [list(rows) for _, rows in groupby(table, key=attrgetter("segment_name", "min_range"))]
     columns, others = _columns(segments)
-    colours = _most_frequent(usages[DIMENSION_OF_FAMILY[FREQUENT]], MAX_COLOURS)
+    all_rows = max((usage for _, usage in usages), key=lambda usage: int(usage.rows.sum()), default=_NO_USAGE)
+    colours = _most_frequent(all_rows, MAX_COLOURS)
     return CountryFigures(
         country,
         [str(amount) for amount in columns],
         others,
         [str(amount) for amount in colours],
         [_segment(rows, columns) for rows in segments],
-        [
-            _totals(family, usages[dimension], sum(row.count for row in table if row.segment_name == family))
-            for family, dimension in DIMENSION_OF_FAMILY.items()
-        ],
+        [_totals(family.segment_name, usage, table) for family, usage in usages],
         {
-            dimension: _distribution(usage, colours, is_day=dimension == DIMENSION_OF_FAMILY[RECENCY])
-            for dimension, usage in usages.items()
+            str(family.dimension): _distribution(usage, colours, is_number=family.dimension.kind == "number")
+            for family, usage in usages
             if len(usage.rows)
         },
-        _outlook(usages[DIMENSION_OF_FAMILY[RECENCY]], places),
+        {
+            family.segment_name: _outlook(usage, places[family.segment_name])
+            for family, usage in usages
+            if family.segment_name in places
+        },
         trends,
     )
+
+
+def _family(family: Family, facts: Facts) -> FamilyFigures:
+    """Say what a family is about, in words that follow from its dimension."""
+    labels = family.dimension.labels
+    title, unit, values = {
+        "number": (f"By number of {labels[0]}", labels[0], labels[0].capitalize()),
+        "days_since": (f"By days since the {labels[0]}", "days", f"Day of the {labels[0]}"),
+        "days_between": (f"By {_span(labels)}", "days", _span(labels).capitalize()),
+    }[family.dimension.kind]
+    return FamilyFigures(
+        family.segment_name,
+        str(family.dimension),
+        family.dimension.kind,
+        title,
+        unit,
+        values,
+        family.segments,
+        facts.families_partial.get(family.segment_name, 0),
+    )
+
+
+def _span(labels: Sequence[str]) -> str:
+    return f"days from the {' to the '.join(labels)}"
 
 
 def _columns(segments: list[list[PublishedRow]]) -> tuple[list[int], int]:
@@ -170,7 +198,8 @@ def _texts(amounts: Sequence[int]) -> list[str]:
     return [str(amount) for amount in amounts[:MAX_TIED]]
 
 
-def _totals(family: str, usage: CountryUsage, in_segments: int) -> Totals:
+def _totals(family: str, usage: CountryUsage, table: list[PublishedRow]) -> Totals:
+    in_segments = sum(row.count for row in table if row.segment_name == family)
     values, amounts = (len(np.unique(column)) for column in (usage.value, usage.voucher_amount))
     return Totals(family, int(usage.rows.sum()), in_segments, values, amounts, len(usage.rows))
 
@@ -182,12 +211,12 @@ def _most_frequent(usage: CountryUsage, at_most: int) -> list[int]:
     return chosen
 
 
-def _distribution(usage: CountryUsage, colours: list[int], *, is_day: bool) -> Distribution:
+def _distribution(usage: CountryUsage, colours: list[int], *, is_number: bool) -> Distribution:
     """Spread a country's rows over bins; a few extreme values do not stretch them."""
     order = np.argsort(usage.value, kind="stable")
     values, below = usage.value[order], np.cumsum(usage.rows[order])
     first, last = (int(values[np.searchsorted(below, part * below[-1])]) for part in (_EXTREMES, 1 - _EXTREMES))
-    edges = _edges_of_days(first, last) if is_day else _edges_of_orders(last)
+    edges = _edges_of_numbers(last) if is_number else _edges_of_days(first, last)
     bins = len(edges) - 1
     at = np.clip(np.searchsorted(edges, usage.value, side="right") - 1, 0, bins - 1)
     of_colours = np.full(len(at), len(colours))
@@ -209,10 +238,10 @@ def _edges_of_days(first: int, last: int) -> Integers:
     return np.arange(first, last + step + 1, step)
 
 
-def _edges_of_orders(last: int) -> Integers:
-    """Return bins that widen, from no order on until the last number is in one, `MAX_BINS` at most."""
-    needed = int(np.searchsorted(_EDGES_OF_ORDERS, last, side="right"))
-    return _EDGES_OF_ORDERS[: min(needed, MAX_BINS) + 1]
+def _edges_of_numbers(last: int) -> Integers:
+    """Return bins that widen, from 0 on until the last number is in one, `MAX_BINS` at most."""
+    needed = int(np.searchsorted(_EDGES_OF_NUMBERS, last, side="right"))
+    return _EDGES_OF_NUMBERS[: min(needed, MAX_BINS) + 1]
 
 
 def _outlook(usage: CountryUsage, places: _Places) -> list[Outlook]:
@@ -241,7 +270,8 @@ def _trends(facts: Facts) -> dict[str, list[Trend]]:
             )
             permille = round(1000 * ranking.count / ranking.vouchers)
             trend.points.append(TrendPoint(number, _texts(ranking.voucher_amount), permille))
-    order = {(rule.segment_name, rule.segment_type): number for number, rule in enumerate(facts.rules)}
+    rules = [rule for family in facts.families for rule in family.segments]
+    order = {(rule.segment_name, rule.segment_type): number for number, rule in enumerate(rules)}
     return {
         country: sorted(
             found.values(),

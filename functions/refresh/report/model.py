@@ -82,12 +82,12 @@ class Distribution(msgspec.Struct, frozen=True):
 
 
 class Outlook(msgspec.Struct, frozen=True):
-    """The recency segments some days after the as-of day, if nobody orders until then.
+    """The segments of a family of days since a date, some days after the as-of day.
 
     Attributes
     ----------
     segments : list of MostUsed or None
-        By recency rule, in the order of `Figures.rules`; None where no voucher would be.
+        By rule, in the order of `FamilyFigures.rules`; None where no voucher would be.
     in_no_segment : int
         Rows that no segment would cover.
     """
@@ -159,6 +159,10 @@ class CountryFigures(msgspec.Struct, frozen=True):
         The amounts with a column of their own, lowest first, and how many have none.
     colours : list of str
         Those with a colour, the most used first.
+    distributions : dict of str to Distribution
+        By dimension.
+    outlook : dict of str to list of Outlook
+        By segment family.
     """
 
     country_code: str
@@ -168,8 +172,33 @@ class CountryFigures(msgspec.Struct, frozen=True):
     segments: list[SegmentFigures]
     totals: list[Totals]
     distributions: dict[str, Distribution]
-    outlook: list[Outlook]
+    outlook: dict[str, list[Outlook]]
     trends: list[Trend]
+
+
+class FamilyFigures(msgspec.Struct, frozen=True):
+    """A published segment family.
+
+    Attributes
+    ----------
+    kind : str
+        That of its dimension.
+    title, unit, values : str
+        What the family, the numbers of its ranges and the values of its dimension are called.
+    rules : list of Segment
+        Its segments, by range.
+    objects_lacking : int
+        Refused objects that are not in its counts.
+    """
+
+    segment_name: str
+    dimension: str
+    kind: str
+    title: str
+    unit: str
+    values: str
+    rules: list[Segment]
+    objects_lacking: int
 
 
 class Figures(msgspec.Struct, frozen=True):
@@ -179,7 +208,7 @@ class Figures(msgspec.Struct, frozen=True):
     ----------
     countries_left_out : int
         Published countries beyond the first `MAX_COUNTRIES`.
-    rules : list of Segment
+    families : list of FamilyFigures
         As the table was published by.
     days : list of date
         The as-of days of the trends.
@@ -191,7 +220,7 @@ class Figures(msgspec.Struct, frozen=True):
     countries: list[CountryFigures]
     countries_left_out: int
     others: list[OtherCountry]
-    rules: list[Segment]
+    families: list[FamilyFigures]
     days: list[date]
     changes: list[Change]
     ledger: LedgerTotals

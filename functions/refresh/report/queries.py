@@ -10,9 +10,9 @@ import numpy.typing as npt
 from pg8000.native import Connection
 
 from functions.common.database import Database
-from functions.common.families import Segment
+from functions.common.families import Family
 from functions.common.ranking import Ranking, RankingChange
-from functions.refresh.ledger.schema import read_segments
+from functions.refresh.ledger.schema import read_families
 
 MAX_OTHER_COUNTRIES = 40
 MAX_DAYS_OF_RANKINGS = 30
@@ -23,7 +23,7 @@ MAX_OBJECTS_REFUSED = 30
 _STATEMENT_TIMEOUT = "2s"
 
 _READ_PUBLICATION = """
-    SELECT refresh_id, as_of, published_at, refreshes.countries, coalesce(rankings.changes, '[]')
+    SELECT refresh_id, as_of, published_at, refreshes.countries, families_partial, coalesce(rankings.changes, '[]')
     FROM voucher_customer.publication
     JOIN voucher_customer.refreshes USING (refresh_id)
     LEFT JOIN voucher_customer.rankings USING (refresh_id, as_of)
@@ -40,7 +40,7 @@ _READ_USAGE = """
     SELECT country_code, dimension, string_agg(CAST(value AS text), ','),
            string_agg(CAST(voucher_amount AS text), ','), string_agg(CAST(count AS text), ',')
     FROM voucher_customer.usage_totals
-    WHERE country_code = ANY (CAST(:countries AS text[]))
+    WHERE country_code = ANY (CAST(:countries AS text[])) AND dimension = ANY (CAST(:dimensions AS text[]))
     GROUP BY country_code, dimension
 """
 
@@ -49,7 +49,7 @@ _READ_OTHERS = """
     FROM (
         SELECT country_code, CAST(sum(count) AS bigint) AS rows
         FROM voucher_customer.usage_totals
-        WHERE dimension = 'total_orders' AND country_code <> ALL (CAST(:countries AS text[]))
+        WHERE dimension = :dimension AND country_code <> ALL (CAST(:countries AS text[]))
         GROUP BY country_code
     ) AS counted
     ORDER BY rows DESC, country_code LIMIT :at_most
@@ -58,8 +58,12 @@ _READ_OTHERS = """
 _READ_LEDGER = """
     SELECT count(etag) AS objects, coalesce(sum(size), 0) AS size, coalesce(sum(rows_read), 0) AS rows_read,
            coalesce(sum(rows_counted), 0) AS rows_counted,
-           coalesce(sum(CAST(values_defaulted ->> 'total_orders' AS bigint)), 0) AS orders_defaulted,
-           coalesce(sum(CAST(values_defaulted ->> 'voucher_amount' AS bigint)), 0) AS amounts_defaulted,
+           (
+               SELECT coalesce(json_object_agg(name, rows ORDER BY name), '{}') FROM (
+                   SELECT name, sum(CAST(rows AS bigint)) AS rows
+                   FROM voucher_customer.ledger, jsonb_each_text(values_defaulted) AS filled (name, rows) GROUP BY name
+               ) AS filled
+           ) AS values_defaulted,
            count(*) FILTER (WHERE etag IS NOT NULL AND values_defaulted IS NULL) AS objects_not_told,
            count(error) AS objects_refused
     FROM voucher_customer.ledger
@@ -131,8 +135,8 @@ class LedgerTotals(msgspec.Struct, frozen=True):
         Their bytes.
     rows_read, rows_counted : int
         Their rows.
-    orders_defaulted, amounts_defaulted : int
-        Values of the rows counted that were not there and count as 0.
+    values_defaulted : dict of str to int
+        Values of the rows counted that were not there and count as 0, by column.
     objects_not_told : int
         Objects whose defaulted values are not known, because they were counted before that was recorded.
     objects_refused : int
@@ -143,8 +147,7 @@ class LedgerTotals(msgspec.Struct, frozen=True):
     size: int
     rows_read: int
     rows_counted: int
-    orders_defaulted: int
-    amounts_defaulted: int
+    values_defaulted: dict[str, int]
     objects_not_told: int
     objects_refused: int
 
@@ -199,6 +202,8 @@ class Facts(NamedTuple):
     ----------
     refresh_id : int
         The refresh that published.
+    families_partial : dict of str to int
+        Families whose dimension refused objects lack, and how many.
     usage : mapping of (str, str) to CountryUsage
         Of the published countries, by country and dimension.
     others : list of OtherCountry
@@ -213,9 +218,10 @@ class Facts(NamedTuple):
     as_of: date
     published_at: datetime
     countries: list[str]
+    families_partial: dict[str, int]
     changes: list[RankingChange]
     table: list[PublishedRow]
-    rules: list[Segment]
+    families: list[Family]
     usage: Mapping[tuple[str, str], CountryUsage]
     others: list[OtherCountry]
     ledger: LedgerTotals
@@ -247,17 +253,28 @@ def read_facts(database: Database) -> Facts | None:
         publication = connection.run(_READ_PUBLICATION)
         if not publication:
             return None
-        refresh_id, as_of, published_at, countries, changes = publication[0]
+        refresh_id, as_of, published_at, countries, partial, changes = publication[0]
+        families = read_families(connection)
+        # By any of them each country has the same rows, unless refused objects lack it.
+        dimension = next((str(family.dimension) for family in families if family.segment_name not in partial), "")
         return Facts(
             refresh_id,
             as_of,
             published_at,
             countries,
+            partial,
             msgspec.convert(changes, list[RankingChange]),
             _rows(connection, _READ_TABLE, PublishedRow),
-            read_segments(connection),
-            _read_usage(connection, countries),
-            _rows(connection, _READ_OTHERS, OtherCountry, countries=countries, at_most=MAX_OTHER_COUNTRIES),
+            families,
+            _read_usage(connection, families, countries),
+            _rows(
+                connection,
+                _READ_OTHERS,
+                OtherCountry,
+                countries=countries,
+                dimension=dimension,
+                at_most=MAX_OTHER_COUNTRIES,
+            ),
             _rows(connection, _READ_LEDGER, LedgerTotals)[0],
             _rows(connection, _READ_REJECTED, RejectedForReason),
             _rows(connection, _READ_REFUSED, RefusedObject, at_most=MAX_OBJECTS_REFUSED),
@@ -266,10 +283,15 @@ def read_facts(database: Database) -> Facts | None:
         )
 
 
-def _read_usage(connection: Connection, countries: Sequence[str]) -> dict[tuple[str, str], CountryUsage]:
+def _read_usage(
+    connection: Connection, families: Sequence[Family], countries: Sequence[str]
+) -> dict[tuple[str, str], CountryUsage]:
+    dimensions = list({str(family.dimension): None for family in families})
     return {
         (country, dimension): CountryUsage(*(np.fromstring(column, np.int64, sep=",") for column in columns))
-        for country, dimension, *columns in connection.run(_READ_USAGE, countries=list(countries))
+        for country, dimension, *columns in connection.run(
+            _READ_USAGE, countries=list(countries), dimensions=dimensions
+        )
     }
 
 

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import pyarrow as pa
 from botocore.exceptions import BotoCoreError, ClientError
 
+from functions.common.dimensions import Dimensions
 from functions.refresh.counting.cleaning import ObjectError
 from functions.refresh.counting.usage import Usage
 from functions.refresh.ledger.ledger import NO_ENTRY, Ledger, LedgerChanges, LedgerEntry
@@ -74,6 +75,8 @@ class Reconciler:
         The dataset.
     ledger : Ledger
         What is counted of it.
+    dimensions : callable
+        Gives the dimensions of today's families.
     clock : callable
         Gives the present moment with its zone.
     inline_bytes : int
@@ -81,10 +84,17 @@ class Reconciler:
     """
 
     def __init__(
-        self, bucket: Bucket, ledger: Ledger, clock: Callable[[], datetime], *, inline_bytes: float = math.inf
+        self,
+        bucket: Bucket,
+        ledger: Ledger,
+        dimensions: Callable[[], Dimensions],
+        clock: Callable[[], datetime],
+        *,
+        inline_bytes: float = math.inf,
     ) -> None:
         self._bucket = bucket
         self._ledger = ledger
+        self.dimensions = dimensions
         self._clock = clock
         self._inline_bytes = inline_bytes
 
@@ -114,7 +124,7 @@ class Reconciler:
         for observed in self._look(trigger.prefix):
             if isinstance(observed, Outcome):
                 yield observed
-            elif _stays_refused(observed, trigger):
+            elif self._stays_refused(observed, trigger):
                 yield Outcome("refused_before")
             elif observed.version is None:
                 to_do.append(observed)
@@ -134,7 +144,7 @@ class Reconciler:
             if (
                 isinstance(observed, ObservedObject)
                 and observed.version is not None
-                and not _stays_refused(observed, trigger)
+                and not self._stays_refused(observed, trigger)
             ):
                 yield observed, observed.version
 
@@ -156,19 +166,25 @@ class Reconciler:
             while under_way:
                 yield from _finished(under_way)
 
+    def _stays_refused(self, observed: ObservedObject, trigger: Trigger) -> bool:
+        """Tell whether a run leaves an object alone, because an earlier one refused it, as it is, and told of it."""
+        # A person may want it tried again, the daily run does not.
+        return trigger.kind not in BY_HAND and observed.entry.knows_as_refused(observed.version, self.dimensions())
+
     def _look(self, prefix: str) -> Iterator[ObservedObject | Outcome]:
         """Look at every key that the bucket holds, then at those that only the ledger knows; tell what differs."""
         # The order matters: the ledger's entries first, then the bucket. See `ledger`.
         entries = self._ledger.entries(prefix)
+        needed = self.dimensions()
         skipped = 0
         for key, version in self._bucket.versions(prefix):
             entry = entries.pop(key, NO_ENTRY)
-            if entry.matches(version):
+            if entry.matches(version, needed):
                 skipped += 1
             else:
                 yield ObservedObject(key, entry, version)
         for key, entry in entries.items():
-            if not entry.matches(None):
+            if not entry.matches(None, needed):
                 yield ObservedObject(key, entry, None)
         yield Outcome("skipped", objects=skipped)
 
@@ -186,12 +202,8 @@ class Reconciler:
             version = None
             try:
                 version = observed.version if observed else self._bucket.version(key)
-                if (
-                    not observed
-                    and version
-                    and not entry.matches(version)
-                    and estimated_bytes(version) > self._inline_bytes
-                ):
+                is_unseen = not observed and version and not entry.matches(version, self.dimensions())
+                if is_unseen and version and estimated_bytes(version) > self._inline_bytes:
                     return Outcome("deferred", backlog_bytes=estimated_bytes(version))
                 observed = None
                 outcome = self._match(key, entry, version, trigger, deadline)
@@ -213,7 +225,7 @@ class Reconciler:
         self, key: str, entry: LedgerEntry, version: ObjectVersion | None, trigger: Trigger, deadline: Deadline
     ) -> Outcome | None:
         """Make the ledger match one version of an object; None when another refresh changed the entry meanwhile."""
-        if entry.matches(version):
+        if entry.matches(version, self.dimensions()):
             return Outcome("skipped")
         usage = self.count(key, version, deadline) if version else Usage()
         if usage is None:
@@ -253,7 +265,7 @@ class Reconciler:
         """Note in the ledger why an object cannot be counted; None when another refresh changed the entry meanwhile."""
         reason = in_short(error)
         written = self._ledger.write_refusal(
-            key, entry, reason, refused, sequencer=trigger.sequencer, now=self._clock()
+            key, entry, reason, refused, self.dimensions(), sequencer=trigger.sequencer, now=self._clock()
         )
         return Outcome("refused", f"{key}: {reason}") if written else None
 
@@ -265,8 +277,10 @@ class Reconciler:
         ObjectError
             When the time was over and nothing else was done in it: the next run would come no further.
         """
-        shares = self._bucket.shares(key, version, _PROCESSORS if version.size > _LARGE_BYTES else 1, part)
-        usages = [Usage() for _ in shares]
+        needed = self.dimensions()
+        count = _PROCESSORS if version.size > _LARGE_BYTES else 1
+        shares = self._bucket.shares(key, version, needed.columns, count, part)
+        usages = [Usage(needed) for _ in shares]
         try:
             if len(shares) == 1:
                 _count_share(shares[0], usages[0], deadline)
@@ -284,12 +298,6 @@ class Reconciler:
         for other in others:
             usage.update(other)
         return usage
-
-
-def _stays_refused(observed: ObservedObject, trigger: Trigger) -> bool:
-    """Tell whether a run leaves an object alone, because an earlier one refused it, as it is, and told of it."""
-    # A person may want it tried again, the daily run does not.
-    return trigger.kind not in BY_HAND and observed.entry.knows_as_refused(observed.version)
 
 
 def _count_share(batches: Iterator[Batch], usage: Usage, deadline: Deadline) -> None:

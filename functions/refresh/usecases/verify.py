@@ -10,6 +10,7 @@ import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
 
 from functions.common.days import utc_day
+from functions.common.dimensions import NO_DIMENSIONS
 from functions.refresh.counting.cleaning import ObjectError
 from functions.refresh.counting.usage import Usage
 from functions.refresh.ledger.audit import Comparison, LedgerAudit
@@ -27,7 +28,14 @@ _MAX_DIFFERENCES_TOLD = 1_000
 _NO_TIME = "the time was over before its end; give the function more memory"
 
 Kind = Literal[
-    "entry missing", "other version", "other counts", "no object", "needless error", "refused object", "not verified"
+    "entry missing",
+    "other version",
+    "dimension missing",
+    "other counts",
+    "no object",
+    "needless error",
+    "refused object",
+    "not verified",
 ]
 
 
@@ -224,7 +232,7 @@ class Verification:
         # The order matters: the ledger's entries first, then the bucket. See `ledger`.
         entries = self._ledger.entries(prefix)
         said = self._audit.keys_that_count_without_version(prefix)
-        said |= {key for key, entry in entries.items() if not entry.matches(None)}
+        said |= {key for key, entry in entries.items() if not entry.matches(None, NO_DIMENSIONS)}
         # S3 lists keys in the order of their code points, as Python sorts them.
         rest = deque(sorted(said))
         for key, version in self._bucket.versions(prefix):
@@ -282,7 +290,9 @@ class Verification:
             found.refreshed, found.errors = error.summary.refresh_id, error.summary.errors
 
 
-def _difference(key: str, version: ObjectVersion | None, usage: Usage, ledger: Comparison) -> Difference | None:
+def _difference(  # noqa: PLR0911 - a kind each
+    key: str, version: ObjectVersion | None, usage: Usage, ledger: Comparison
+) -> Difference | None:
     """Say what the ledger says otherwise than a recount, if it does."""
     counts = (
         f"the ledger counts {ledger.rows_counted:,} rows, the recount {usage.rows_counted:,},"
@@ -296,6 +306,8 @@ def _difference(key: str, version: ObjectVersion | None, usage: Usage, ledger: C
         )
     if version and ledger.etag != version.etag:
         return Difference(key, "other version", f"{ledger.etag} is counted, the bucket holds {version.etag}; {counts}")
+    if ledger.dimensions_lacking:
+        return Difference(key, "dimension missing", f"it is not counted by {', '.join(ledger.dimensions_lacking)}")
     if ledger.counts_different or not ledger.is_alike:
         return Difference(key, "other counts", counts)
     if ledger.error:

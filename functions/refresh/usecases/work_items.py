@@ -100,7 +100,7 @@ class WorkItems:
             entry = entries.get(planned.key, NO_ENTRY)
             if entry.revision == planned.revision:
                 to_do.append((planned.key, ObservedObject(planned.key, entry, planned.version)))
-            elif settled := _settled_since(entry, planned.version):
+            elif settled := self._settled_since(entry, planned.version):
                 yield settled
             else:
                 to_do.append((planned.key, None))
@@ -109,19 +109,19 @@ class WorkItems:
     def _count_part(self, planned: PlannedObject, part: Part, trigger: Trigger, deadline: Deadline) -> Outcome:
         """Count a part; whoever finds that no other one is missing writes the ledger."""
         key, version = planned.key, planned.version
+        needed = self._reconciler.dimensions()
         for _ in range(_ATTEMPTS):
             # The order matters: the ledger's entry first, then the bucket. See `ledger`.
             entry = self._ledger.entry(key)
-            if entry.revision != planned.revision and (settled := _settled_since(entry, version)):
+            if entry.revision != planned.revision and (settled := self._settled_since(entry, version)):
                 return settled
             if self._bucket.version(key) != version:
                 return Outcome("deferred")
             try:
-                if not self._partial_counts.has(key, version, part) and not self._write_part(
-                    key, version, part, deadline
-                ):
+                is_there = self._partial_counts.has(key, version, part, needed)
+                if not is_there and not self._write_part(key, version, part, deadline):
                     return Outcome("deferred")
-                whole = self._partial_counts.combined(key, version, part.parts)
+                whole = self._partial_counts.combined(key, version, part.parts, needed)
                 outcome = self._reconciler.write(key, entry, version, whole) if whole else Outcome("deferred")
             except ObjectChangedError:
                 return Outcome("deferred")
@@ -141,9 +141,9 @@ class WorkItems:
         self._partial_counts.write(key, version, part, usage, now=self._clock())
         return True
 
-
-def _settled_since(entry: LedgerEntry, version: ObjectVersion) -> Outcome | None:
-    """Return what became of a version since it was planned, None when that is not known."""
-    if entry.matches(version):
-        return Outcome("skipped")
-    return Outcome("refused_before") if entry.knows_as_refused(version) else None
+    def _settled_since(self, entry: LedgerEntry, version: ObjectVersion) -> Outcome | None:
+        """Return what became of a version since it was planned, None when that is not known."""
+        needed = self._reconciler.dimensions()
+        if entry.matches(version, needed):
+            return Outcome("skipped")
+        return Outcome("refused_before") if entry.knows_as_refused(version, needed) else None

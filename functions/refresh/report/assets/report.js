@@ -24,17 +24,18 @@
   const visible = (text) => text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (found) => `\\u{${found.codePointAt(0).toString(16)}}`);
   const sum = (numbers) => numbers.reduce((all, number) => all + number, 0);
 
-  const FAMILIES = {
-    frequent_segment: { title: "By number of orders", unit: "orders", dimension: "total_orders" },
-    recency_segment: { title: "By days since the last order", unit: "days", dimension: "last_order_day" },
-  };
+  const FAMILIES = new Map(figures.families.map((family) => [family.segment_name, family]));
+  // Of several families with the same dimension, one shows how its values are spread.
+  const DIMENSIONS = new Map(figures.families.map((family) => [family.dimension, family]));
   const OPEN_END = 99_999_999;
   const rangeText = (low, high, unit) => `${whole.format(low)}${high >= OPEN_END ? "+" : `–${whole.format(high)}`} ${unit}`;
-  const segmentText = (segment) => rangeText(segment.min_range, segment.max_range, FAMILIES[segment.segment_name].unit);
+  const segmentText = (segment) => rangeText(segment.min_range, segment.max_range, FAMILIES.get(segment.segment_name).unit);
   // By its label, for what is older than the rules of today.
   const labelText = (family, label) => {
-    const rule = figures.rules.find(([name, type]) => name === family && type === label);
-    return rule ? rangeText(rule[2], rule[3], FAMILIES[family].unit) : `${label} ${FAMILIES[family].unit}`;
+    const known = FAMILIES.get(family);
+    if (!known) return `${family} ${label}`; // of a family that is there no more
+    const rule = known.rules.find(([, type]) => type === label);
+    return rule ? rangeText(rule[2], rule[3], known.unit) : `${label} ${known.unit}`;
   };
 
   function element(name, attributes, ...children) {
@@ -74,7 +75,7 @@
 
   function head() {
     const latest = figures.runs[0];
-    const vouchers = sum(figures.countries.map((country) => country.totals[0].rows));
+    const vouchers = sum(figures.countries.map(rowsOf));
     const tile = (name, value, more, kind = "") => element("div", { class: "tile" }, element("dt", {}, name), element("dd", { class: kind }, value), element("dd", {}, more));
     const counted = figures.countries.length + figures.countries_left_out;
     document.title = `Voucher report, ${dayOf(figures.as_of)}`;
@@ -95,7 +96,7 @@
     if (figures.countries.length < 2) return null;
     const rules = new Map();
     for (const country of figures.countries) for (const segment of country.segments) rules.set(keyOf(segment), segment);
-    const families = Object.keys(FAMILIES);
+    const families = [...FAMILIES.keys()];
     const columns = [...rules.values()].sort((a, b) => families.indexOf(a.segment_name) - families.indexOf(b.segment_name) || a.min_range - b.min_range);
     const rows = figures.countries.map((country) => {
       const found = new Map(country.segments.map((segment) => [keyOf(segment), segment]));
@@ -108,6 +109,8 @@
       table("The most used amount of each segment, by country", ["Country", ...columns.map(segmentText)], rows));
   }
 
+  // Refused objects may lack the dimension of a family: the others have all rows.
+  const rowsOf = (country) => Math.max(0, ...country.totals.map((found) => found.rows));
   const linkTo = (name) => `#${new URLSearchParams({ country: name })}`;
   const keyOf = (segment) => JSON.stringify([segment.segment_name, segment.min_range]);
 
@@ -145,7 +148,9 @@
       return element("tr", {}, label, element("td", {}, element("b", {}, amountsText(segment.most_used.amounts, segment.most_used.tied))), lead(segment), ...cells, element("td", {}, whole.format(vouchers)));
     });
     const headings = ["Segment", "Most used", "Lead", ...country.amounts.map(amountText), ...(others ? [`${whole.format(country.other_amounts)} other amounts`] : []), "All"];
-    return card(FAMILIES[family].title, table(`${FAMILIES[family].title}: how often each amount was used, ${country.country_code}`, headings, rows, "heat"));
+    const { title, objects_lacking: lacking } = FAMILIES.get(family);
+    const note = lacking ? paragraph(`Without ${whole.format(lacking)} refused objects, which lack what this is counted by.`, "bad small") : null;
+    return card(title, note, table(`${title}: how often each amount was used, ${country.country_code}`, headings, rows, "heat"));
   }
 
   function lead(segment) {
@@ -205,9 +210,10 @@
   // ---- a country's data ----
 
   function binText(dimension, found, number, format) {
+    const isDay = DIMENSIONS.get(dimension).kind === "days_since";
     const [low, high] = [found.edges[number], found.edges[number + 1] - 1];
-    const text = (value) => (dimension === "last_order_day" ? dayOfNumber(value, format) : whole.format(value));
-    if (number === found.counts.length - 1 && found.open_end) return `${text(low)} ${dimension === "last_order_day" ? "and later" : "and more"}`;
+    const text = (value) => (isDay ? dayOfNumber(value, format) : whole.format(value));
+    if (number === found.counts.length - 1 && found.open_end) return `${text(low)} ${isDay ? "and later" : "and more"}`;
     if (!number && found.open_start) return `until ${text(high)}`;
     return low === high ? text(low) : `${text(low)}–${text(high)}`;
   }
@@ -242,7 +248,7 @@
       const value = found.edges[number];
       // On a phone there is room for every other.
       const kind = number % (2 * every) ? "wide-only" : "";
-      chart.append(drawn("text", { class: kind, x: `${left + number * width}%`, y: "95%" }, dimension === "last_order_day" ? dayOfNumber(value, shortDay) : compact.format(value)));
+      chart.append(drawn("text", { class: kind, x: `${left + number * width}%`, y: "95%" }, DIMENSIONS.get(dimension).kind === "days_since" ? dayOfNumber(value, shortDay) : compact.format(value)));
     }
     return chart;
   }
@@ -254,38 +260,40 @@
       element("li", {}, drawn("svg", { "aria-hidden": "true" }, drawn("rect", { width: "100%", height: "100%", rx: "3", class: `f${colour}` })), colourName(country, colour))));
   }
 
-  function distribution(country, dimension, title) {
+  function distribution(country, dimension) {
+    const { kind, values: title } = DIMENSIONS.get(dimension);
     const found = country.distributions[dimension];
     if (!found) return card(title, paragraph("No row is counted.", "soft"));
     const rows = found.counts.map((counts, number) => row([binText(dimension, found, number, day), ...counts.map((count) => whole.format(count)), whole.format(sum(counts))], ["nowrap"]));
-    const headings = [dimension === "last_order_day" ? "Last order" : "Orders", ...country.colours.map(amountText), "Others", "All"];
+    const headings = [title, ...country.colours.map(amountText), "Others", "All"];
     const colours = new Set(found.counts.flatMap((counts) => counts.flatMap((count, position) => (count ? [colourAt(country, position)] : []))));
-    const note = dimension === "last_order_day" ? null : paragraph("One number of orders a bar first, then wider and wider ranges.", "soft small");
+    const note = kind === "number" ? paragraph("One number a bar first, then wider and wider ranges.", "soft small") : null;
     return card(title, note, bars(country, dimension, found, `${title}, ${country.country_code}`), legend(country, colours), numbersBehind(table(`${title}, ${country.country_code}`, headings, rows)));
   }
 
-  function outlook(country) {
-    const title = "Recency, if nobody orders";
-    const headings = ["Days since the last order", ...country.outlook.map(({ days }) => (days ? `in ${whole.format(days)} days` : dayOf(figures.as_of)))];
-    const highest = Math.max(1, ...country.outlook.flatMap((found) => found.segments.map((segment) => (segment ? segment.vouchers : 0))));
+  function outlook(country, family) {
+    const { rules, title: by } = FAMILIES.get(family);
+    const title = `${by}, if nobody orders`;
+    const days = country.outlook[family];
+    const headings = ["Days", ...days.map(({ days }) => (days ? `in ${whole.format(days)} days` : dayOf(figures.as_of)))];
+    const highest = Math.max(1, ...days.flatMap((found) => found.segments.map((segment) => (segment ? segment.vouchers : 0))));
     const cell = (rows, text) => {
       const made = element("td", { class: "cell" }, element("b", {}, whole.format(rows)), element("span", {}, text));
       made.style.setProperty("--share", Math.min(1, rows / highest));
       return made;
     };
     const name = (text) => element("th", { scope: "row", class: "nowrap" }, text);
-    const recency = figures.rules.filter(([family]) => family === "recency_segment");
-    const rows = recency.map(([, , low, high], number) => element("tr", {}, name(rangeText(low, high, "days")), ...country.outlook.map((found) => {
+    const rows = rules.map(([, , low, high], number) => element("tr", {}, name(rangeText(low, high, "days")), ...days.map((found) => {
       const segment = found.segments[number];
       return segment ? cell(segment.vouchers, `★ ${amountsText(segment.amounts, segment.tied)}`) : cell(0, "–");
     })));
-    rows.push(element("tr", {}, name("in no segment"), ...country.outlook.map((found) => cell(found.in_no_segment, "–"))));
+    rows.push(element("tr", {}, name("in no segment"), ...days.map((found) => cell(found.in_no_segment, "–"))));
     return card(title, paragraph("Vouchers by segment now and later, and the amount that would be most used (★).", "soft small"), table(`${title}, ${country.country_code}`, headings, rows, "heat"));
   }
 
   function totals(country) {
     const title = "Totals to check by";
-    const rows = country.totals.map((found) => row([FAMILIES[found.segment_name].title, ...[found.rows, found.in_segments, found.rows - found.in_segments, found.values, found.amounts, found.pairs].map((number) => whole.format(number))]));
+    const rows = country.totals.map((found) => row([FAMILIES.get(found.segment_name).title, ...[found.rows, found.in_segments, found.rows - found.in_segments, found.values, found.amounts, found.pairs].map((number) => whole.format(number))]));
     return card(title, table(`${title}, ${country.country_code}`, ["Segment family", "Rows counted", "In a segment", "In none", "Distinct values", "Distinct amounts", "Distinct pairs"], rows),
       paragraph("An object counts once, however often its event came. Rows that are there twice count twice, but change none of the distinct numbers.", "soft small"));
   }
@@ -294,7 +302,7 @@
 
   function rowsByCountry() {
     const title = "Rows by country";
-    const published = figures.countries.map((country) => [country.country_code, country.totals[0].rows, true]);
+    const published = figures.countries.map((country) => [country.country_code, rowsOf(country), true]);
     const others = figures.others.map((other) => [other.country_code, other.rows, false]);
     const all = [...published, ...others].sort((a, b) => b[1] - a[1]);
     const highest = Math.max(1, ...all.map(([, rows]) => rows));
@@ -310,7 +318,7 @@
     const { ledger, rejected } = figures;
     const fact = (name, value, more = "") => row([name, value, more], ["", "", "text soft small"]);
     const rejectedRows = sum(rejected.map((found) => found.rows));
-    const byCountry = sum(figures.countries.map((country) => country.totals[0].rows)) + (figures.others.length ? figures.others[0].rows_in_all : 0);
+    const byCountry = sum(figures.countries.map(rowsOf)) + (figures.others.length ? figures.others[0].rows_in_all : 0);
     const agrees = (is) => element("span", { class: is ? "good" : "bad" }, is ? "adds up" : "does not add up");
     const unknown = ledger.objects_not_told ? `${whole.format(ledger.objects_not_told)} objects were counted before this was recorded` : "";
     return card("Rows and values",
@@ -319,8 +327,8 @@
         fact("Rows read", whole.format(ledger.rows_read), agrees(ledger.rows_read === ledger.rows_counted + rejectedRows)),
         fact("Rows counted", whole.format(ledger.rows_counted), figures.countries_left_out ? "" : agrees(byCountry === ledger.rows_counted)),
         fact("Rows rejected", whole.format(rejectedRows), shareText(rejectedRows, ledger.rows_read)),
-        fact("Blank orders that count as 0", whole.format(ledger.orders_defaulted), unknown || shareText(ledger.orders_defaulted, ledger.rows_counted)),
-        fact("Missing amounts that count as 0", whole.format(ledger.amounts_defaulted), unknown || shareText(ledger.amounts_defaulted, ledger.rows_counted)),
+        ...Object.entries(ledger.values_defaulted).map(([name, rows]) =>
+          fact(`${name} missing, counted as 0`, whole.format(rows), unknown || shareText(rows, ledger.rows_counted))),
       ], "", ["Note"]),
       rejected.length
         ? table("Rows rejected by reason", ["Reason", "Rows", "Of those read"], rejected.map((found) => row([element("code", {}, found.reason), whole.format(found.rows), shareText(found.rows, ledger.rows_read)])))
@@ -371,11 +379,11 @@
       const country = figures.countries.find((found) => found.country_code === name) || figures.countries[0];
       select.value = country.country_code;
       chosen.textContent = visible(country.country_code);
-      campaign.replaceChildren(...Object.keys(FAMILIES).map((family) => heatMap(country, family)).filter(Boolean), trends(country));
+      campaign.replaceChildren(...[...FAMILIES.keys()].map((family) => heatMap(country, family)).filter(Boolean), trends(country));
       if (!country.segments.length) campaign.prepend(card(visible(country.country_code), paragraph("No voucher of this country lies in a segment.", "soft")));
       data.replaceChildren(
-        element("div", { class: "two" }, distribution(country, "total_orders", "Orders"), distribution(country, "last_order_day", "Day of the last order")),
-        outlook(country), totals(country));
+        element("div", { class: "two" }, ...[...DIMENSIONS.keys()].map((dimension) => distribution(country, dimension))),
+        ...Object.keys(country.outlook).map((family) => outlook(country, family)), totals(country));
     }
 
     select.addEventListener("change", () => { location.hash = linkTo(select.value); });

@@ -1,0 +1,161 @@
+"""Dimensions: what segment families are ranges of, and usage is counted by."""
+
+import re
+from collections.abc import Iterable
+from datetime import date
+from typing import Literal, NamedTuple
+
+from functions.common.days import days_since
+
+ColumnKind = Literal["country", "number", "date", "amount"]
+"""How the values of a column are read."""
+
+RESERVED_COLUMNS = frozenset(
+    {"country_code", "voucher_amount", "segment_name", "explain", "segment", "count", "share", "runner_up"}
+    | {"as_of", "refresh_id"}
+)
+"""Columns that are no dimension: each voucher record needs the first two, the API has the others beside dimensions."""
+
+_NAME = r"([^\W\d]\w*)"
+_DIMENSION = re.compile(rf"\s*(?:{_NAME}|days_since\(\s*{_NAME}\s*\)|days_between\(\s*{_NAME}\s*,\s*{_NAME}\s*\))\s*")
+
+
+class DimensionError(ValueError):
+    """A dimension cannot be used; the message names it and says what can."""
+
+
+class Dimension(NamedTuple):
+    """What a family is ranges of.
+
+    Attributes
+    ----------
+    kind : {'number', 'days_since', 'days_between'}
+        A whole number of the record; days since a date of the record; days from one date to another.
+    columns : tuple of str
+        The columns of the data that it is made from.
+    """
+
+    kind: Literal["number", "days_since", "days_between"]
+    columns: tuple[str, ...]
+
+    def __str__(self) -> str:
+        """Return the name by which usage is counted."""
+        return self.columns[0] if self.kind == "number" else f"{self.kind}({', '.join(self.columns)})"
+
+    @property
+    def field(self) -> str:
+        """The field that a lookup needs: the number's column, or the first date's."""
+        return self.columns[0]
+
+    @property
+    def column_kind(self) -> ColumnKind:
+        """How its columns are read."""
+        return "number" if self.kind == "number" else "date"
+
+    @property
+    def number_name(self) -> str:
+        """What an explanation calls the customer's number, such as `days_since_last_order`."""
+        return self.field if self.kind == "number" else f"days_since_{self.field.removesuffix('_ts')}"
+
+    @property
+    def labels(self) -> list[str]:
+        """Its columns in words for people, such as "orders" for `total_orders` and "last order" for `last_order_ts`."""
+        return [name.removeprefix("total_").removesuffix("_ts").replace("_", " ") for name in self.columns]
+
+    def number(self, value: int, as_of: date) -> int:
+        """Return the number that ranges speak of, from the value that usage is counted by.
+
+        Parameters
+        ----------
+        value : int
+            The number, the day number of the date, or the days between.
+        as_of : date
+            The as-of day.
+        """
+        return days_since(value, as_of) if self.kind == "days_since" else value
+
+    def number_of_customer(self, value: int, as_of: date) -> int:
+        """Return the number that ranges speak of, from what a lookup's field says.
+
+        Of days between two dates a customer has only the first yet: the as-of day stands for the second.
+
+        Parameters
+        ----------
+        value : int
+            The number, or the day number of the date.
+        as_of : date
+            The as-of day.
+        """
+        return value if self.kind == "number" else days_since(value, as_of)
+
+
+def parse_dimension(text: str) -> Dimension:
+    """Read a dimension as it stands in `segment_families`.
+
+    Raises
+    ------
+    DimensionError
+        When it is none of the three kinds, or of a column that cannot be one.
+
+    Examples
+    --------
+    >>> parse_dimension("days_between(last_order_ts, timestamp)").field
+    'last_order_ts'
+    """
+    match = _DIMENSION.fullmatch(text)
+    if match is None:
+        raise DimensionError(
+            f"dimension {text!r} cannot be read: write a column, days_since(column) or days_between(column, column)"
+        )
+    number, since, first, second = match.groups()
+    if number:
+        dimension = Dimension("number", (number,))
+    elif since:
+        dimension = Dimension("days_since", (since,))
+    else:
+        dimension = Dimension("days_between", (first, second))
+    if reserved := [name for name in dimension.columns if name in RESERVED_COLUMNS]:
+        raise DimensionError(f"dimension {text!r} cannot be used: the name {reserved[0]} has another meaning here")
+    if first and first == second:
+        raise DimensionError(f"dimension {text!r} cannot be used: its two dates are the same column")
+    return dimension
+
+
+class Dimensions(NamedTuple):
+    """The dimensions of all families.
+
+    Attributes
+    ----------
+    by_name : dict of str to Dimension
+        Each once, by the name by which usage is counted, sorted.
+    columns : dict of str to str
+        The columns that voucher records need for them, in the order in which a bad one is named, and how each is read.
+    """
+
+    by_name: dict[str, Dimension]
+    columns: dict[str, ColumnKind]
+
+    @property
+    def names(self) -> list[str]:
+        """The names by which usage is counted."""
+        return list(self.by_name)
+
+
+def combine(dimensions: Iterable[Dimension]) -> Dimensions:
+    """Combine dimensions, of which several families may have the same.
+
+    Raises
+    ------
+    DimensionError
+        When a column is needed as a number and as a date.
+    """
+    by_name = dict(sorted((str(dimension), dimension) for dimension in dimensions))
+    kinds: dict[str, ColumnKind] = {}
+    for dimension in by_name.values():
+        for name in dimension.columns:
+            if kinds.setdefault(name, dimension.column_kind) != dimension.column_kind:
+                raise DimensionError(f"column {name} cannot be read as a number and as a date at once")
+    return Dimensions(by_name, {"country_code": "country", **dict(sorted(kinds.items())), "voucher_amount": "amount"})
+
+
+NO_DIMENSIONS = combine([])
