@@ -25,7 +25,7 @@ def most_used_amounts(publication: Publication, customer: Customer) -> list[floa
     NoAnswerError
         When the country is not served, no segment covers the customer, or no voucher was used in the segment.
     """
-    return _find(publication, customer)[2].most_used
+    return _find(publication, customer)[2].ranked.most_used.voucher_amount
 
 
 def explanation(publication: Publication, customer: Customer) -> dict[str, Any]:
@@ -37,21 +37,13 @@ def explanation(publication: Publication, customer: Customer) -> dict[str, Any]:
         As `most_used_amounts`.
     """
     number, segment, use = _find(publication, customer)
-    total = sum(amount.count for amount in use.amounts)
-    highest = max(amount.count for amount in use.amounts)
-    others = [amount.count for amount in use.amounts if amount.count < highest]
-    second = max(others, default=None)
+    most_used, runner_up = use.ranked.most_used, use.ranked.runner_up
     return {
-        "voucher_amount": use.most_used,
+        "voucher_amount": most_used.voucher_amount,
         "segment": segment._asdict(),
-        "count": highest,
-        "share": round(highest / total, 4),
-        "runner_up": None
-        if second is None
-        else {
-            "voucher_amount": [amount.voucher_amount for amount in use.amounts if amount.count == second],
-            "count": second,
-        },
+        "count": most_used.count,
+        "share": round(most_used.count / use.ranked.vouchers, 4),
+        "runner_up": runner_up and msgspec.structs.asdict(runner_up),
         customer.family.dimension.number_name: number,
         "as_of": publication.as_of.isoformat(),
         "refresh_id": publication.refresh_id,
@@ -101,17 +93,17 @@ def segments_of(publication: Publication, country_code: str) -> dict[str, Any]:
         When the country is not served.
     """
     _check_served(publication, country_code)
-    nothing = SegmentUse([], [])
     families = {
         name: [
             {
                 "segment_type": segment.segment_type,
                 "min_range": segment.min_range,
                 "max_range": segment.max_range,
-                "voucher_amount": (use := publication.uses.get((country_code, segment), nothing)).most_used,
-                "amounts": [msgspec.structs.asdict(amount) for amount in use.amounts],
+                "voucher_amount": use.ranked.most_used.voucher_amount if use else [],
+                "amounts": [msgspec.structs.asdict(amount) for amount in use.amounts] if use else [],
             }
             for segment in family.segments
+            for use in [publication.uses.get((country_code, segment))]
         ]
         for name, family in publication.families.items()
     }

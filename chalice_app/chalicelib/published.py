@@ -13,6 +13,7 @@ from pg8000.native import Connection
 
 from functions.common.database import Database, DatabaseUnreachableError
 from functions.common.families import Family, Segment, check_families
+from functions.common.ranking import Ranked, rank
 
 # One statement, so that all of it is of one publication.
 _READ = """
@@ -60,12 +61,12 @@ class SegmentUse(NamedTuple):
     ----------
     amounts : list of AmountUse
         Every amount with its count, lowest amount first.
-    most_used : list of float
-        The amounts with the highest count, lowest first.
+    ranked : Ranked
+        The same by how often they were used.
     """
 
     amounts: list[AmountUse]
-    most_used: list[float]
+    ranked: Ranked[float]
 
 
 class Publication(NamedTuple):
@@ -204,17 +205,12 @@ def _publication(rows: list[list[Any]]) -> Publication:
         raise NothingPublishedError
     refresh_id, as_of, published_at, countries, dimensions, ranges, counts = rows[0]
     families = check_families(dimensions, (Segment(*row) for row in ranges))
-    amounts: dict[tuple[str, Segment], list[AmountUse]] = {}
+    amounts: dict[tuple[str, Segment], list[tuple[float, int]]] = {}
     for country_code, *segment, voucher_amount, count in counts:
-        amounts.setdefault((country_code, Segment(*segment)), []).append(AmountUse(float(voucher_amount), count))
-    uses = {place: SegmentUse(used, _most_used(used)) for place, used in amounts.items()}
+        amounts.setdefault((country_code, Segment(*segment)), []).append((float(voucher_amount), count))
+    uses = {place: SegmentUse([AmountUse(*one) for one in used], rank(used)) for place, used in amounts.items()}
     by_name = {family.segment_name: family for family in families}
     return Publication(refresh_id, as_of, published_at, countries, by_name, uses)
-
-
-def _most_used(amounts: list[AmountUse]) -> list[float]:
-    highest = max(use.count for use in amounts)
-    return [use.voucher_amount for use in amounts if use.count == highest]
 
 
 def read_refreshes(database: Database, limit: int) -> list[dict[str, Any]]:

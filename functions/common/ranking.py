@@ -1,8 +1,56 @@
-"""Ranking: the most used amounts of each segment, and which of them a publication changes."""
+"""Ranking: most used, runner-up and ties of a segment, written once for publication, API, report and metrics."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from heapq import nlargest
+from typing import Generic, TypeVar
 
 import msgspec
+
+Amount = TypeVar("Amount", int, float)
+
+
+class Place(msgspec.Struct, Generic[Amount], frozen=True):
+    """Amounts that were used equally often, lowest first, and how often each of them was."""
+
+    voucher_amount: list[Amount]
+    count: int
+
+
+class Ranked(msgspec.Struct, Generic[Amount], frozen=True):
+    """The amounts of a segment by how often they were used.
+
+    Attributes
+    ----------
+    most_used : Place
+        Those with the highest count; more than one amount when they are tied.
+    runner_up : Place or None
+        Those with the next lower count, if there are any.
+    vouchers : int
+        All vouchers in the segment.
+    """
+
+    most_used: Place[Amount]
+    runner_up: Place[Amount] | None
+    vouchers: int
+
+
+def rank(counts: Iterable[tuple[Amount, int]]) -> Ranked[Amount]:
+    """Rank the amounts of a segment; there has to be one.
+
+    Examples
+    --------
+    >>> ranked = rank([(4400, 2), (2640, 3), (3520, 2)])
+    >>> ranked.most_used
+    Place(voucher_amount=[2640], count=3)
+    >>> ranked.runner_up
+    Place(voucher_amount=[3520, 4400], count=2)
+    """
+    ordered = sorted(counts)
+    places = [
+        Place([amount for amount, count in ordered if count == height], height)
+        for height in nlargest(2, {count for _, count in ordered})
+    ]
+    return Ranked(places[0], places[1] if len(places) > 1 else None, sum(count for _, count in ordered))
 
 
 class Ranking(msgspec.Struct, frozen=True):

@@ -154,5 +154,9 @@ def test_amounts_are_in_their_order_however_the_table_keeps_them(
     # When it is read, then the lowest come first
     published = PublicationCache(reader_database, check_seconds=5, stale_seconds=60, monotonic=clock).get()
     for use in published.uses.values():
-        assert [amount.voucher_amount for amount in use.amounts] == use.most_used == [2640, 3520, 4400]
+        assert (
+            [amount.voucher_amount for amount in use.amounts]
+            == use.ranked.most_used.voucher_amount
+            == [2640, 3520, 4400]
+        )
     assert len(published.uses) == 2

@@ -2,17 +2,12 @@
 
 from pg8000.native import Connection
 
-from functions.common.ranking import Ranking
+from functions.common.ranking import Ranking, rank
 
+# As one JSON value a segment: pg8000 takes rows apart field by field.
 _READ = """
-    SELECT country_code, segment_name, segment_type, array_agg(voucher_amount ORDER BY voucher_amount),
-           max(count), CAST(max(vouchers) AS bigint)
-    FROM (
-        SELECT *, rank() OVER (segment ORDER BY count DESC) AS place, sum(count) OVER segment AS vouchers
-        FROM voucher_customer.voucher_segments
-        WINDOW segment AS (PARTITION BY country_code, segment_name, segment_type)
-    ) AS placed
-    WHERE place = 1
+    SELECT country_code, segment_name, segment_type, json_agg(json_build_array(voucher_amount, count))
+    FROM voucher_customer.voucher_segments
     GROUP BY country_code, segment_name, segment_type
     ORDER BY country_code, segment_name, min(min_range)
 """
@@ -20,4 +15,10 @@ _READ = """
 
 def read_rankings(connection: Connection) -> list[Ranking]:
     """Return the rankings of the published table, by country, family and range."""
-    return [Ranking(*row) for row in connection.run(_READ)]
+    return [_ranking(*row) for row in connection.run(_READ)]
+
+
+def _ranking(country_code: str, segment_name: str, segment_type: str, counts: list[list[int]]) -> Ranking:
+    ranked = rank((amount, count) for amount, count in counts)
+    most_used = ranked.most_used
+    return Ranking(country_code, segment_name, segment_type, most_used.voucher_amount, most_used.count, ranked.vouchers)

@@ -1,12 +1,13 @@
 """Working out: facts become figures, each count with the rules that the publication has."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import groupby
 from operator import attrgetter
 
 import numpy as np
 
 from functions.common.families import Family
+from functions.common.ranking import Place, Ranked, rank
 from functions.refresh.report.model import (
     HORIZONS,
     MAX_AMOUNTS,
@@ -21,6 +22,7 @@ from functions.refresh.report.model import (
     Figures,
     MostUsed,
     Outlook,
+    RankedAmounts,
     SegmentFigures,
     Totals,
     Trend,
@@ -158,40 +160,37 @@ def _span(labels: Sequence[str]) -> str:
 def _columns(segments: list[list[PublishedRow]]) -> tuple[list[int], int]:
     """Choose the amounts with a column of their own: every segment's most used, then those used most of all."""
     used: dict[int, int] = {}
-    rankings: dict[int, None] = {}
+    most_used: set[int] = set()
     for rows in segments:
-        highest = max(row.count for row in rows)
+        most_used.update(rank((row.voucher_amount, row.count) for row in rows).most_used.voucher_amount)
         for row in rows:
             used[row.voucher_amount] = used.get(row.voucher_amount, 0) + row.count
-            if row.count == highest:
-                rankings[row.voucher_amount] = None
-    ranked = sorted(used, key=lambda amount: (amount not in rankings, -used[amount], amount))
+    ranked = sorted(used, key=lambda amount: (amount not in most_used, -used[amount], amount))
     return sorted(ranked[:MAX_AMOUNTS]), max(len(ranked) - MAX_AMOUNTS, 0)
 
 
 def _segment(rows: list[PublishedRow], columns: Sequence[int]) -> SegmentFigures:
     counts = {row.voucher_amount: row.count for row in rows}
     own = [counts.get(amount, 0) for amount in columns]
-    most_used = _most_used(counts.items())
-    behind = [(count, -amount) for amount, count in counts.items() if count < most_used.count]
-    second, negative = max(behind, default=(0, 0))
+    ranked = rank(counts.items())
     first = rows[0]
     return SegmentFigures(
         first.segment_name,
         first.segment_type,
         first.min_range,
         first.max_range,
-        [*own, most_used.vouchers - sum(own)],
-        most_used,
-        (str(-negative), second) if behind else None,
+        [*own, ranked.vouchers - sum(own)],
+        _most_used(ranked),
+        RankedAmounts(*_place(ranked.runner_up)) if ranked.runner_up else None,
     )
 
 
-def _most_used(counts: Iterable[tuple[int, int]]) -> MostUsed:
-    known = dict(counts)
-    highest = max(known.values())
-    amounts = sorted(amount for amount, count in known.items() if count == highest)
-    return MostUsed(_texts(amounts), len(amounts), highest, sum(known.values()))
+def _most_used(ranked: Ranked[int]) -> MostUsed:
+    return MostUsed(*_place(ranked.most_used), ranked.vouchers)
+
+
+def _place(place: Place[int]) -> tuple[list[str], int, int]:
+    return _texts(place.voucher_amount), len(place.voucher_amount), place.count
 
 
 def _texts(amounts: Sequence[int]) -> list[str]:
@@ -253,7 +252,7 @@ def _outlook(usage: CountryUsage, places: _Places) -> list[Outlook]:
         counts = np.bincount(at * width + of_amounts, usage.rows, minlength=(places.nowhere + 1) * width)
         *by_segment, nowhere = counts.astype(np.int64).reshape(places.nowhere + 1, width)
         segments = [
-            _most_used(zip(amounts[row > 0].tolist(), row[row > 0].tolist(), strict=True)) if row.any() else None
+            _most_used(rank(zip(amounts[row > 0].tolist(), row[row > 0].tolist(), strict=True))) if row.any() else None
             for row in by_segment
         ]
         outlook.append(Outlook(horizon, segments, int(nowhere.sum())))

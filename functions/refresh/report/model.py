@@ -20,25 +20,27 @@ HORIZONS = (0, 7, 30, 90)
 """Days from the as-of day on, for which recency is told."""
 
 
-class MostUsed(msgspec.Struct, frozen=True):
-    """The most used amounts of a segment.
+class RankedAmounts(msgspec.Struct, frozen=True):
+    """Amounts of a segment that were used equally often.
 
     Attributes
     ----------
     amounts : list of str
-        Those with the highest count, lowest first, `MAX_TIED` at most. Text, because a browser's numbers are not exact
-        beyond 2^53.
+        The amounts, lowest first, `MAX_TIED` at most. Text, because a browser's numbers are not exact beyond 2^53.
     tied : int
         How many have that count.
     count : int
         How often each was used.
-    vouchers : int
-        All vouchers in the segment.
     """
 
     amounts: list[str]
     tied: int
     count: int
+
+
+class MostUsed(RankedAmounts, frozen=True):
+    """The amounts of a segment with the highest count, and all its vouchers."""
+
     vouchers: int
 
 
@@ -49,8 +51,8 @@ class SegmentFigures(msgspec.Struct, frozen=True):
     ----------
     counts : list of int
         By amount, as `CountryFigures.amounts`, then of all others together.
-    runner_up : (str, int) or None
-        The lowest of the amounts with the second highest count, and that.
+    runner_up : RankedAmounts or None
+        Those with the next lower count.
     """
 
     segment_name: str
@@ -59,7 +61,7 @@ class SegmentFigures(msgspec.Struct, frozen=True):
     max_range: int
     counts: list[int]
     most_used: MostUsed
-    runner_up: tuple[str, int] | None
+    runner_up: RankedAmounts | None
 
 
 class Distribution(msgspec.Struct, frozen=True):

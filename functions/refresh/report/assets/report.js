@@ -157,9 +157,9 @@
     const { tied, count, vouchers } = segment.most_used;
     if (tied > 1) return element("td", { class: "soft" }, `${whole.format(tied)} are tied`);
     if (!segment.runner_up) return element("td", { class: "soft" }, "no other amount");
-    const [second, behind] = segment.runner_up;
-    return element("td", { class: "nowrap" }, `+${points.format((100 * (count - behind)) / vouchers)} points`, element("br"),
-      element("span", { class: "soft small" }, `${whole.format(count - behind)} over ${amountText(second)}`));
+    const second = segment.runner_up;
+    return element("td", { class: "nowrap" }, `+${points.format((100 * (count - second.count)) / vouchers)} points`, element("br"),
+      element("span", { class: "soft small" }, `${whole.format(count - second.count)} over ${amountsText(second.amounts, second.tied)}`));
   }
 
   const OTHERS = 6;
