@@ -78,7 +78,7 @@ def _policies_of(
 
 
 _PARTS = {
-    "template": {"backlog": "Backlog", "database": "Database"},
+    "template": {"backlog": "Backlog", "database": "Database", "manual": "Manual"},
     "database": {"network": "Network"},
 }
 """The parts of a stack that have policies, and their names in it."""

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import boto3
-from botocore.config import Config
 from pg8000.native import Connection
 
 from infra.local.containers import seen_from_functions, start_containers, stop_containers
@@ -79,7 +78,7 @@ class Stack:
             "DATABASE_URL": self.database_url,
         }
 
-    def client(self, service: str, config: Config | None = None) -> Any:
+    def client(self, service: str) -> Any:
         """Return a boto3 client of the emulator."""
         variables = self.environment()
         make_client: Any = boto3.client  # its stubs want to know the service beforehand
@@ -89,7 +88,6 @@ class Stack:
             region_name=REGION,
             aws_access_key_id=variables["AWS_ACCESS_KEY_ID"],
             aws_secret_access_key=variables["AWS_SECRET_ACCESS_KEY"],
-            config=config,
         )
 
     @property

@@ -2,18 +2,19 @@
 
 import json
 import os
+import time
+import uuid
 from collections.abc import Callable, Iterator, MutableMapping
 from functools import cached_property
 from typing import Any
 
 import boto3
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, NoRegionError, ProfileNotFound
 
 DEFAULT_NAME = "voucher-segmenter"
 
-# As long as a refresh may take. Sent once: what seems lost may still run, and asking again would run it twice.
-_INVOCATION = Config(read_timeout=910, connect_timeout=10, retries={"total_max_attempts": 1})
+_MOST_SECONDS_BETWEEN_LOOKS = 2
+_SECONDS_BETWEEN_REPORTS = 20
 
 # Longer than a refresh may take, so that nobody else takes the message meanwhile.
 _REDRIVE_SECONDS = 960
@@ -28,10 +29,10 @@ class OperationError(Exception):
     """An operation did not do what was asked; the message is one line that says why and what to do."""
 
 
-def client_of_environment(service: str, config: Config | None = None) -> Any:
+def client_of_environment(service: str) -> Any:
     """Return a boto3 client of the place that the environment points to."""
     make_client: Any = boto3.client  # its stubs want to know the service beforehand
-    return make_client(service, config=config)
+    return make_client(service)
 
 
 def settle_region(variables: MutableMapping[str, str]) -> None:
@@ -52,13 +53,13 @@ class Deployed:
     name : str
         The stack's name.
     client : callable
-        Makes a boto3 client of a service, with a botocore configuration or without.
+        Makes a boto3 client of a service.
     endpoint : str or None
         Where the emulator is, None for AWS; by default as the environment says.
     """
 
     def __init__(
-        self, name: str, client: Callable[..., Any] = client_of_environment, endpoint: str | None = None
+        self, name: str, client: Callable[[str], Any] = client_of_environment, endpoint: str | None = None
     ) -> None:
         self.name = name
         self.client = client
@@ -172,22 +173,39 @@ class Deployed:
         return self.output("ApiUrl")
 
     def invoke_refresh(self, event: dict[str, Any]) -> dict[str, Any]:
-        """Invoke the refresh function, wait, and return what it returns.
+        """Run the refresh function once, follow the run, and return what the function returns.
 
         Raises
         ------
         OperationError
             When it fails; the message is the function's.
         """
-        client = self.client("lambda", _INVOCATION)
+        client = self.client("stepfunctions")
+        # Named here, so that a request which boto3 sends twice starts one run.
+        request = {"name": str(uuid.uuid4()), "input": json.dumps(event)}
         try:
-            answer = client.invoke(FunctionName=self.output("RefreshFunctionName"), Payload=json.dumps(event).encode())
+            run = client.start_execution(stateMachineArn=self.output("ManualStateMachine"), **request)
+            found = self._follow(client, run["executionArn"])
         except (ClientError, BotoCoreError) as error:
-            raise OperationError(f"the refresh function cannot be invoked: {error}") from error
-        result: dict[str, Any] = json.loads(answer["Payload"].read())
-        if "FunctionError" in answer:
-            raise OperationError(str(result.get("errorMessage", result)))
+            raise OperationError(f"the run cannot be started or followed: {error}") from error
+        if found["status"] != "SUCCEEDED":
+            raise OperationError(_failure(found))
+        result: dict[str, Any] = json.loads(found["output"])
         return result
+
+    def _follow(self, client: Any, execution: str) -> dict[str, Any]:
+        """Wait for the end of an execution, say now and then that it goes on, and return what is known of it."""
+        began = time.monotonic()
+        told, pause = began, 0.2
+        while True:
+            found: dict[str, Any] = client.describe_execution(executionArn=execution)
+            if found["status"] != "RUNNING":
+                return found
+            if time.monotonic() - told >= _SECONDS_BETWEEN_REPORTS:
+                told = time.monotonic()
+                print(f"running for {told - began:.0f} s: {execution}", flush=True)
+            time.sleep(pause)
+            pause = min(pause * 1.5, _MOST_SECONDS_BETWEEN_LOOKS)
 
     def failures(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """Take the messages out of the failure queue one by one, each with its receipt, until it is empty.
@@ -223,3 +241,12 @@ class Deployed:
             for page in pages.paginate(logGroupName=self.output(group), startTime=int(since * 1000)):
                 for event in page["events"]:
                     yield event["timestamp"], function, event["message"].rstrip("\n")
+
+
+def _failure(execution: dict[str, Any]) -> str:
+    """Say why an execution ended: the message of the function's exception, if that is why."""
+    cause = execution.get("cause") or "no cause is given"
+    try:
+        return str(json.loads(cause)["errorMessage"])
+    except (ValueError, KeyError, TypeError):
+        return f"the run ended as {execution['status']}: {execution.get('error', '')} {cause}"

@@ -7,7 +7,7 @@ name and nothing else.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,8 +21,11 @@ from moto.cloudformation import parsing
 from moto.cloudformation.models import ChangeSet as MotoChangeSet
 from moto.cloudformation.models import CloudFormationBackend, Event, Stack, cloudformation_backends
 from moto.cloudformation.responses import CloudFormationResponse
+from moto.core.config import default_user_config
 from moto.core.responses import EmptyResult
 from moto.rds.models import DBInstance, DBParameterGroup, RDSBackend
+from moto.stepfunctions import models as stepfunctions
+from moto.stepfunctions.parser.models import stepfunctions_parser_backends
 from samtranslator.parser.parser import Parser
 from samtranslator.translator.translator import Translator
 
@@ -53,6 +56,8 @@ class Account:
         Resources that cannot be created, with the reason.
     undeletable : dict of str to str
         Resources that cannot be deleted, with the reason.
+    function : callable
+        What every function does; it fails by a `RefusedError`. By default a migration that finds nothing to do.
     """
 
     endpoint: str
@@ -60,6 +65,7 @@ class Account:
     classes: dict[str, list[str]] = field(default_factory=dict)
     refused: dict[str, str] = field(default_factory=dict)
     undeletable: dict[str, str] = field(default_factory=dict)
+    function: Callable[[dict[str, Any]], dict[str, Any]] = lambda _: {"applied": []}
 
     def client(self, service: str, region: str) -> Any:
         """Return a boto3 client of the account."""
@@ -90,8 +96,7 @@ def serving_account(patch: pytest.MonkeyPatch) -> Iterator[Account]:
         patch.setattr(CloudFormationBackend, "delete_stack", _delete)
         patch.setattr(CloudFormationResponse, "delete_stack", _answer_deletion)
         patch.setattr(MotoChangeSet, "_parse_template", _expand)
-        # No function runs here: a migration finds nothing to do.
-        patch.setattr(LambdaBackend, "invoke", lambda *_, **__: b'{"applied": []}')
+        _teach_runs(account, patch)
         yield account
 
 
@@ -108,6 +113,23 @@ def _teach_questions(account: Account, patch: pytest.MonkeyPatch) -> None:
     patch.setattr(LambdaResponse, "get_account_settings", settings, raising=False)
     patch.setitem(lambda_urls.url_paths, r"{0}/(?P<api_version>[^/]+)/account-settings/?$", LambdaResponse.dispatch)
     patch.setattr(RDSBackend, "describe_orderable_db_instance_options", options)
+
+
+def _teach_runs(account: Account, patch: pytest.MonkeyPatch) -> None:
+    """Let moto run state machines, and their functions be the account's one."""
+
+    def invoke(_: LambdaBackend, name: str, version: str, body: str, sent: Any, response_headers: Any) -> bytes:
+        try:
+            answer = account.function(json.loads(body))
+        except RefusedError as error:
+            response_headers["x-amz-function-error"] = "Unhandled"
+            answer = {"errorMessage": str(error), "errorType": "RefusedError"}
+        return json.dumps(answer).encode()
+
+    patch.setattr(LambdaBackend, "invoke", invoke)
+    patch.setitem(default_user_config, "stepfunctions", {"execute_state_machine": True})
+    patch.setattr(stepfunctions, "stepfunctions_backends", stepfunctions_parser_backends)
+    patch.setenv("MOTO_PORT", account.endpoint.rpartition(":")[2])  # where state machines find functions
 
 
 def _teach_failures(account: Account, patch: pytest.MonkeyPatch) -> None:

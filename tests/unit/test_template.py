@@ -441,6 +441,7 @@ def test_the_parts_of_the_stack_get_the_parameters_that_they_ask_for(every_templ
         ("template.yaml", "Database"): "database.yaml",
         ("template.yaml", "Monitoring"): "monitoring.yaml",
         ("template.yaml", "Backlog"): "backlog.yaml",
+        ("template.yaml", "Manual"): "manual.yaml",
         ("database.yaml", "Network"): "network.yaml",
     }
     found = {

@@ -23,8 +23,9 @@ from functions.refresh.usecases.events import Trigger, VerificationRequest
 from functions.refresh.usecases.reconcile import OBJECTS_AT_ONCE, ObservedObject, Reconciler, can_start, in_short
 from functions.refresh.usecases.refresh import Refresh, RefreshError
 
-# An answer of Lambda holds 6 MB. Whoever has more differences has one cause of them.
-_MAX_DIFFERENCES_TOLD = 1_000
+# An answer through Step Functions holds 256 KiB, a key up to 1 KiB and a reason 2,000 characters. Whoever has more
+# differences has one cause of them.
+_MAX_DIFFERENCES_TOLD = 50
 _NO_TIME = "the time was over before its end; give the function more memory"
 
 Kind = Literal[
@@ -72,7 +73,7 @@ class Verified(msgspec.Struct, kw_only=True):
     objects_different, objects_repaired : int
         Those of which the ledger says otherwise after this invocation, and those that it repaired.
     differences : list of Difference
-        Both, the first thousand.
+        Both, the first 50.
     go_on_after : str or None
         The key after which the next invocation has to go on, because the time was over; None at the end. Totals and
         published table are verified at the end.

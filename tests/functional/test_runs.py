@@ -1,0 +1,85 @@
+"""Runs by hand: the state machine of the template, run by moto's Step Functions, and followed to its end."""
+
+import json
+import re
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from infra.checks.transform import NESTED, read_template
+from infra.operations import deployed
+from infra.operations.deployed import Deployed, OperationError
+from tests.functional.account import Account, RefusedError, serving_account
+
+REGION = "eu-west-1"
+
+
+@pytest.fixture(scope="module")
+def served() -> Iterator[Account]:
+    with pytest.MonkeyPatch.context() as patch, serving_account(patch) as account:
+        template = {
+            "Resources": {
+                "Role": {"Type": "AWS::IAM::Role", "Properties": {"AssumeRolePolicyDocument": {}}},
+                "Function": {
+                    "Type": "AWS::Lambda::Function",
+                    "Properties": {"Code": {"ZipFile": "x = 1"}, "Handler": "x.x", "Runtime": "python3.13",
+                                   "Role": {"Fn::GetAtt": ["Role", "Arn"]}},
+                },
+            }
+        }  # fmt: skip
+        [path] = [path for path in NESTED if path.stem == "manual"]
+        manual = read_template(path)
+        manual["Outputs"] = {"ManualStateMachine": manual["Outputs"]["StateMachine"]}
+        client = account.client("cloudformation", REGION)
+        client.create_stack(StackName="functions", TemplateBody=json.dumps(template))
+        [function] = account.client("lambda", REGION).list_functions()["Functions"]
+        parameters = [{"ParameterKey": "RefreshFunction", "ParameterValue": function["FunctionArn"]}]
+        client.create_stack(StackName="mine", TemplateBody=json.dumps(manual), Parameters=parameters)
+        yield account
+
+
+@pytest.fixture
+def stack(served: Account, monkeypatch: pytest.MonkeyPatch) -> Deployed:
+    monkeypatch.setattr(served, "function", lambda event: {"given": event})
+    return Deployed("mine", lambda service: served.client(service, REGION))
+
+
+def test_a_run_gives_the_function_the_event_and_returns_what_it_returns(stack: Deployed) -> None:
+    event = {"as_of": "2018-08-05", "prefix": "vouchers/a b+c/"}
+    assert stack.invoke_refresh(event) == {"given": event}
+
+
+def test_a_run_that_fails_says_why_in_the_functions_words_and_is_not_tried_again(
+    stack: Deployed, served: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events = []
+
+    def fail(event: dict[str, Any]) -> dict[str, Any]:
+        events.append(event)
+        raise RefusedError("vouchers/a.parquet: is no readable parquet")
+
+    monkeypatch.setattr(served, "function", fail)
+    with pytest.raises(OperationError) as error:
+        stack.invoke_refresh({})
+    assert str(error.value) == "vouchers/a.parquet: is no readable parquet"
+    assert events == [{}]
+
+
+def test_a_run_that_takes_long_is_told_to_go_on(
+    served: Account, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # Given a function that goes on until somebody has looked
+    looked = threading.Event()
+    monkeypatch.setattr(served, "function", lambda _: {"looked": looked.wait(60)})
+    monkeypatch.setattr(deployed, "_SECONDS_BETWEEN_REPORTS", 0)
+
+    def client(service: str) -> Any:
+        made = served.client(service, REGION)
+        made.meta.events.register("after-call.sfn.DescribeExecution", lambda **_: looked.set())
+        return made
+
+    # When it is run, then a person hears that it runs, and what it returned
+    assert Deployed("mine", client).invoke_refresh({}) == {"looked": True}
+    assert re.search(r"^running for 0 s: arn:aws:states:", capsys.readouterr().out)
