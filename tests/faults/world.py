@@ -237,7 +237,7 @@ def naive_usage(rows: Rows) -> Counter[tuple[str, str, int, int]]:
 
 
 def _totals(sql: Connection) -> Counter[tuple[str, str, int, int]]:
-    found = sql.run("SELECT country_code, measure, value, voucher_amount, count FROM voucher_customer.usage_totals")
+    found = sql.run("SELECT country_code, dimension, value, voucher_amount, count FROM voucher_customer.usage_totals")
     return Counter({tuple(row[:4]): row[4] for row in found})
 
 
