@@ -109,7 +109,7 @@ teardown: setup  ## delete the deployed stack: CONFIRM=its-name
 # On every processor, the longest first: the tests of the running stack.
 ON_ALL = --numprocesses=auto --dist=loadgroup --no-loadscope-reorder --durations=15
 
-test: setup  ## run every test
+test: setup .local/tools/writers/.ready  ## run every test
 	$(BIN)/python -m pytest $(ON_ALL)
 
 pythons: setup $(PYTHONS:%=.local/pythons/%/.ready)  ## fetch the Pythons of Lambda that this machine lacks, from Debian
@@ -117,7 +117,7 @@ pythons: setup $(PYTHONS:%=.local/pythons/%/.ready)  ## fetch the Pythons of Lam
 test-runtimes: pythons $(PYTHONS:%=.local/tools/lambda-%/.ready)  ## run the built packages on each of these Pythons
 	for version in $(PYTHONS); do RUNTIME=python$$version $(BIN)/python -m pytest tests/functional/test_runtime.py tests/functional/test_package.py || exit; done
 
-test-faults: setup  ## attack the pipeline with every fault, in many cases: minutes
+test-faults: setup .local/tools/writers/.ready  ## attack the pipeline with every fault, in many cases: minutes
 	FAULTS=full $(BIN)/python -m pytest $(ON_ALL) tests/faults
 
 fuzz: setup  ## send the lookup API thousands of requests that its description allows, and forbids: minutes

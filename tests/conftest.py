@@ -2,13 +2,16 @@
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from infra import ROOT
 from infra.local.postgres import DatabaseAddress, Postgres, read_address, start_postgres
+from tests.writers.files import PYTHON, write_files
 
 # No tests, and some of it needs libraries of an environment of its own.
-collect_ignore = ["benchmarks", "mutants"]
+collect_ignore = ["benchmarks", "mutants", "writers"]
 
 
 @pytest.fixture(scope="session")
@@ -20,6 +23,14 @@ def postgres() -> Iterator[DatabaseAddress]:
     folder, address = start_postgres()
     yield address
     Postgres(folder).stop()
+
+
+@pytest.fixture(scope="session")
+def foreign_files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Have the same records written in every form by writers that are not ours; the files by their names."""
+    if not PYTHON.exists():
+        pytest.skip(f"the writers are not installed: make {PYTHON.parents[1].relative_to(ROOT)}/.ready")
+    return write_files(tmp_path_factory.mktemp("foreign"))
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -15,17 +15,16 @@ from typing import NamedTuple
 import boto3
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from moto import mock_aws
 
 from functions.common.database import Database
 from functions.common.days import utc_day
-from functions.common.dimensions import ColumnKind
 from functions.common.settings import DatabaseSettings, load_settings
-from functions.refresh.counting.cleaning import ObjectError, Rejected, check_type, clean, dictionary_encode
+from functions.refresh.counting.cleaning import ObjectError, Rejected, clean, dictionary_encode
 from functions.refresh.ledger.schema import migrate, needed_dimensions
 from functions.refresh.reading.bucket import Bucket, ObjectVersion
-from functions.refresh.reading.row_groups import Columns
+from functions.refresh.reading.description import Description
+from functions.refresh.reading.parquet_file import Columns
 from functions.refresh.report.writer import LATEST
 from functions.refresh.results import Summary
 from functions.refresh.settings import RefreshSettings
@@ -143,7 +142,8 @@ def explore(files: Sequence[Path], *, as_of: date | None, countries: str, step: 
         versions = dict(bucket.versions())
         occurring: Counter[str] = Counter()
         for key, path in keys.items():
-            _print_schema(path, columns)
+            print(f"\n{path}")
+            _print_schema(bucket, key, versions[key], columns)
             occurring.update(_print_profile(bucket, key, versions[key], columns))
         # The function's setting separates them by commas.
         chosen = countries or ",".join(name for name, _ in occurring.most_common(_MAX_COUNTRIES) if "," not in name)
@@ -199,28 +199,26 @@ def _refresh(database_url: str, countries: str, as_of: date | None) -> Summary:
         database.close()
 
 
-def _print_schema(path: Path, columns: Columns) -> None:
+def _print_schema(bucket: Bucket, key: str, version: ObjectVersion, columns: Columns) -> None:
     """Print the columns that are needed beside those that are there."""
-    print(f"\n{path}")
     try:
-        schema = pq.read_schema(path)
-    except (pa.ArrowException, OSError):
-        return  # which the refresh says better
-    for name, read_as in columns.items():
-        print(f"  {name:<16} {_verdict(schema, name, read_as)}")
-    if ignored := [name for name in schema.names if name not in columns]:
+        description = bucket.describe(key, version, columns)
+    except ObjectError:
+        return  # the refresh says why
+    for name in columns:
+        print(f"  {name:<16} {_verdict(description, name)}")
+    if ignored := [name for name in description.names if name not in columns]:
         print(f"  ignored: {', '.join(ignored)}")
 
 
-def _verdict(schema: pa.Schema, name: str, read_as: ColumnKind) -> str:
-    if (there := schema.names.count(name)) != 1:
+def _verdict(description: Description, name: str) -> str:
+    if (there := description.names.count(name)) != 1:
         return "there twice" if there else "missing"
-    kind = schema.field(name).type
     try:
-        check_type(name, read_as, kind)
+        description.check_type(name)
     except ObjectError as error:
         return str(error)
-    return f"good: {kind}"
+    return f"good: {description.schema.field(name).type}"
 
 
 def _print_profile(bucket: Bucket, key: str, version: ObjectVersion, columns: Columns) -> Counter[str]:
@@ -230,7 +228,7 @@ def _print_profile(bucket: Bucket, key: str, version: ObjectVersion, columns: Co
         for share in bucket.shares(key, version, columns, 1):
             for first_row, records in share:
                 profile.add(records, first_row)
-    except ObjectError:
+    except (ObjectError, pa.ArrowException):
         return profile.countries  # the refresh says why
     print(f"  rows: {profile.rows:,}")
     for name, rows in profile.countries.most_common(_MAX_SHOWN):

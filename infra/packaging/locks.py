@@ -29,6 +29,7 @@ _LOCKS: dict[str, list[str]] = {
     "infra/tools/lambda.txt": [],
     "infra/tools/bench.txt": [],
     "infra/tools/mutants.txt": [],
+    "infra/tools/writers.txt": [],
     # Releases after that day break it.
     "infra/tools/localstack.txt": ["--exclude-newer=2026-02-15"],
 }

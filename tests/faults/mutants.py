@@ -3,7 +3,7 @@
 import json
 import os
 import resource
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from io import BytesIO
 from pathlib import Path
 from random import Random
@@ -19,6 +19,7 @@ from functions.refresh.reading.bucket import Bucket
 from tests.faults.world import some_rows
 from tests.shipped import SHIPPED
 from tests.support import BUCKET, PREFIX
+from tests.writers.files import SPARK
 
 # What a damaged object may ask of memory beyond what Lambda has is refused as it is there.
 _MOST_BYTES = 6 * 2**30
@@ -77,7 +78,15 @@ def read(bucket: Bucket, key: str) -> Usage | None:
     return usage
 
 
-def read_damaged(seeds: range, environ: Mapping[str, str], folder: str) -> None:
+def foreign_file(random: Random) -> bytes:
+    """Take a file that a writer of someone else made."""
+    paths = [*Path(os.environ["FOREIGN_FILES"]).glob("*.parquet"), *SPARK.glob("*.parquet")]
+    return random.choice(sorted(paths)).read_bytes()
+
+
+def read_damaged(
+    seeds: range, environ: Mapping[str, str], folder: str, make: Callable[[Random], bytes] = good_file
+) -> None:
     """Read a damaged file for each seed; `report` holds the seed under way, then the errors of other kinds by seed."""
     os.environ.update(environ)
     resource.setrlimit(resource.RLIMIT_AS, (_MOST_BYTES, _MOST_BYTES))
@@ -89,7 +98,7 @@ def read_damaged(seeds: range, environ: Mapping[str, str], folder: str) -> None:
         report.write_text(json.dumps({"message": f"seed {seed} ended the process, or hangs"}))
         random = Random(seed)
         key = f"{PREFIX}{seed}.parquet"
-        s3.put_object(Bucket=BUCKET, Key=key, Body=damage(good_file(random), random))
+        s3.put_object(Bucket=BUCKET, Key=key, Body=damage(make(random), random))
         try:
             read(bucket, key)
         except Exception as error:
@@ -102,3 +111,14 @@ def read_damaged_as_large(seeds: range, environ: Mapping[str, str], folder: str)
     """Do as `read_damaged` what is done of large row groups, which would take long to write and damage."""
     row_groups._MAX_FETCHED_BYTES = -1
     read_damaged(seeds, environ, folder)
+
+
+def read_damaged_foreign(seeds: range, environ: Mapping[str, str], folder: str) -> None:
+    """Do as `read_damaged` with files that other writers made."""
+    read_damaged(seeds, environ, folder, foreign_file)
+
+
+def read_damaged_foreign_as_large(seeds: range, environ: Mapping[str, str], folder: str) -> None:
+    """Do as `read_damaged_as_large` with files that other writers made."""
+    row_groups._MAX_FETCHED_BYTES = -1
+    read_damaged(seeds, environ, folder, foreign_file)

@@ -1,6 +1,7 @@
 """Damaged files through the whole reader: counted, or refused with a reason; never another error, crash or hang."""
 
 from collections.abc import Callable
+from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -12,10 +13,18 @@ from hypothesis import strategies as st
 from functions.refresh.counting.cleaning import ObjectError
 from functions.refresh.counting.usage import Usage
 from functions.refresh.reading.bucket import Bucket
-from tests.faults.mutants import good_file, read, read_damaged, read_damaged_as_large
+from tests.faults.mutants import (
+    good_file,
+    read,
+    read_damaged,
+    read_damaged_as_large,
+    read_damaged_foreign,
+    read_damaged_foreign_as_large,
+)
 from tests.faults.world import Run, cases
 from tests.shipped import SHIPPED
 from tests.support import BUCKET, PREFIX, record
+from tests.writers.files import SPARK
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -30,6 +39,17 @@ def test_a_damaged_file_is_counted_or_refused_with_a_reason(s3: "S3Client", envi
     report = Run(range(part * _FILES, (part + 1) * _FILES), environ, task).wait()
     assert report.message == ""
     assert report.summary == {}
+
+
+@pytest.mark.parametrize("part", cases(short=2, full=60))
+def test_a_damaged_file_of_another_writer_is_counted_or_refused_with_a_reason(
+    s3: "S3Client", environ: dict[str, str], foreign_files: dict[str, Path], part: int
+) -> None:
+    """Given files that other writers made, which are damaged in the same ways, when read, then nothing else happens."""
+    task = read_damaged_foreign_as_large if part % 2 else read_damaged_foreign
+    folder = next(path.parent for path in foreign_files.values() if path.parent != SPARK)
+    report = Run(range(part * _FILES, (part + 1) * _FILES), {**environ, "FOREIGN_FILES": str(folder)}, task).wait()
+    assert (report.message, report.summary) == ("", {})
 
 
 @pytest.mark.parametrize("task", [read_damaged, read_damaged_as_large])

@@ -291,7 +291,7 @@ def test_a_needed_column_that_is_missing_fails_the_object_and_is_named(pipeline:
         ("voucher_amount", [{"peso": 2640}], pa.struct([("peso", pa.int64())])),
         ("voucher_amount", [{"a\0b": 1, "x" * 10_000: 1}], None),
         ("voucher_amount", [date(2020, 1, 1)], pa.date32()),
-        ("voucher_amount", [b"2640"], pa.binary()),
+        ("voucher_amount", [b"2640"], pa.binary(4)),
     ],
 )
 def test_a_column_of_an_impossible_type_fails_the_object_and_is_named(
@@ -318,9 +318,8 @@ def test_an_object_without_rows_counts_nothing(pipeline: Pipeline) -> None:
         (parquet([record()])[:-20], "parquet"),
         (parquet([record()])[:40], "parquet"),
         (b"PAR1" + b"\0" * 60 + b"PAR1", "parquet"),
-        (parquet([record()]).replace(b"country_code", b"country_cod\xff"), "parquet"),
     ],
-    ids=["zero bytes", "csv", "truncated", "beginning only", "empty footer", "a name that is no UTF-8"],
+    ids=["zero bytes", "csv", "truncated", "beginning only", "empty footer"],
 )
 def test_what_is_no_parquet_fails_the_object(pipeline: Pipeline, body: bytes, says: str) -> None:
     check_failure(pipeline, body, says)

@@ -1,6 +1,7 @@
 """Explore: what the refresh function would make of a file is told before it is dropped."""
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import nullcontext
 from datetime import date
@@ -8,9 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from functions.refresh.usecases.refresh import RefreshError
 from infra.local import explore as exploring
 from infra.local.explore import explore
-from tests.support import parquet, record
+from tests.functional.conftest import Pipeline
+from tests.functional.test_reading import COUNTED, REFUSED
+from tests.support import daily, parquet, record
 
 
 @pytest.fixture
@@ -84,3 +88,38 @@ def test_files_that_could_not_be_counted_are_refused_with_the_reason(
         assert line.startswith(f"REFUSED vouchers/{name}.parquet: ")
         assert reason in line
     assert '"objects":1,' in report.read_text()
+
+
+def test_explore_tells_of_odd_files_what_the_pipeline_does(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    pipeline: Pipeline,
+    foreign_files: dict[str, Path],
+) -> None:
+    monkeypatch.setattr(exploring, "REPORT", tmp_path / "explored.html")
+    # Given files of every kind that is counted or refused, and foreign ones
+    contents = {name: make() for name, make in COUNTED.items()}
+    contents |= {name: make() for name, (make, _) in REFUSED.items()}
+    odd = re.compile("-v2|json|bytes|int96|extra|Int128|delta|index")
+    contents |= {name: path.read_bytes() for name, path in foreign_files.items() if odd.search(name)}
+    for name, content in contents.items():
+        (tmp_path / f"{name}.parquet").write_bytes(content)
+        pipeline.put(f"{name}.parquet", content)
+    # When they are counted, and explored
+    with pytest.raises(RefreshError) as failure:
+        pipeline.refresh(daily())
+    files = sorted(tmp_path.glob("*.parquet"))
+    explore(files, as_of=date(2020, 12, 22), countries="Peru", step=lambda _: nullcontext())
+    # Then both refuse the same ones with the same words
+    output = capsys.readouterr().out
+    told = {line.removeprefix("REFUSED ") for line in output.splitlines() if line.startswith("REFUSED ")}
+    assert told == set(failure.value.summary.errors)
+    assert len(told) == len(REFUSED) + 1
+    # And the rows that explore reads are those that the pipeline counts or rejects
+    read = {}
+    for path in files:
+        section = output.partition(f"\n{path}\n")[2].partition(f"\n{tmp_path}")[0]
+        if rows := re.search("^  rows: ([0-9,]+)$", section, re.MULTILINE):
+            read[f"vouchers/{path.name}"] = int(rows[1].replace(",", ""))
+    assert read == dict(pipeline.sql.run("SELECT key, rows_read FROM voucher_customer.ledger WHERE error IS NULL"))

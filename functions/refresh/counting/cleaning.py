@@ -72,11 +72,18 @@ def check_type(name: str, read_as: ColumnKind, kind: pa.DataType) -> None:
     if types.is_null(kind):
         return
     is_text = types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind)
+    # Integers of 128 bits look like bytes of a fixed length.
+    is_text = is_text or (types.is_fixed_size_binary(kind) and read_as not in ("number", "amount"))
     is_number = types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind)
     is_moment = types.is_timestamp(kind) or types.is_date(kind)
     if is_text or (is_number and read_as in ("number", "amount")) or (is_moment and read_as == "date"):
         return
-    raise ObjectError(f"column {name} is of type {kind}, from which it cannot be read")
+    raise impossible_type(name, read_as, kind)
+
+
+def impossible_type(name: str, read_as: ColumnKind, kind: object) -> ObjectError:
+    """Return the error of a column from whose type it cannot be read."""
+    return ObjectError(f"column {name} is of type {kind}; it can be read from {_READABLE_TYPES[read_as]}")
 
 
 def try_direct_codes(column: pa.Array) -> DirectCodes | None:
@@ -132,7 +139,8 @@ def dictionary_encode(column: pa.Array, read_as: ColumnKind) -> pa.DictionaryArr
         _check_indices(column)
     else:
         column = _encodable(column).dictionary_encode()
-    if read_as == "date" and len(column.dictionary) > _MANY_MOMENTS:
+    is_day = pa.types.is_integer(column.dictionary.type)
+    if read_as == "date" and not is_day and len(column.dictionary) > _MANY_MOMENTS:
         return _days_of_plain_moments(column)
     return column
 
@@ -256,6 +264,13 @@ def _whole_number(value: str | int | float | Decimal | None) -> int | Defaulted:
         raise _RejectedError("fractional")
     return int(number)
 
+
+_READABLE_TYPES: dict[ColumnKind, str] = {
+    "country": "text",
+    "date": "text, timestamp and date",
+    "number": "text, integer, float and decimal",
+    "amount": "text, integer, float and decimal",
+}
 
 _RULES: dict[ColumnKind, Callable[[Any], int | str | Defaulted]] = {
     "country": _country,

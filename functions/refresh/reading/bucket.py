@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import re
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -16,14 +17,9 @@ from awswrangler.s3._fs import open_s3_object
 from botocore.exceptions import ClientError
 
 from functions.refresh.counting.cleaning import ObjectError
-from functions.refresh.reading.row_groups import (
-    Batch,
-    Columns,
-    describe,
-    has_large_group,
-    read_groups,
-    read_large_groups,
-)
+from functions.refresh.reading.description import Description, check_extent, describe
+from functions.refresh.reading.parquet_file import Columns
+from functions.refresh.reading.row_groups import Batch, has_large_group, read_groups, read_large_groups
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -33,6 +29,7 @@ _GONE = {"404", "NoSuchKey", "412", "PreconditionFailed"}
 # The end of an object, where parquet describes itself, comes with one request; what is larger is fetched as asked for.
 _TAIL_BYTES = 65_536
 
+_UNSUPPORTED = re.compile("not yet implemented|not supported|support for codec", re.IGNORECASE)
 
 _MAX_KEY_BYTES = 1024
 
@@ -133,6 +130,13 @@ class Bucket:
             raise
         return ObjectVersion(found["ETag"], found["ContentLength"])
 
+    def describe(self, key: str, version: ObjectVersion, columns: Columns) -> Description:
+        """Read how one version of an object describes itself; what is raised is what `shares` raises."""
+        if version.size == 0:
+            raise ObjectError("is empty (0 bytes)")
+        with _errors_of(key), self._open(key, version) as source:
+            return describe(source, version.size, columns)
+
     def shares(
         self, key: str, version: ObjectVersion, columns: Columns, count: int, part: Part = WHOLE
     ) -> list[Iterator[Batch]]:
@@ -170,7 +174,10 @@ class Bucket:
             raise ObjectError("is empty (0 bytes)")
         with _errors_of(key), ExitStack() as opened:
             source = opened.enter_context(self._open(key, version))
-            metadata = describe(source, columns)
+            description = describe(source, version.size, columns)
+            description.check()
+            metadata = description.metadata
+            check_extent(source, version.size, metadata, columns)
             groups = part.row_groups(metadata.num_row_groups)
             if has_large_group(metadata, groups, columns, version.size):
                 return [self._large_groups(key, version, metadata, groups, columns)]
@@ -245,4 +252,13 @@ def _errors_of(key: str) -> Iterator[None]:
     except NoFilesFound as error:
         raise ObjectChangedError(key) from error
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise ObjectError(f"is no readable parquet: {error}") from error
+        raise ObjectError(f"{_what_is_wrong(error)}: {error}") from error
+
+
+def _what_is_wrong(error: Exception) -> str:
+    """Tell what Arrow does not support, and what it has no key for, from what is damaged."""
+    if "ecrypt" in str(error):
+        return "is encrypted parquet, for which there is no key here"
+    if isinstance(error, pa.ArrowNotImplementedError) or _UNSUPPORTED.search(str(error)):
+        return "is parquet that cannot be read here, though other readers may"
+    return "is no readable parquet"

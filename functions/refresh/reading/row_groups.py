@@ -2,16 +2,16 @@
 
 import io
 import itertools
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from functions.common.dimensions import ColumnKind
-from functions.refresh.counting.cleaning import ObjectError, check_type
+from functions.refresh.counting.cleaning import ObjectError
+from functions.refresh.reading.description import describe_needed, holds_bytes
+from functions.refresh.reading.parquet_file import ASKED_BYTES, Columns, RandomAccessFile, find_span, open_parquet
 
 _BATCH_ROWS = 98_304
 # What is needed of a row group is fetched at once up to this, beyond in pieces of each column.
@@ -19,8 +19,6 @@ _MAX_FETCHED_BYTES = 16 * 2**20
 # What nobody needs is fetched too where it lies between, up to this: another request takes longer.
 _MAX_GAP_BYTES = 1 * 2**20
 _PIECE_BYTES = 1 * 2**20
-# What decodes a column of a large row group asks for so much at once.
-_ASKED_BYTES = 65_536
 
 
 class Batch(NamedTuple):
@@ -30,36 +28,11 @@ class Batch(NamedTuple):
     records: pa.RecordBatch
 
 
-Columns = Mapping[str, ColumnKind]
-"""The needed columns, and how each is read."""
-
-
-def describe(source: Any, columns: Columns) -> pq.FileMetaData:
-    """Read how a parquet file describes itself, and check that it has what is needed of it.
-
-    Raises
-    ------
-    ObjectError
-        When it lacks a column, has one twice, or one of a type from which it cannot be read.
-    pyarrow.ArrowException, OSError
-        When it is no parquet.
-    """
-    metadata = pq.read_metadata(source)
-    schema = metadata.schema.to_arrow_schema()
-    if missing := [name for name in columns if name not in schema.names]:
-        raise ObjectError(f"needed column missing: {missing}")
-    if twice := [name for name in columns if schema.names.count(name) > 1]:
-        raise ObjectError(f"needed column there twice: {twice}")
-    for name, read_as in columns.items():
-        check_type(name, read_as, schema.field(name).type)
-    return metadata
-
-
 def has_large_group(metadata: pq.FileMetaData, groups: Collection[int], columns: Columns, size: int) -> bool:
     """Tell whether one of some row groups of a file of so many bytes is too large to be fetched at once."""
     return size > _MAX_FETCHED_BYTES and any(
         metadata.row_group(group).total_byte_size > _MAX_FETCHED_BYTES
-        and _span(metadata, group, columns).needed_bytes > _MAX_FETCHED_BYTES
+        and find_span(metadata, group, columns).needed_bytes > _MAX_FETCHED_BYTES
         for group in groups
     )
 
@@ -78,7 +51,7 @@ def read_groups(
     groups : sequence of int
         The row groups.
     columns : mapping of str to str
-        The needed columns.
+        The needed columns, and how each is read.
     size : int
         How long the file is, in bytes.
 
@@ -89,19 +62,18 @@ def read_groups(
     """
     rows = (metadata.row_group(group).num_rows for group in range(metadata.num_row_groups))
     first_rows = [0, *itertools.accumulate(rows)]
-    texts = _texts(metadata, columns)
     for group in groups:
         first_row = first_rows[group]
-        span = _span(metadata, group, columns)
+        span = find_span(metadata, group, columns)
         is_narrow = span.end - span.start - span.needed_bytes <= _MAX_GAP_BYTES
         if is_narrow and 0 <= span.start < span.end <= size:
             source.seek(span.start)
             source.read(span.end - span.start)
         # Where the gaps are wide, what lies between them is fetched at the same time.
-        for records in _parquet(source, metadata, texts, pre_buffer=not is_narrow).iter_batches(
-            _BATCH_ROWS, row_groups=[group], columns=list(columns), use_threads=metadata.num_row_groups == 1
-        ):
-            yield Batch(first_row, records)
+        options = {"read_dictionary": span.texts, "pre_buffer": not is_narrow}
+        use_threads = metadata.num_row_groups == 1
+        for records in _read(source, metadata, group, columns, list(columns), use_threads=use_threads, **options):
+            yield Batch(first_row, _with_text(records))
             first_row += records.num_rows
 
 
@@ -119,14 +91,14 @@ def read_large_groups(
         When a column is shorter than another one.
     """
     first_row = sum(metadata.row_group(group).num_rows for group in range(groups.start))
-    texts = _texts(metadata, columns)
     pieces = [_Pieces(source) for source in sources]
-    files = [_parquet(source, metadata, texts, pre_buffer=False, buffer_size=_ASKED_BYTES) for source in pieces]
     with ThreadPoolExecutor(len(columns)) as readers:
         for group in groups:
+            texts = find_span(metadata, group, columns).texts
+            options = {"read_dictionary": texts, "pre_buffer": False, "buffer_size": ASKED_BYTES}
             decoded = [
-                file.iter_batches(_BATCH_ROWS, row_groups=[group], columns=[name], use_threads=False)
-                for file, name in zip(files, columns, strict=True)
+                _read(source, metadata, group, columns, [name], use_threads=False, **options)
+                for source, name in zip(pieces, columns, strict=True)
             ]
             coming = [readers.submit(next, column, None) for column in decoded]
             while any(parts := [part.result() for part in coming]):
@@ -134,48 +106,59 @@ def read_large_groups(
                     raise ObjectError("is no readable parquet: some columns end before others")
                 coming = [readers.submit(next, column, None) for column in decoded]
                 records = pa.RecordBatch.from_arrays([part.column(0) for part in parts if part], list(columns))
-                yield Batch(first_row, records)
+                yield Batch(first_row, _with_text(records))
                 first_row += records.num_rows
 
 
-def _texts(metadata: pq.FileMetaData, columns: Columns) -> list[str]:
-    """Return the needed columns that hold text."""
-    schema = metadata.schema.to_arrow_schema()
-    return [name for name in columns if _is_text(schema.field(name).type)]
+def _read(
+    source: Any,
+    metadata: pq.FileMetaData,
+    group: int,
+    columns: Columns,
+    names: list[str],
+    *,
+    use_threads: bool,
+    **options: Any,
+) -> Iterator[pa.RecordBatch]:
+    """Read columns of a row group, a second time without its statistics if Arrow stumbles, which may be over these."""
+
+    def read(metadata: pq.FileMetaData) -> Iterator[pa.RecordBatch]:
+        file = open_parquet(source, metadata=metadata, **options)
+        batches: Iterator[pa.RecordBatch] = file.iter_batches(
+            _BATCH_ROWS, row_groups=[group], columns=names, use_threads=use_threads
+        )
+        return batches
+
+    batches = read(metadata)
+    try:
+        first = next(batches, None)
+    except (pa.ArrowException, OSError) as error:
+        batches = read(describe_needed(source, source.seek(0, io.SEEK_END), columns, error).metadata)
+        first = next(batches, None)
+    if first is not None:
+        yield first
+        yield from batches
 
 
-def _is_text(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+def _with_text(records: pa.RecordBatch) -> pa.RecordBatch:
+    """Take bytes for the text that they are; nothing checks yet that they are UTF-8."""
+    if not any(holds_bytes(kind) for kind in records.schema.types):
+        return records
+    return pa.RecordBatch.from_arrays([_as_text(column) for column in records.columns], records.schema.names)
 
 
-def _parquet(source: Any, metadata: pq.FileMetaData, texts: list[str], **options: Any) -> pq.ParquetFile:
-    """Open what was described already, with text as dictionaries."""
-    return pq.ParquetFile(source, metadata=metadata, read_dictionary=texts, **options)
+def _as_text(column: pa.Array) -> pa.Array:
+    kind = column.type
+    if not holds_bytes(kind):
+        return column
+    if pa.types.is_dictionary(kind):
+        return pa.DictionaryArray.from_arrays(column.indices, _as_text(column.dictionary), safe=False)
+    if not pa.types.is_binary(kind):
+        return column.cast(pa.large_binary()).view(pa.large_string())
+    return column.view(pa.string())
 
 
-class _File(io.RawIOBase):
-    """A file from which any place may be read."""
-
-    _at = 0
-
-    def __init__(self, size: int) -> None:
-        self._size = size
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        self._at = self._size + offset if whence == io.SEEK_END else offset
-        return self._at
-
-    def tell(self) -> int:
-        return self._at
-
-    def readable(self) -> bool:
-        return True
-
-
-class _Pieces(_File):
+class _Pieces(RandomAccessFile):
     """A source that is read in large pieces, of which it keeps the last."""
 
     def __init__(self, source: Any) -> None:
@@ -201,43 +184,3 @@ class _Pieces(_File):
             read = self._source.read(min(count, self._piece.stop - self._at))
             self._at += len(read)
         return read
-
-
-class _TouchedError(Exception):
-    """Bytes were asked for that nobody has."""
-
-
-class _Untouchable(_File):
-    """A file so long that any column may lie in it, of which no byte can be read."""
-
-    def __init__(self) -> None:
-        super().__init__(2**62)
-
-    def read(self, _: int = -1) -> bytes:
-        raise _TouchedError
-
-
-class _Span(NamedTuple):
-    """From where to where the needed columns of a row group lie in the file, and how long they are together."""
-
-    start: int
-    end: int
-    needed_bytes: int
-
-
-def _span(metadata: pq.FileMetaData, number: int, columns: Columns) -> _Span:
-    group = metadata.row_group(number)
-    paths = [metadata.schema.column(column).path for column in range(group.num_columns)]
-    needed = [column for column, path in enumerate(paths) if path in columns]
-    # Asked about a column that a damaged object misdescribes, pyarrow ends the whole process. A reader looks at the
-    # descriptions before it reads and raises an error, so what it begins to read may be asked about. One with a buffer
-    # looks at those of all columns before it reads the first.
-    file = pq.ParquetFile(_Untouchable(), metadata=metadata, pre_buffer=False, buffer_size=_ASKED_BYTES)
-    with suppress(_TouchedError):
-        next(file.iter_batches(1, [number], list(columns), use_threads=False), None)
-    chunks = [group.column(column) for column in needed]
-    # 0, or none, is the place of a dictionary that is not there.
-    starts = [min(chunk.dictionary_page_offset or chunk.data_page_offset, chunk.data_page_offset) for chunk in chunks]
-    sizes = [chunk.total_compressed_size for chunk in chunks]
-    ends = [start + size for start, size in zip(starts, sizes, strict=True)]
-    return _Span(min(starts, default=0), max(ends, default=0), sum(sizes))

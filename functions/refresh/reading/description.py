@@ -1,0 +1,252 @@
+"""What a parquet file says of itself, and whether the needed columns can be read from it."""
+
+import difflib
+import io
+import unicodedata
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from functions.refresh.counting.cleaning import ObjectError, check_type, impossible_type
+from functions.refresh.reading.footer import (
+    MAGIC,
+    FooterError,
+    Struct,
+    column_names,
+    compose,
+    end_of_data,
+    keep_columns,
+    parse,
+)
+from functions.refresh.reading.parquet_file import Columns, find_span, open_parquet
+
+_TEXT_ANNOTATIONS = {"NONE", "STRING", "ENUM", "JSON"}
+
+_TRAILER_BYTES = 8
+_MAX_FOOTER_BYTES = 16 * 2**20
+_ENCRYPTED_MAGIC = b"PARE"
+# What files begin with that are taken for parquet because of their name.
+_OTHER_MAGIC = {
+    b"\x1f\x8b": "compressed by gzip as a whole",
+    b"\x28\xb5\x2f\xfd": "compressed by zstd as a whole",
+    b"PK\x03\x04": "a zip archive",
+    b"ORC": "ORC",
+    b"Obj\x01": "Avro",
+    b"ARROW1": "an Arrow file",
+}
+
+# Writers leave some bytes between column chunks, which no reader needs.
+_MAX_PADDING_BYTES = 65_536
+
+_MAX_NAMES = 10
+_MAX_NAME_LENGTH = 60
+_SIMILAR = 0.8
+
+
+class Description(NamedTuple):
+    """What a parquet file says of itself.
+
+    Attributes
+    ----------
+    metadata : pyarrow.parquet.FileMetaData
+        Of the needed columns at least: those that Arrow has no type for are left out.
+    schema : pyarrow.Schema
+        The columns with the types that they are read as, bytes not yet as text.
+    names : list of str
+        The names of all columns in the file.
+    needed : mapping of str to str
+        The needed columns, and how each is read.
+    """
+
+    metadata: pq.FileMetaData
+    schema: pa.Schema
+    names: list[str]
+    needed: Columns
+
+    def check(self) -> None:
+        """Check that the needed columns are there and can be read.
+
+        Raises
+        ------
+        ObjectError
+            When one is missing, there twice, or of a type from which it cannot be read.
+        """
+        if missing := [name for name in self.needed if name not in self.names]:
+            raise ObjectError(f"needed column missing: {missing}; {_what_is_there(missing, self.names)}")
+        if twice := [name for name in self.needed if self.names.count(name) > 1]:
+            raise ObjectError(f"needed column there twice: {twice}")
+        for name in self.needed:
+            self.check_type(name)
+
+    def check_type(self, name: str) -> None:
+        """Check that one column, which is there once, is of a type from which it can be read.
+
+        Raises
+        ------
+        ObjectError
+            When it is not.
+        """
+        kind = self.schema.field(name).type
+        if holds_bytes(kind):
+            annotation = self._annotation(name)
+            if annotation not in _TEXT_ANNOTATIONS:
+                raise impossible_type(name, self.needed[name], annotation)
+            # Bytes of a fixed length may be a number that is too long for Arrow.
+            kind = kind if pa.types.is_fixed_size_binary(kind) else pa.string()
+        check_type(name, self.needed[name], kind)
+
+    def _annotation(self, name: str) -> str:
+        """Return how parquet annotates a column that is not nested."""
+        schema = self.metadata.schema
+        columns = (schema.column(number) for number in range(len(self.metadata.schema.names)))
+        return next((str(column.logical_type.type) for column in columns if column.path == name), "")
+
+
+def holds_bytes(kind: pa.DataType) -> bool:
+    """Tell whether a type is bytes that are not known to be text."""
+    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+    types = pa.types
+    return bool(
+        types.is_binary(kind)
+        or types.is_large_binary(kind)
+        or types.is_binary_view(kind)
+        or types.is_fixed_size_binary(kind)
+    )
+
+
+def describe(source: Any, size: int, columns: Columns) -> Description:
+    """Read how a parquet file of so many bytes describes itself.
+
+    Raises
+    ------
+    ObjectError
+        When a needed column has no type in Arrow, or when it says itself that it is no plain parquet.
+    pyarrow.ArrowException, OSError, UnicodeDecodeError
+        When it is no parquet.
+    """
+    try:
+        file = open_parquet(source)
+        description = Description(file.metadata, file.schema_arrow, file.schema_arrow.names, columns)
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        _check_magic(source, size)
+        return describe_needed(source, size, columns, error)
+    if any(_is_made_of_another(field.type) for field in description.schema if field.name in columns):
+        return describe_needed(source, size, columns, pa.ArrowInvalid("its footer has parts of unknown types"))
+    return description
+
+
+def _is_made_of_another(kind: pa.DataType) -> bool:
+    """Tell whether it is Arrow's own schema in the file that makes this type of a plain one.
+
+    It would have dictionaries read from encodings of which Arrow makes none, and JSON as a type of its own.
+    """
+    return pa.types.is_dictionary(kind) or isinstance(kind, pa.BaseExtensionType)
+
+
+def describe_needed(source: Any, size: int, columns: Columns, error: Exception) -> Description:
+    """Describe a file as if it had the needed columns only, without statistics and without Arrow's own schema.
+
+    Parameters
+    ----------
+    source : file-like
+        The file.
+    size : int
+        How long it is, in bytes.
+    columns : mapping of str to str
+        The needed columns, and how each is read.
+    error : Exception
+        Why it is not read as it is: what is raised when the needed columns are no better.
+    """
+    try:
+        footer = parse(_read_footer(source, size))
+        needed = {name: keep_columns(footer, [name]) for name in columns}
+        file = _try_to_open(keep_columns(footer, columns))
+        if isinstance(file, pq.ParquetFile):
+            return Description(file.metadata, file.schema_arrow, column_names(footer), columns)
+    except FooterError:
+        raise error from None
+    faults = {name: fault for name, one in needed.items() if isinstance(fault := _try_to_open(one), Exception)}
+    if len(faults) == len(needed):
+        raise error
+    raise ObjectError("; ".join(f"column {name} cannot be read: {fault}" for name, fault in faults.items()))
+
+
+def _try_to_open(footer: Struct) -> pq.ParquetFile | Exception:
+    """Open a file that has no more than a footer, or return why not."""
+    content = compose(footer)
+    try:
+        return open_parquet(io.BytesIO(MAGIC + content + len(content).to_bytes(4, "little") + MAGIC))
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        return error
+
+
+def _read(source: Any, start: int, end: int) -> bytes:
+    source.seek(start)
+    return bytes(source.read(end - start))
+
+
+def _read_footer(source: Any, size: int) -> bytes:
+    end = size - _TRAILER_BYTES
+    length = int.from_bytes(_read(source, max(0, end), size)[:4], "little")
+    if not 0 < length <= min(end, _MAX_FOOTER_BYTES):
+        raise FooterError("it is too long")
+    return _read(source, end - length, end)
+
+
+def _check_magic(source: Any, size: int) -> None:
+    """Check that what Arrow does not take at least says that it is parquet."""
+    head = _read(source, 0, min(size, _TRAILER_BYTES))
+    if _ENCRYPTED_MAGIC in (head[:4], _read(source, max(0, size - 4), size)):
+        raise ObjectError("is encrypted parquet, for which there is no key here")
+    for magic, what in _OTHER_MAGIC.items():
+        if head.startswith(magic):
+            raise ObjectError(f"is no readable parquet: it is {what}")
+
+
+def check_extent(source: Any, size: int, metadata: pq.FileMetaData, columns: Columns) -> None:
+    """Check that nothing stands before the file: readers look for its data from the beginning.
+
+    Only of a file with bytes that nobody needs is the footer taken apart, which takes a second for 5 MB.
+
+    Raises
+    ------
+    ObjectError
+        When the file is the last of several that were joined.
+    """
+    try:
+        footer = _read_footer(source, size)
+        start = size - _TRAILER_BYTES - len(footer)
+        groups = metadata.num_row_groups
+        if groups and find_span(metadata, groups - 1, columns).end == start:
+            return
+        unnamed = start - end_of_data(parse(footer))
+    except FooterError:
+        return  # Arrow takes it, so it is none that writers of files and those who join them make
+    around = _read(source, max(0, unnamed - _MAX_PADDING_BYTES), max(0, unnamed) + len(MAGIC))
+    if unnamed > 0 and (around.endswith(MAGIC) or MAGIC * 2 in around):
+        raise ObjectError(
+            f"has some {unnamed:,} bytes before the parquet that it ends with: files were joined;"
+            " put each under a key of its own"
+        )
+
+
+def _what_is_there(missing: Sequence[str], names: Sequence[str]) -> str:
+    """Name the columns that look like missing ones, or else the first ones, such that what is odd in a name shows."""
+    plain = {name: _plain(name) for name in names}
+    near = [
+        name
+        for name in names
+        if any(difflib.SequenceMatcher(None, _plain(one), plain[name]).ratio() >= _SIMILAR for one in missing)
+    ]
+    shown = [ascii(name[:_MAX_NAME_LENGTH]) for name in (near or names)[:_MAX_NAMES]]
+    if not shown:
+        return "the object has no columns"
+    more = len(near or names) - len(shown)
+    return f"the object has {', '.join(shown)}" + (f" and {more:,} more" if more else "")
+
+
+def _plain(name: str) -> str:
+    """Reduce a name to what is left of it when case, signs, blanks and byte order marks do not matter."""
+    return "".join(filter(str.isalnum, unicodedata.normalize("NFKC", name[:_MAX_NAME_LENGTH]).casefold()))
