@@ -297,7 +297,8 @@ def test_json_is_read_as_text(pipeline: Pipeline, column: str) -> None:
 
 def _days(pipeline: Pipeline) -> list[str]:
     days = pipeline.column(
-        "SELECT DISTINCT value FROM voucher_customer.usage_totals WHERE dimension = 'days_since(last_order_ts)' ORDER BY value"
+        "SELECT DISTINCT value FROM voucher_customer.usage_totals"
+        " WHERE dimension = 'days_since(last_order_ts)' ORDER BY value"
     )
     return [str(date.fromordinal(date(1970, 1, 1).toordinal() + day)) for day in days]
 
