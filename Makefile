@@ -52,17 +52,17 @@ demo up: .local/tools/localstack/.ready
 endif
 
 demo: setup  ## run the whole pipeline on this machine: DATA=file-or-folder AS_OF=2018-08-05 COUNTRIES=Peru,China for your own
-	@$(RUN_LOCAL) demo --emulator "$(EMULATOR)" $(if $(DATA),--data "$(DATA)") $(if $(AS_OF),--as-of "$(AS_OF)") $(if $(COUNTRIES),--countries "$(COUNTRIES)")
+	@$(RUN_LOCAL) demo --emulator "$(EMULATOR)" $(if $(DATA),--data "$(DATA)") $(if $(AS_OF),--as-of "$(AS_OF)") $(if $(COUNTRIES),--countries "$$COUNTRIES")
 
 explore: setup  ## tell what the refresh function would make of parquet, without a stack: DATA=file-or-folder AS_OF=2018-08-05 COUNTRIES=Peru,China
-	@$(RUN_LOCAL) explore --data "$(DATA)" $(if $(AS_OF),--as-of "$(AS_OF)") $(if $(COUNTRIES),--countries "$(COUNTRIES)")
+	@$(RUN_LOCAL) explore --data "$(DATA)" $(if $(AS_OF),--as-of "$(AS_OF)") $(if $(COUNTRIES),--countries "$$COUNTRIES")
 
 up: setup  ## start the same stack, empty, and leave it running: EMULATOR=localstack for the other emulator
-	@$(RUN_LOCAL) up --emulator "$(EMULATOR)" $(if $(COUNTRIES),--countries "$(COUNTRIES)")
+	@$(RUN_LOCAL) up --emulator "$(EMULATOR)" $(if $(COUNTRIES),--countries "$$COUNTRIES")
 
 up-localstack: setup  ## start it on LocalStack and PostgreSQL in containers, or without them where no container engine runs
 	@$(BIN)/python -c 'import sys; from infra.local.containers import has_engine; sys.exit(not has_engine())' || $(MAKE) --no-print-directory .local/tools/localstack/.ready
-	@$(RUN_LOCAL) up --emulator containers $(if $(COUNTRIES),--countries "$(COUNTRIES)")
+	@$(RUN_LOCAL) up --emulator containers $(if $(COUNTRIES),--countries "$$COUNTRIES")
 
 down:  ## stop what `make up` or `make up-localstack` started
 	@if [ -e .venv/.ready ]; then $(BIN)/python -m infra.local down; else echo "nothing is running"; fi

@@ -7,7 +7,7 @@ from typing import Annotated, Any, NamedTuple, cast
 
 import msgspec
 
-from functions.common.days import day_number, parse_day
+from functions.common.days import day_number, find_day
 from functions.common.dimensions import Dimension
 from functions.common.families import Family
 from functions.common.fields import FieldProblem, FieldsError, read_fields
@@ -115,10 +115,9 @@ def read_customer(families: Mapping[str, Family], values: Mapping[str, Any], *, 
     """
 
     def read_day(_: type, value: Any) -> Day:
-        try:
-            day = parse_day(value)
-        except (AttributeError, ValueError):
-            raise ValueError(_WHAT_A_DATE_IS) from None
+        day = find_day(value) if isinstance(value, str) else None
+        if day is None:
+            raise ValueError(_WHAT_A_DATE_IS)
         if day > today:
             raise ValueError(f"is in the future: must not come after {today}")
         return Day(day_number(day))

@@ -32,7 +32,8 @@ _READ_REFRESHES = """
         'refresh_id', refresh_id, 'trigger', trigger, 'as_of', as_of, 'countries', countries, 'started_at', started_at,
         'published_at', published_at, 'took_ms', took_ms, 'objects_counted', objects_counted,
         'objects_skipped', objects_skipped, 'objects_removed', objects_removed, 'objects_failed', objects_refused,
-        'objects_bad', objects_refused_before, 'objects_left', objects_deferred, 'rows_read', rows_read,
+        'objects_bad', objects_refused_before, 'objects_left', objects_deferred,
+        'objects_ignored', objects_ignored, 'rows_read', rows_read,
         'rows_counted', rows_counted, 'rows_rejected', rows_rejected,
         'rows_published', rows_published, 'rows_in_no_segment', rows_in_no_segment,
         'families_waiting', families_waiting, 'families_partial', families_partial, 'outcome', outcome, 'error', error

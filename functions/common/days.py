@@ -31,28 +31,51 @@ def utc_day(moment: datetime) -> date:
     return moment.astimezone(UTC).date() if moment.tzinfo else moment.date()
 
 
-def parse_day(text: str) -> date:
+def find_day(text: str) -> date | None:
     """Read the UTC day out of a date or timestamp, with or without a zone.
+
+    Returns
+    -------
+    date or None
+        None when the text is none by the grammar of docs/data-rules.md, or its UTC day lies outside the years 1 to
+        9999.
+
+    Examples
+    --------
+    >>> find_day("2020-01-05 23:30:00-05:00")
+    datetime.date(2020, 1, 6)
+    """
+    text = text.strip(WHITE_SPACE)
+    found = _own_day.fullmatch(text) or _offset.fullmatch(text)
+    if not found:
+        return None
+    try:
+        day = date.fromisoformat(found["date"])
+        return day if found.re is _own_day else _shifted(day, found)
+    except ValueError:
+        return None
+
+
+def _shifted(day: date, found: re.Match[str]) -> date:
+    """Return the UTC day of a moment with an offset."""
+    offset = int(found["hours"]) * 60 + int(found["minutes"] or 0)
+    local = int(found["hour"]) * 60 + int(found["minute"])
+    in_utc = local - offset if found["sign"] == "+" else local + offset
+    return date.fromordinal(day.toordinal() + in_utc // _MINUTES_PER_DAY)
+
+
+def parse_day(text: str) -> date:
+    """Read a day as `find_day` does.
 
     Raises
     ------
     ValueError
-        When the text is none by the grammar of docs/data-rules.md, or its UTC day lies outside the years 1 to 9999.
-
-    Examples
-    --------
-    >>> parse_day("2020-01-05 23:30:00-05:00")
-    datetime.date(2020, 1, 6)
+        When there is none.
     """
-    text = text.strip(WHITE_SPACE)
-    if found := _own_day.fullmatch(text):
-        return date.fromisoformat(found["date"])
-    if not (found := _offset.fullmatch(text)):
+    day = find_day(text)
+    if day is None:
         raise ValueError(f"no date or timestamp: {text!r}")
-    offset = int(found["hours"]) * 60 + int(found["minutes"] or 0)
-    local = int(found["hour"]) * 60 + int(found["minute"])
-    in_utc = local - offset if found["sign"] == "+" else local + offset
-    return date.fromordinal(date.fromisoformat(found["date"]).toordinal() + in_utc // _MINUTES_PER_DAY)
+    return day
 
 
 def day_number(day: date) -> int:

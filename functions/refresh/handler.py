@@ -148,7 +148,7 @@ def _take_step(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         metrics.add_metric("Refreshes", MetricUnit.Count, 1)
         metrics.add_metric("RefreshesSucceeded", MetricUnit.Count, int(not result.errors))
         measure_publication(result)
-        _tell_of_report(result)
+        _warn(result)
     elif isinstance(result, ItemSummary):
         measure_objects(result)
     else:
@@ -164,11 +164,14 @@ def _tell(summary: Summary) -> dict[str, Any]:
     measure_publication(summary)
     answer = _in_short(summary)
     logger.info("refreshed", extra={"summary": answer})
-    _tell_of_report(summary)
+    _warn(summary)
     return answer
 
 
-def _tell_of_report(summary: Summary) -> None:
+def _warn(summary: Summary) -> None:
+    """Log what a person should look at, though nothing failed."""
+    if summary.countries_missing:
+        logger.warning(summary.countries_missing)
     if summary.report_error:
         logger.error("the report could not be written", extra={"error": summary.report_error})
 

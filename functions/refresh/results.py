@@ -1,7 +1,7 @@
 """What became of objects, and what a refresh did with them: what is logged, returned and kept."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import Any, Literal, NamedTuple
 
@@ -21,9 +21,9 @@ class Outcome(NamedTuple):
 
     Attributes
     ----------
-    kind : {'counted', 'skipped', 'removed', 'refused', 'refused_before', 'deferred'}
+    kind : {'counted', 'skipped', 'removed', 'refused', 'refused_before', 'deferred', 'ignored'}
         What was done. A refused object cannot be counted; one refused before is as it was then, and was not tried
-        again; a deferred one waits for the next run.
+        again; a deferred one waits for the next run; an ignored one is not part of the dataset.
     error : str
         Its key and what went wrong: why it is refused, or why the rejected rows of a counted one are not written.
     rows_read, rows_counted : int
@@ -33,16 +33,19 @@ class Outcome(NamedTuple):
     backlog_bytes : int
         For one that is deferred because there is too much for one run, its `estimated_bytes`.
     objects : int
-        How many objects it is about: those that a whole run skips are told as one.
+        How many objects it is about: those that a whole run skips, or ignores, are told as one.
+    keys : sequence of str
+        The first keys of those that are ignored.
     """
 
-    kind: Literal["counted", "skipped", "removed", "refused", "refused_before", "deferred"]
+    kind: Literal["counted", "skipped", "removed", "refused", "refused_before", "deferred", "ignored"]
     error: str = ""
     rows_read: int = 0
     rows_counted: int = 0
     rows_rejected: Mapping[str, int] = {}
     backlog_bytes: int = 0
     objects: int = 1
+    keys: Sequence[str] = ()
 
 
 class ItemSummary(msgspec.Struct, kw_only=True):
@@ -56,6 +59,10 @@ class ItemSummary(msgspec.Struct, kw_only=True):
         Those that could not be counted by an earlier refresh, are as they were then, and were not tried again.
     objects_deferred : int
         Those that are to be counted yet: the time was over, they are a backlog, or other parts of them are missing.
+    objects_ignored : int
+        Those that lie under the prefix and are not part of the dataset.
+    ignored : list of str
+        The keys of the first of them.
     backlog_bytes : int
         How much there was to count, where that was too much for one run; then nothing was counted.
         See `functions.refresh.usecases.reconcile.work`.
@@ -73,6 +80,8 @@ class ItemSummary(msgspec.Struct, kw_only=True):
     objects_refused: int = 0
     objects_refused_before: int = 0
     objects_deferred: int = 0
+    objects_ignored: int = 0
+    ignored: list[str] = msgspec.field(default_factory=list)
     backlog_bytes: int = 0
     rows_read: int = 0
     rows_counted: int = 0
@@ -85,6 +94,8 @@ class ItemSummary(msgspec.Struct, kw_only=True):
         setattr(self, name, getattr(self, name) + outcome.objects)
         if outcome.error:
             self.errors.append(outcome.error)
+        # The database takes no null characters.
+        self.ignored += (key.replace("\0", "\ufffd") for key in outcome.keys)
         self.backlog_bytes += outcome.backlog_bytes
         self.rows_read += outcome.rows_read
         self.rows_counted += outcome.rows_counted
@@ -114,6 +125,8 @@ class Summary(ItemSummary, kw_only=True):
         The most used amounts of every segment, as published.
     rankings_changed : list of RankingChange
         The segments in which they are others than in the table that was replaced.
+    countries_missing : str
+        Which of the countries to publish have no record, and which ones the data has; empty when none is missing.
     report : str
         The key of the report's page of the day; empty when none was written.
     report_error : str
@@ -133,6 +146,7 @@ class Summary(ItemSummary, kw_only=True):
     families_partial: dict[str, int] = msgspec.field(default_factory=dict)
     rankings: list[Ranking] = msgspec.field(default_factory=list)
     rankings_changed: list[RankingChange] = msgspec.field(default_factory=list)
+    countries_missing: str = ""
     took_ms: int = 0
     report: str = ""
     report_error: str = ""

@@ -1,5 +1,7 @@
 """Settings of the refresh function."""
 
+import re
+from collections.abc import Iterable
 from typing import Annotated
 
 import msgspec
@@ -21,7 +23,7 @@ class RefreshSettings(DatabaseSettings, frozen=True, kw_only=True, rename="upper
     reports_prefix : str
         Keys of the report's pages begin with it.
     countries : str
-        The countries to publish, separated by commas.
+        The countries to publish, as `read_names` takes them apart.
     plan_prefix : str
         Keys of plans begin with it.
     inline_bytes : int
@@ -60,4 +62,27 @@ class RefreshSettings(DatabaseSettings, frozen=True, kw_only=True, rename="upper
     @property
     def published_countries(self) -> list[str]:
         """The countries to publish, in the order given."""
-        return [name.strip() for name in self.countries.split(",") if name.strip()]
+        return read_names(self.countries)
+
+
+def read_names(text: str) -> list[str]:
+    """Take names apart that are separated by commas, or by semicolons where there is one.
+
+    A name in double quotes is taken as it is.
+
+    Examples
+    --------
+    >>> read_names("Peru, China")
+    ['Peru', 'China']
+    >>> read_names("Bolivia, Plurinational State of; Peru")
+    ['Bolivia, Plurinational State of', 'Peru']
+    """
+    separator = ";" if ";" in text else ","
+    found = re.findall(rf'\s*(?:"((?:[^"]|"")+)"|([^{separator}]*))\s*(?:{separator}|$)', text)
+    names = [quoted.replace('""', '"') or plain.strip() for quoted, plain in found]
+    return [name for name in names if name]
+
+
+def write_names(names: Iterable[str]) -> str:
+    """Put names together so that `read_names` takes them apart again, whatever they hold."""
+    return ";".join('"' + name.replace('"', '""') + '"' for name in names) + ";"

@@ -15,7 +15,7 @@ from rich.console import Console
 from infra import ROOT
 from infra.arguments import day
 from infra.local.containers import has_engine
-from infra.local.demo import files_of, run_demo
+from infra.local.demo import objects_of, run_demo
 from infra.local.emulator import EMULATORS
 from infra.local.explore import explore
 from infra.local.processes import LocalError
@@ -49,7 +49,7 @@ def step(text: str) -> Iterator[None]:
 
 def _demo(arguments: argparse.Namespace) -> None:
     if arguments.data is not None:
-        files_of(arguments.data)  # before anything is started
+        objects_of(arguments.data)  # before anything is started
     folder = _UP / f"demo-{os.getpid()}"
     stack: Stack | None = None
     try:
@@ -84,7 +84,7 @@ def _down(_: argparse.Namespace) -> None:
 
 
 def _explore(arguments: argparse.Namespace) -> None:
-    if not explore(files_of(arguments.data), as_of=arguments.as_of, countries=arguments.countries, step=step):
+    if not explore(objects_of(arguments.data), as_of=arguments.as_of, countries=arguments.countries, step=step):
         sys.exit(1)
 
 
@@ -101,7 +101,7 @@ def main() -> None:
     demo.add_argument("--as-of", type=day, help="then publish as of this day")
     up = commands.add_parser("up", help="start the stack and leave it running")
     for command in (demo, up):
-        command.add_argument("--countries", default="Peru", help="the countries to publish, separated by commas")
+        command.add_argument("--countries", default="Peru", help="the countries to publish: Peru,China")
     demo.add_argument("--emulator", default="ministack", choices=EMULATORS, help="what stands for AWS")
     up.add_argument("--emulator", default="ministack", choices=[*EMULATORS, CONTAINERS], help="what stands for AWS")
     down = commands.add_parser("down", help="stop it")

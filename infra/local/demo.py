@@ -5,13 +5,16 @@ import subprocess
 import tempfile
 import urllib.error
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping
 from datetime import date
 from http import HTTPStatus
 from pathlib import Path
 
 from pg8000.exceptions import DatabaseError
 
+from functions.refresh.publishing.countries import tell_missing
+from functions.refresh.reading.dataset import is_in_dataset
+from functions.refresh.settings import read_names
 from infra.local.postgres import PSQL
 from infra.local.processes import LocalError, wait_for
 from infra.local.stack import PREFIX, Stack, Step
@@ -21,6 +24,7 @@ from infra.sample.sample import write_sample
 
 _REFRESH_SECONDS = 300
 _REPORT_SECONDS = 30
+_MAX_SHOWN = 5
 
 _CUSTOMER = {
     "customer_id": 123,
@@ -47,29 +51,38 @@ _WHERE_IT_STANDS = """
 """
 
 
-def files_of(data: str) -> list[Path]:
-    """Find the parquet files that DATA names: one file, several separated by spaces, or folders.
+def objects_of(data: str) -> dict[str, Path]:
+    """Name the objects that DATA stands for: one file, several separated by spaces, or folders with all that they hold.
 
     Raises
     ------
     LocalError
-        When there is none, or one of them is no parquet by its name.
+        When none of them would be counted, or a file that is named would not.
     """
     whole = Path(data).expanduser()
     named = [whole] if whole.exists() else [Path(word).expanduser() for word in data.split()]
-    files: list[Path] = []
-    for path in named:
-        if path.is_dir():
-            files += sorted(found for found in path.rglob("*.parquet*") if found.is_file())
-        elif not path.is_file():
+    objects: dict[str, Path] = {}
+    for number, path in enumerate(named):
+        if not path.exists():
             raise LocalError(f"DATA: there is no {path}")
-        elif ".parquet" not in path.name:
-            raise LocalError(f"DATA: {path} is not named *.parquet*, so it would not be counted")
-        else:
-            files.append(path)
-    if not files:
-        raise LocalError(f"DATA: no *.parquet* file in {data}")
-    return files
+        files = {path.name: path} if path.is_file() else _files_in(path)
+        if path.is_file() and not is_in_dataset(path.name, ""):
+            raise LocalError(f"DATA: {path} is not named *.parquet, so it would not be counted")
+        # Where names repeat, each of DATA has a folder of its own.
+        folder = f"{PREFIX}{number}/" if any(PREFIX + name in objects for name in files) else PREFIX
+        objects.update({folder + name: file for name, file in files.items()})
+    if not counted_of(objects):
+        raise LocalError(f"DATA: no *.parquet file in {data}")
+    return objects
+
+
+def _files_in(folder: Path) -> dict[str, Path]:
+    return {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def counted_of(objects: Iterable[str]) -> list[str]:
+    """Return the keys of those objects that are part of the dataset."""
+    return [key for key in objects if is_in_dataset(key, PREFIX)]
 
 
 def run_demo(stack: Stack, *, data: str | None, as_of: date | None, step: Step) -> None:
@@ -85,38 +98,44 @@ def run_demo(stack: Stack, *, data: str | None, as_of: date | None, step: Step) 
             sample = Path(folder, "vouchers.parquet")
             with step("make the sample: 511,427 voucher records"):
                 write_sample(sample)
-            _drop(stack, [sample], step)
+            _drop(stack, {PREFIX + sample.name: sample}, step)
     else:
-        _drop(stack, files_of(data), step)
+        _drop(stack, objects_of(data), step)
     if as_of is not None:
         with step(f"refresh as of {as_of} (lambda invoke)"):
             stack.deployed.invoke_refresh({"as_of": as_of.isoformat()})
     with step("fetch the report"):
         wait_for("the report of the last refresh", lambda: _has_report(stack), seconds=_REPORT_SECONDS)
     print(published_table(stack.database_url))
+    _print_missing(stack)
     _ask(stack)
     print(f"\nThe report, to open in a browser: {REPORT}")
 
 
-def _drop(stack: Stack, files: Sequence[Path], step: Step) -> None:
-    keys = keys_of(files)
-    with step(f"put {len(keys)} file{'s' * (len(keys) > 1)} into the bucket"):
-        for key, path in keys.items():
+def _print_missing(stack: Stack) -> None:
+    connection = stack.connect()
+    try:
+        missing = tell_missing(connection, read_names(stack.countries))
+    finally:
+        connection.close()
+    if missing:
+        print(f"\nCOUNTRIES: {missing}")
+
+
+def _drop(stack: Stack, objects: Mapping[str, Path], step: Step) -> None:
+    with step(f"put {len(objects)} file{'s' * (len(objects) > 1)} into the bucket"):
+        for key, path in objects.items():
             stack.client("s3").upload_file(str(path), stack.bucket, key)
+    keys = counted_of(objects)
+    if ignored := sorted(objects.keys() - set(keys)):
+        more = " and others" if len(ignored) > _MAX_SHOWN else ""
+        print(f"Ignored, because not part of the dataset: {len(ignored)}: {', '.join(ignored[:_MAX_SHOWN])}{more}")
     with step("wait for the event to refresh (S3, EventBridge, Lambda)"):
         wait_for(
             f"refresh of {len(keys)} objects (see {stack.folder}/emulator.log)",
             lambda: _is_refreshed(stack, len(keys)),
             seconds=_REFRESH_SECONDS,
         )
-
-
-def keys_of(files: Sequence[Path]) -> dict[str, Path]:
-    """Name the objects after the files; after their folders too where names repeat."""
-    names = [path.name for path in files]
-    if len(set(names)) == len(names):
-        return {PREFIX + path.name: path for path in files}
-    return {PREFIX + path.resolve().as_posix().lstrip("/"): path for path in files}
 
 
 def _is_refreshed(stack: Stack, objects: int) -> bool | None:
@@ -162,7 +181,7 @@ def published_table(database_url: str) -> str:
 
 def _ask(stack: Stack) -> None:
     """Send the source system's request through the emulated API Gateway, for the first country that is published."""
-    body = json.dumps({**_CUSTOMER, "country_code": stack.countries.split(",")[0].strip()})
+    body = json.dumps({**_CUSTOMER, "country_code": read_names(stack.countries)[0]})
     print(f"\n$ curl -X GET -H 'Content-type: application/json' -d '{body}' \"$API_URL/voucher_amount\"")
     print(_answer(stack, body))
 

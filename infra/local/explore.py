@@ -6,7 +6,7 @@ this process.
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -27,12 +27,12 @@ from functions.refresh.reading.description import Description
 from functions.refresh.reading.parquet_file import Columns
 from functions.refresh.report.writer import LATEST
 from functions.refresh.results import Summary
-from functions.refresh.settings import RefreshSettings
+from functions.refresh.settings import RefreshSettings, write_names
 from functions.refresh.usecases.events import Trigger
 from functions.refresh.usecases.refresh import RefreshError
 from functions.refresh.wiring import make_refresh
 from infra import ROOT
-from infra.local.demo import keys_of, published_table
+from infra.local.demo import counted_of, published_table
 from infra.local.postgres import Postgres, start_postgres
 from infra.local.stack import PREFIX, Step
 
@@ -107,17 +107,17 @@ def _shown(distinct: pa.Array, number: int) -> str:
         return repr(distinct[number].cast(pa.large_binary()).as_py())
 
 
-def explore(files: Sequence[Path], *, as_of: date | None, countries: str, step: Step) -> bool:
+def explore(objects: Mapping[str, Path], *, as_of: date | None, countries: str, step: Step) -> bool:
     """Print what the refresh function would make of files, write its report to `REPORT`.
 
     Parameters
     ----------
-    files : sequence of Path
-        The parquet files.
+    objects : mapping of str to Path
+        The files, by the keys that they are put under; those of the dataset are explored.
     as_of : date or None
         The day to publish as of; None means today.
     countries : str
-        The countries to publish, separated by commas; empty means all that occur.
+        The countries to publish, as the setting has them; empty means those that occur, the first fifty.
     step : callable
         Told of each step.
 
@@ -131,26 +131,26 @@ def explore(files: Sequence[Path], *, as_of: date | None, countries: str, step: 
     LocalError
         When PostgreSQL does not start.
     """
-    keys = keys_of(files)
+    keys = counted_of(objects)
     with embedded(step) as database_url:
         client = boto3.client("s3")
         client.create_bucket(Bucket=_BUCKET)
-        for key, path in keys.items():
+        for key, path in objects.items():
             client.upload_file(str(path), _BUCKET, key)
         columns = _needed_columns(database_url)
         bucket = Bucket(_BUCKET, PREFIX)
         versions = dict(bucket.versions())
         occurring: Counter[str] = Counter()
-        for key, path in keys.items():
-            print(f"\n{path}")
+        for key in keys:
+            print(f"\n{objects[key]}")
             _print_schema(bucket, key, versions[key], columns)
             occurring.update(_print_profile(bucket, key, versions[key], columns))
-        # The function's setting separates them by commas.
-        chosen = countries or ",".join(name for name, _ in occurring.most_common(_MAX_COUNTRIES) if "," not in name)
+        chosen = countries or write_names(name for name, _ in occurring.most_common(_MAX_COUNTRIES))
         with step("refresh, by the function's own code"):
             summary = _refresh(database_url, chosen, as_of)
         print(f"\nThe table that would be published as of {summary.as_of}:\n")
         print(published_table(database_url))
+        _print_left_out(occurring, summary)
         REPORT.parent.mkdir(exist_ok=True)
         REPORT.write_bytes(client.get_object(Bucket=_BUCKET, Key=f"reports/{LATEST}")["Body"].read())
     _print_verdict(summary, len(keys))
@@ -250,6 +250,17 @@ def _print_more(found: int, what: str) -> None:
         print(f"  and {found - _MAX_SHOWN:,} more {what}")
 
 
+def _print_left_out(occurring: Counter[str], summary: Summary) -> None:
+    """Print the countries that are counted and not in the table, and those that the table was to have."""
+    left_out = [name for name, _ in occurring.most_common() if name not in summary.countries]
+    if left_out:
+        shown = ", ".join(map(repr, left_out[:_MAX_SHOWN]))
+        more = f" and {len(left_out) - _MAX_SHOWN:,} more" if len(left_out) > _MAX_SHOWN else ""
+        print(f"\nLeft out of the table, though counted: {shown}{more}. COUNTRIES names those to publish.")
+    if summary.countries_missing:
+        print(f"\nCOUNTRIES: {summary.countries_missing}")
+
+
 def _print_verdict(summary: Summary, files: int) -> None:
     rejected = sum(summary.rows_rejected.values())
     print(
@@ -258,6 +269,10 @@ def _print_verdict(summary: Summary, files: int) -> None:
     )
     for reason, rows in sorted(summary.rows_rejected.items(), key=lambda found: -found[1]):
         print(f"  {rows:>12,}  {reason}")
+    if summary.objects_ignored:
+        more = " and others" if summary.objects_ignored > len(summary.ignored) else ""
+        shown = ", ".join(summary.ignored)
+        print(f"Ignored, because not part of the dataset: {summary.objects_ignored:,}: {shown}{more}")
     print(f"The report, to open in a browser: {REPORT}")
     for error in summary.errors:
         print(f"REFUSED {error}")

@@ -248,7 +248,7 @@ def _deploy(stack: Stack) -> None:
         "DatabaseTls": address.tls,
         "ApiAuthorization": "NONE",
     }
-    overrides = [f"{name}={shlex.quote(str(value))}" for name, value in parameters.items()]
+    overrides = [sam.parameter_override(name, value) for name, value in parameters.items()]
     template = Path(stack.folder, "build", "template.yaml")
     _sam(stack, "deploy", "--template-file", str(template), "--parameter-overrides", *overrides)
     deployed = stack.deployed

@@ -52,6 +52,8 @@ def _in_words(summary: dict[str, Any]) -> str:
     rejected = sum(summary["rows_rejected"].values())
     waits_for = "the state machine, too much for one run" if summary["backlog_bytes"] else "the next run"
     left = f", {summary['objects_deferred']} left for {waits_for}" if summary["objects_deferred"] else ""
+    ignored = f", {summary['objects_ignored']} ignored ({', '.join(summary['ignored'])})" if summary["ignored"] else ""
+    missing = f"; {summary['countries_missing']}" if summary["countries_missing"] else ""
     errors = f"; failed: {'; '.join(summary['errors'])}" if summary["errors"] else ""
     report = f"; no report: {summary['report_error']}" if summary["report_error"] else ""
     families = "".join(
@@ -64,9 +66,9 @@ def _in_words(summary: dict[str, Any]) -> str:
         f"refresh {summary['refresh_id']} published {summary['rows_published']} rows as of {summary['as_of']} "
         f"for {', '.join(summary['countries'])} in {summary['took_ms'] / 1000:.1f} s; "
         f"objects: {summary['objects_counted']} counted, {summary['objects_skipped']} unchanged, "
-        f"{summary['objects_removed']} removed{left}; "
+        f"{summary['objects_removed']} removed{left}{ignored}; "
         f"rows: {summary['rows_read']:,} read, {summary['rows_counted']:,} counted, {rejected:,} rejected; "
-        f"most used amounts changed in {summary['segments_changed']}{families}{report}{errors}"
+        f"most used amounts changed in {summary['segments_changed']}{families}{missing}{report}{errors}"
     )
 
 

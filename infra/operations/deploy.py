@@ -11,7 +11,7 @@ from infra.operations.commands import migrate
 from infra.operations.deployed import NOT_MADE, Deployed, OperationError
 from infra.operations.preflight import planned, preflight
 from infra.operations.teardown import ONLY_DELETABLE, delete, why_it_failed
-from infra.packaging.sam import sam_command, sam_environment
+from infra.packaging.sam import parameter_override, sam_command, sam_environment
 
 
 def check(stack: Deployed, given: Mapping[str, str]) -> None:
@@ -58,7 +58,7 @@ def deploy(stack: Deployed, given: Mapping[str, str]) -> None:
     _sam("build", environment, on_emulator=on_emulator)
     options = ["--stack-name", stack.name]
     if parameters:
-        options += ["--parameter-overrides", *(f'{name}="{value}"' for name, value in parameters.items())]
+        options += ["--parameter-overrides", *(parameter_override(name, value) for name, value in parameters.items())]
     before = _latest_event(stack)
     _sam("deploy", environment, *options, on_emulator=on_emulator)
     deployed = stack.asked_again()

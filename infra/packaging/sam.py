@@ -16,6 +16,12 @@ def sam_command(name: str, *options: str | Path, on_emulator: bool) -> list[str 
     return [program, name, "--config-file", settings, "--config-env", environment, *options]
 
 
+def parameter_override(name: str, value: object) -> str:
+    """Return a parameter as SAM reads it among the overrides, whatever quotes and spaces its value holds."""
+    escaped = str(value).replace('"', '\\"')
+    return f'{name}="{escaped}"'
+
+
 def sam_environment(variables: Mapping[str, str], *, runtime: str, architecture: str) -> dict[str, str]:
     """Return variables with those added for which functions are built: SAM does not hand parameters to the build."""
     return {**variables, "RUNTIME": runtime, "ARCHITECTURE": architecture, "SAM_CLI_TELEMETRY": "0"}

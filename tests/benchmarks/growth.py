@@ -48,9 +48,9 @@ class _TimedBucket(Bucket):
 
     listing = 0.0
 
-    def versions(self, prefix: str = "") -> Iterator[tuple[str, ObjectVersion]]:
+    def objects(self, prefix: str = "") -> Iterator[tuple[str, ObjectVersion | None]]:
         started = time.perf_counter()
-        found = list(super().versions(prefix))
+        found = list(super().objects(prefix))
         self.listing = time.perf_counter() - started
         yield from found
 

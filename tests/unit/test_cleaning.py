@@ -1,7 +1,7 @@
 """Cleaning: the short ways say what the long ones would."""
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from functions.common.days import day_number, parse_day
 from functions.refresh.counting.cleaning import (
     DIRECT_CODE_LIMIT,
     Defaulted,
@@ -21,6 +22,7 @@ from functions.refresh.counting.cleaning import (
     try_direct_codes,
 )
 from tests.shipped import SHIPPED
+from tests.text_dates import READ, REJECTED
 
 # So many that they are cut down to their days first.
 MANY = [f"2019-01-01 {hour:02}:{minute:02}:00" for hour in range(24) for minute in range(60)]
@@ -230,3 +232,23 @@ def test_moments_of_any_unit_are_small_days(kind: pa.DataType) -> None:
     small = try_direct_codes(moments)
     assert small is not None
     assert small.tolist() == [18267, 18268]
+
+
+@pytest.mark.parametrize("kind", [pa.string(), pa.large_string(), pa.string_view()], ids=str)
+def test_of_many_text_dates_each_means_its_day(kind: pa.DataType) -> None:
+    texts = [*READ, *REJECTED]
+    expected: list[Any] = [day_number(date.fromisoformat(day)) for day in READ.values()]
+    expected += [Rejected(f"last_order_ts_{'unreadable' if text.strip() else 'missing'}") for text in REJECTED]
+    assert meanings(texts, kind, "last_order_ts") == expected
+    assert meanings([*texts, *MANY], kind, "last_order_ts")[: len(texts)] == expected
+    # Where none names its day itself, too
+    zoned = [f"{text}-05:00" for text in MANY]
+    assert meanings(zoned, kind, "last_order_ts") == [17897] * 19 * 60 + [17898] * 5 * 60
+
+
+@pytest.mark.parametrize("offset", ["+05:30", "-0530", "+05", " -05", "+00:00", "-00", "+14", " +23:59"])
+def test_many_text_dates_with_an_offset_are_few_values(offset: str) -> None:
+    texts = [f"{text}{offset}" for text in MANY]
+    distinct = dictionary_encode(pa.array([None, *texts]), "date")
+    assert len(distinct.dictionary) <= 2
+    assert meanings(texts, pa.string(), "last_order_ts") == [day_number(parse_day(text)) for text in texts]

@@ -14,8 +14,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from functions.common.days import day_number, parse_day
+from functions.common.days import day_number, find_day
 from functions.common.dimensions import ColumnKind
+from functions.refresh.counting.text_dates import shorten
 
 DIRECT_CODE_LIMIT = 65_536
 """Numbers below this need no dictionary: as days they reach to 2149."""
@@ -27,8 +28,7 @@ _FIRST_DAY, _LAST_DAY = day_number(date.min), day_number(date.max)
 _UNITS_PER_DAY = {"s": 86_400, "ms": 86_400_000, "us": 86_400_000_000, "ns": 86_400_000_000_000}
 _MAX_COUNTRY_LENGTH = 100
 
-# Moments whose day is their first ten characters. Python reads more forms, but one by one.
-_PLAIN_MOMENT = r"^\d{4}-\d\d-\d\d[ T]([01]\d|2[0-3]):[0-5]\d:[0-5]\d([.]\d{1,9})?(Z|[+]00:00)?$"
+# So many text dates are cut down to their days first.
 _MANY_MOMENTS = 1_000
 
 
@@ -141,7 +141,7 @@ def dictionary_encode(column: pa.Array, read_as: ColumnKind) -> pa.DictionaryArr
         column = _encodable(column).dictionary_encode()
     is_day = pa.types.is_integer(column.dictionary.type)
     if read_as == "date" and not is_day and len(column.dictionary) > _MANY_MOMENTS:
-        return _days_of_plain_moments(column)
+        return shorten(column)
     return column
 
 
@@ -203,17 +203,6 @@ def _day_numbers(moments: pa.Array) -> pa.Array:
     return pa.array(days, mask=units.is_null().to_numpy(zero_copy_only=False))
 
 
-def _days_of_plain_moments(column: pa.DictionaryArray) -> pa.DictionaryArray:
-    """Cut moments down to their days where that is plain to see: of many moments, few days remain."""
-    moments = column.dictionary
-    try:
-        is_plain = pc.match_substring_regex(moments, _PLAIN_MOMENT)
-        days = pc.if_else(is_plain, pc.utf8_slice_codeunits(moments, 0, 10), moments).dictionary_encode()
-    except pa.ArrowInvalid:
-        return column  # text that is no UTF-8, which is looked at one by one
-    return pa.DictionaryArray.from_arrays(days.indices.take(column.indices), days.dictionary)
-
-
 def _python_values(distinct: pa.Array) -> list[Any]:
     try:
         return distinct.to_pylist()  # type: ignore[no-any-return]
@@ -238,10 +227,10 @@ def _day(value: str | int | None) -> int:
         return value
     if value is None or not value.strip():
         raise _RejectedError("missing")
-    try:
-        return day_number(parse_day(value))
-    except ValueError as error:
-        raise _RejectedError("unreadable") from error
+    day = find_day(value)
+    if day is None:
+        raise _RejectedError("unreadable")
+    return day_number(day)
 
 
 def _whole_number(value: str | int | float | Decimal | None) -> int | Defaulted:

@@ -13,6 +13,7 @@ from functions.common.families import Family, Segment
 from functions.common.ranking import changed_rankings
 from functions.refresh.ledger.completeness import count_lacking, forget_needless_errors
 from functions.refresh.ledger.schema import load_families, lock, read_families
+from functions.refresh.publishing.countries import tell_missing
 from functions.refresh.publishing.rankings import read_rankings
 from functions.refresh.results import BY_HAND, Kind, Summary
 
@@ -69,6 +70,7 @@ _FINISH = """
         objects_counted = :objects_counted, objects_skipped = :objects_skipped,
         objects_removed = :objects_removed, objects_refused = :objects_refused,
         objects_refused_before = :objects_refused_before, objects_deferred = :objects_deferred,
+        objects_ignored = :objects_ignored, ignored = CAST(:ignored AS text[]),
         backlog_bytes = :backlog_bytes, rows_read = :rows_read, rows_counted = :rows_counted,
         rows_rejected = CAST(:rows_rejected AS jsonb), rows_published = :rows_published,
         rows_in_no_segment = CAST(:rows_in_no_segment AS jsonb),
@@ -145,6 +147,7 @@ class Publications:
             summary.rows_in_no_segment = unplaced
             summary.rankings = read_rankings(connection)
             summary.rankings_changed = changed_rankings(before, summary.rankings)
+            summary.countries_missing = tell_missing(connection, summary.countries)
             connection.run(_SET_PUBLICATION, refresh_id=summary.refresh_id)
             connection.run(
                 _KEEP_RANKINGS, as_of=summary.as_of, refresh_id=summary.refresh_id,

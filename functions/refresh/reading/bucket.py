@@ -17,6 +17,7 @@ from awswrangler.s3._fs import open_s3_object
 from botocore.exceptions import ClientError
 
 from functions.refresh.counting.cleaning import ObjectError
+from functions.refresh.reading.dataset import is_in_dataset
 from functions.refresh.reading.description import Description, check_extent, describe
 from functions.refresh.reading.parquet_file import Columns
 from functions.refresh.reading.row_groups import Batch, has_large_group, read_groups, read_large_groups
@@ -109,19 +110,27 @@ class Bucket:
         return boto3.client("s3")
 
     def has_in_dataset(self, key: str) -> bool:
-        """Tell whether a key belongs to the dataset: `*.parquet*` under the prefix."""
-        return key.startswith(self.prefix) and ".parquet" in key.rpartition("/")[2]
+        """Tell whether a key belongs to the dataset."""
+        return is_in_dataset(key, self.prefix)
 
     def versions(self, prefix: str = "") -> Iterator[tuple[str, ObjectVersion]]:
         """List the dataset, or the part of it under a longer prefix: each key with the version that it holds now."""
+        return ((key, version) for key, version in self.objects(prefix) if version is not None)
+
+    def objects(self, prefix: str = "") -> Iterator[tuple[str, ObjectVersion | None]]:
+        """List all objects under the prefix, or a longer one; those outside the dataset have None for a version."""
         pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self.name, Prefix=prefix or self.prefix)
         for page in pages:
             for found in page.get("Contents", []):
                 if self.has_in_dataset(found["Key"]):
                     yield found["Key"], ObjectVersion(found["ETag"], found["Size"])
+                elif not (found["Key"].endswith("/") and found["Size"] == 0):  # which a console makes for a folder
+                    yield found["Key"], None
 
     def version(self, key: str) -> ObjectVersion | None:
-        """Return the version that a key holds now, or None when there is no such object."""
+        """Return the version that a key holds now; None when there is no such object, or it is not of the dataset."""
+        if not self.has_in_dataset(key):
+            return None
         try:
             found = self._client.head_object(Bucket=self.name, Key=key)
         except ClientError as error:
@@ -251,6 +260,11 @@ def _errors_of(key: str) -> Iterator[None]:
         raise
     except NoFilesFound as error:
         raise ObjectChangedError(key) from error
+    except ObjectError as error:
+        if "column missing" in str(error) and (folder := _column_in_key(key)):
+            why = f"the key has a folder {folder}, which is not read: write the column into the file too"
+            raise ObjectError(f"{error}; {why}") from error
+        raise
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise ObjectError(f"{_what_is_wrong(error)}: {error}") from error
 
@@ -262,3 +276,8 @@ def _what_is_wrong(error: Exception) -> str:
     if isinstance(error, pa.ArrowNotImplementedError) or _UNSUPPORTED.search(str(error)):
         return "is parquet that cannot be read here, though other readers may"
     return "is no readable parquet"
+
+
+def _column_in_key(key: str) -> str:
+    """Return a folder of the key that holds a value, such as `country_code=Peru`; empty when there is none."""
+    return next((part for part in key.split("/")[:-1] if "=" in part), "")

@@ -34,6 +34,7 @@ def measure_publication(summary: Summary) -> None:
         ("ObjectsRemoved", summary.objects_removed),
         ("ObjectsRefusedBefore", summary.objects_refused_before),
         ("ObjectsDeferred", summary.objects_deferred),
+        ("ObjectsIgnored", summary.objects_ignored),
         ("UnfinishedRefreshErrors", len(summary.errors) if summary.objects_deferred else 0),
         ("ReportsFailed", int(bool(summary.report_error))),
     ):

@@ -83,6 +83,7 @@ _READ_REFUSED = """
 _READ_RUNS = """
     SELECT refresh_id, trigger, as_of, started_at, took_ms, outcome, rows_read, rows_counted, rows_rejected,
            objects_counted, objects_skipped, objects_removed, objects_refused, objects_refused_before, objects_deferred,
+           objects_ignored, ignored,
            left(error, 1000) AS error
     FROM voucher_customer.refreshes ORDER BY refresh_id DESC LIMIT :at_most
 """
@@ -178,6 +179,8 @@ class Run(msgspec.Struct, frozen=True):
     objects_refused: int
     objects_refused_before: int
     objects_deferred: int
+    objects_ignored: int
+    ignored: list[str]
     error: str | None
 
 

@@ -24,6 +24,7 @@ from functions.refresh.usecases.events import Trigger
 _ATTEMPTS = 5
 
 _LONGEST_REASON = 2000
+_MAX_IGNORED_TOLD = 5
 
 # Larger objects are counted by all processors together. What takes the time of smaller ones is waiting for S3.
 _LARGE_BYTES = 24 * 2**20
@@ -177,7 +178,12 @@ class Reconciler:
         entries = self._ledger.entries(prefix)
         needed = self.dimensions()
         skipped = 0
-        for key, version in self._bucket.versions(prefix):
+        ignored, first_ignored = 0, list[str]()
+        for key, version in self._bucket.objects(prefix):
+            if version is None:
+                ignored += 1
+                first_ignored += [key] if ignored <= _MAX_IGNORED_TOLD else []
+                continue
             entry = entries.pop(key, NO_ENTRY)
             if entry.matches(version, needed):
                 skipped += 1
@@ -187,10 +193,21 @@ class Reconciler:
             if not entry.matches(None, needed):
                 yield ObservedObject(key, entry, None)
         yield Outcome("skipped", objects=skipped)
+        yield Outcome("ignored", objects=ignored, keys=first_ignored)
 
-    def reconcile(self, key: str, trigger: Trigger, deadline: Deadline) -> Outcome | None:
-        """Make the ledger match one object, or note in it why that cannot be; None for a key outside the dataset."""
-        return self._reconcile(key, trigger, deadline, None) if self._bucket.has_in_dataset(key) else None
+    def reconcile(self, key: str, trigger: Trigger, deadline: Deadline) -> Iterator[Outcome]:
+        """Make the ledger match one object, or note in it why that cannot be.
+
+        An object that is not part of the dataset is ignored; what an earlier release counted of it is taken out.
+        """
+        is_ignored = not self._bucket.has_in_dataset(key)
+        if is_ignored and trigger.kind == "object_created" and key.startswith(self._bucket.prefix):
+            yield Outcome("ignored", keys=[key])
+        if "\0" in key:  # which no ledger has an entry of
+            return
+        outcome = self._reconcile(key, trigger, deadline, None)
+        if not (is_ignored and outcome.kind == "skipped"):
+            yield outcome
 
     def _reconcile(self, key: str, trigger: Trigger, deadline: Deadline, observed: ObservedObject | None) -> Outcome:
         """Start from what was observed of the object, if it was; look again when it has changed meanwhile."""

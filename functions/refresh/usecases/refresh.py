@@ -160,5 +160,5 @@ class Refresh:
     def _outcomes(self, trigger: Trigger, deadline: Deadline) -> Iterator[Outcome]:
         if trigger.key is None:
             yield from self._reconciler.reconcile_all(trigger, deadline)
-        elif outcome := self._reconciler.reconcile(trigger.key, trigger, deadline):
-            yield outcome
+        else:
+            yield from self._reconciler.reconcile(trigger.key, trigger, deadline)

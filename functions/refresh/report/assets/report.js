@@ -346,7 +346,7 @@
         drawn("svg", { class: "bar", "aria-hidden": "true" }, drawn("rect", { width: `${(100 * run.took_ms) / longest}%`, height: "100%", rx: "3", class: "f0" })));
       const found = row([
         whole.format(run.refresh_id), moment.format(new Date(run.started_at)), run.trigger.replaceAll("_", " "), dayOf(run.as_of), took,
-        listed([[run.objects_counted, "counted"], [run.objects_skipped, "unchanged"], [run.objects_removed, "removed"], [run.objects_refused, "refused"], [run.objects_refused_before, "refused before"], [run.objects_deferred, "deferred"]]),
+        listed([[run.objects_counted, "counted"], [run.objects_skipped, "unchanged"], [run.objects_removed, "removed"], [run.objects_refused, "refused"], [run.objects_refused_before, "refused before"], [run.objects_deferred, "deferred"], [run.objects_ignored, "ignored"]]),
         listed([[run.rows_counted, "counted"], [rejected, "rejected"]]),
         element("span", { class: run.outcome === "failed" ? "bad" : run.outcome === "published" ? "good" : "soft" }, run.outcome),
       ], ["nowrap", "text nowrap", "text nowrap", "text nowrap", "nowrap", "text", "text", "text"]);
@@ -363,6 +363,18 @@
     const rows = figures.refused.map((object) => row([element("code", {}, visible(object.key)), moment.format(new Date(object.changed_at)), visible(object.error)], ["name key", "text", "text"]));
     const more = figures.ledger.objects_refused - figures.refused.length;
     return card(title, table(title, ["Object", "Since", "Reason"], rows, "", ["Since", "Reason"]), more > 0 ? paragraph(`And ${whole.format(more)} more.`, "soft small") : null);
+  }
+
+  // Runs that looked at the whole bucket; others know of their own object only.
+  const WHOLE = ["daily", "manual", "unfinished", "backlog"];
+
+  function ignoredObjects() {
+    const title = "Objects that are ignored";
+    const looked = figures.runs.find((run) => WHOLE.includes(run.trigger) && run.outcome === "published");
+    if (!looked || !looked.objects_ignored) return card(title, paragraph(looked ? "None." : "No run has looked at the whole bucket yet.", "soft"));
+    const more = looked.objects_ignored - looked.ignored.length;
+    return card(title, paragraph(`Run ${whole.format(looked.refresh_id)} found them under the prefix; they are not part of the dataset.`, "soft"),
+      element("ul", {}, ...looked.ignored.map((key) => element("li", { class: "key" }, element("code", {}, visible(key))))), more > 0 ? paragraph(`And ${whole.format(more)} more.`, "soft small") : null);
   }
 
   // ---- the whole ----
@@ -393,7 +405,7 @@
     const parts = [
       part("campaign", "Campaign", "How often each voucher amount was used in each segment. ★ marks the most used; the lead is over the runner-up, in points of the segment's share.", changes(), overview(), campaign),
       part("data", "Data", "What the numbers are made from.", data, element("div", { class: "two" }, rowsByCountry(), quality())),
-      part("runs", "Runs", "How the refreshes went.", runs(), refusedObjects()),
+      part("runs", "Runs", "How the refreshes went.", runs(), refusedObjects(), ignoredObjects()),
     ];
     campaign.before(choice);
     document.getElementById("content").append(...parts);

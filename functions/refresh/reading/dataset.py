@@ -1,0 +1,31 @@
+"""Which objects are the dataset: what dataset readers take, and nothing that their writers left behind."""
+
+import re
+
+# Spark, Hive and others keep what is no data, or not yet, in files and folders whose names begin so, and pass over
+# them when they read: https://arrow.apache.org/docs/python/generated/pyarrow.dataset.FileSystemFactoryOptions.html
+_HIDDEN = re.compile("/[_.]")
+
+# Parquet is compressed inside of the file. Some writers name the codec behind `.parquet` all the same.
+_CODECS = "gz|gzip|snappy|zst|zstd|lz4|lz4_raw|br|brotli|bz2|lzo|none|uncompressed"
+_NAME = re.compile(rf"[^/]+[.]parquet([.]({_CODECS}))?", re.IGNORECASE | re.ASCII)
+
+
+def is_in_dataset(key: str, prefix: str) -> bool:
+    """Tell whether an object is part of the dataset under a prefix.
+
+    Its name ends with `.parquet`, or goes on with a codec only, in whatever case. No part of its path below the
+    prefix begins with `_` or `.`.
+
+    Examples
+    --------
+    >>> [is_in_dataset(key, "vouchers/") for key in ("vouchers/2020/A.PARQUET", "vouchers/a.parquet.gzip")]
+    [True, True]
+    >>> [is_in_dataset(key, "vouchers/") for key in ("vouchers/_temporary/0/a.parquet", "vouchers/a.parquet.bak")]
+    [False, False]
+    """
+    # The ledger cannot hold the name of a key with a null character.
+    if not key.startswith(prefix) or "\0" in key:
+        return False
+    below = key[len(prefix) - 1 :] if prefix else f"/{key}"
+    return not _HIDDEN.search(below) and bool(_NAME.fullmatch(key.rpartition("/")[2]))
