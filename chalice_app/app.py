@@ -153,7 +153,7 @@ def voucher_amount() -> Response:
         return _published(lambda publication: explanations(publication, fields, today=today))
     return _published(
         lambda publication: {
-            "voucher_amount": most_used_amounts(publication, read_customer(publication.families, fields, today=today))
+            "voucher_amount": most_used_amounts(publication, read_customer(publication.customers, fields, today=today))
         }
     )
 

@@ -2,13 +2,11 @@
 
 from collections.abc import Mapping
 from datetime import date
-from functools import cache
-from typing import Annotated, Any, NamedTuple, cast
+from typing import Annotated, Any, ClassVar, cast
 
 import msgspec
 
 from functions.common.days import day_number, find_day
-from functions.common.dimensions import Dimension
 from functions.common.families import Family
 from functions.common.fields import FieldProblem, FieldsError, read_fields
 from functions.common.settings import NonEmpty
@@ -28,7 +26,13 @@ class Day(int):
     """The day number of a date that a customer has."""
 
 
-class Customer(NamedTuple):
+class CustomerFields(msgspec.Struct, frozen=True):
+    """What every lookup names."""
+
+    country_code: NonEmpty
+
+
+class Customer(CustomerFields, frozen=True):
     """A customer of a family.
 
     Attributes
@@ -37,29 +41,18 @@ class Customer(NamedTuple):
         What the field of the family's dimension says: the number, or the day number of the date.
     """
 
-    country_code: str
-    family: Family
+    family: ClassVar[Family]
     value: int
 
 
-class CustomerFields(msgspec.Struct, frozen=True):
-    """What every lookup names."""
-
-    country_code: NonEmpty
-
-
-class _FamilyFields(CustomerFields, frozen=True):
-    value: int
-
-
-@cache
-def _fields_of(dimension: Dimension) -> type[_FamilyFields]:
-    """Return what a lookup of a family of this dimension names."""
-    kind = Annotated[int, msgspec.Meta(ge=0, le=_MAX_BIGINT)] if dimension.kind == "number" else Day
-    fields = msgspec.defstruct(
-        "FamilyFields", [("value", kind)], bases=(_FamilyFields,), rename={"value": dimension.field}, frozen=True
-    )
-    return cast(type[_FamilyFields], fields)
+def customer_of(family: Family) -> type[Customer]:
+    """Return the customers of a family, who name its dimension's field: made once, because every lookup needs it."""
+    kind = Annotated[int, msgspec.Meta(ge=0, le=_MAX_BIGINT)] if family.dimension.kind == "number" else Day
+    made = msgspec.defstruct(
+        "FamilyCustomer", [("value", kind)], bases=(Customer,), namespace={"family": family},
+        rename={"value": family.dimension.field}, frozen=True,
+    )  # fmt: skip
+    return cast(type[Customer], made)
 
 
 class Country(msgspec.Struct, frozen=True):
@@ -96,13 +89,13 @@ def wants_explanation(values: Mapping[str, Any]) -> bool:
     return value
 
 
-def read_customer(families: Mapping[str, Family], values: Mapping[str, Any], *, today: date) -> Customer:
+def read_customer(kinds: Mapping[str, type[Customer]], values: Mapping[str, Any], *, today: date) -> Customer:
     """Read a customer; only the field that the family's dimension needs is required, others are ignored.
 
     Parameters
     ----------
-    families : mapping of str to Family
-        The published families, by name.
+    kinds : mapping of str to type
+        The customers of each published family, by its name.
     values : mapping
         The request's fields.
     today : date
@@ -123,12 +116,11 @@ def read_customer(families: Mapping[str, Family], values: Mapping[str, Any], *, 
         return Day(day_number(day))
 
     name = values.get("segment_name")
-    family = families.get(name) if isinstance(name, str) else None
-    if family is not None:
-        fields = read_fields(_fields_of(family.dimension), values, dec_hook=read_day)
-        return Customer(fields.country_code, family, fields.value)
+    kind = kinds.get(name) if isinstance(name, str) else None
+    if kind is not None:
+        return read_fields(kind, values, dec_hook=read_day)
     what = "is missing" if name is None else "is unknown"
-    problems = [FieldProblem("segment_name", f"{what}: must be one of {', '.join(families)}")]
+    problems = [FieldProblem("segment_name", f"{what}: must be one of {', '.join(kinds)}")]
     try:
         read_fields(CustomerFields, values)
     except FieldsError as error:

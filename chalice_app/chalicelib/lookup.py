@@ -59,10 +59,10 @@ def explanations(publication: Publication, values: dict[str, Any], *, today: dat
         For the family that is named; where none is, a family without an answer says why in its place.
     """
     if "segment_name" in values:
-        return explanation(publication, read_customer(publication.families, values, today=today))
+        return explanation(publication, read_customer(publication.customers, values, today=today))
     answers: dict[str, Any] = {}
     for family in publication.families:
-        customer = read_customer(publication.families, {**values, "segment_name": family}, today=today)
+        customer = read_customer(publication.customers, {**values, "segment_name": family}, today=today)
         try:
             answers[family] = explanation(publication, customer)
         except NoAnswerError as error:
@@ -74,7 +74,7 @@ def batch_result(publication: Publication, values: dict[str, Any], *, today: dat
     """Answer one customer of a batch: the amounts, or the customer's own problem."""
     result = {"customer_id": values["customer_id"]} if "customer_id" in values else {}
     try:
-        customer = read_customer(publication.families, values, today=today)
+        customer = read_customer(publication.customers, values, today=today)
         return {**result, "voucher_amount": most_used_amounts(publication, customer)}
     except FieldsError as error:
         return {**result, "problem": {"status": 422, "errors": [problem._asdict() for problem in error.problems]}}

@@ -11,6 +11,7 @@ from pg8000.exceptions import DatabaseError
 from pg8000.exceptions import Error as PostgresError
 from pg8000.native import Connection
 
+from chalicelib.customers import Customer, customer_of
 from functions.common.database import Database, DatabaseUnreachableError
 from functions.common.families import Family, Segment, check_families
 from functions.common.ranking import Ranked, rank
@@ -85,6 +86,8 @@ class Publication(NamedTuple):
         Every country that is served.
     families : dict of str to Family
         Those that are published, by name.
+    customers : dict of str to type
+        The customers of each.
     uses : dict
         What was used, by country and segment; a segment without vouchers is absent.
     """
@@ -94,6 +97,7 @@ class Publication(NamedTuple):
     published_at: datetime
     countries: list[str]
     families: dict[str, Family]
+    customers: dict[str, type[Customer]]
     uses: dict[tuple[str, Segment], SegmentUse]
 
 
@@ -211,7 +215,8 @@ def _publication(rows: list[list[Any]]) -> Publication:
         amounts.setdefault((country_code, Segment(*segment)), []).append((float(voucher_amount), count))
     uses = {place: SegmentUse([AmountUse(*one) for one in used], rank(used)) for place, used in amounts.items()}
     by_name = {family.segment_name: family for family in families}
-    return Publication(refresh_id, as_of, published_at, countries, by_name, uses)
+    customers = {name: customer_of(family) for name, family in by_name.items()}
+    return Publication(refresh_id, as_of, published_at, countries, by_name, customers, uses)
 
 
 def read_refreshes(database: Database, limit: int) -> list[dict[str, Any]]:
