@@ -13,6 +13,7 @@ import pytest
 
 from tests.faults.driver import invoke
 from tests.faults.world import Run, World
+from tests.shipped import SHIPPED
 from tests.support import PREFIX, daily
 
 KEYS = 100_000
@@ -79,9 +80,10 @@ def test_a_bucket_of_a_hundred_thousand_keys_fits_into_memory(world: World, many
     """Given as many counted objects, when the daily run compares them all, then it needs a fraction of its memory."""
     world.refresh()
     world.sql.run(
-        "INSERT INTO voucher_customer.ledger (key, revision, etag, size, changed_at)"
-        " SELECT key, 1, etag, 9, now()"
+        "INSERT INTO voucher_customer.ledger (key, revision, etag, size, dimensions, changed_at)"
+        " SELECT key, 1, etag, 9, CAST(:dimensions AS text[]), now()"
         " FROM unnest(CAST(:keys AS text[]), CAST(:etags AS text[])) AS counted (key, etag)",
+        dimensions=SHIPPED.names,
         keys=[key_of(number) for number in range(KEYS)],
         etags=[etag_of(number) for number in range(KEYS)],
     )
