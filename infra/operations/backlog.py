@@ -35,9 +35,9 @@ def count_backlog(stack: Deployed, event: dict[str, Any]) -> dict[str, Any]:
         if ended["status"] != "SUCCEEDED":
             raise OperationError(f"the backlog is not counted: {ended.get('error')}: {ended.get('cause')}")
         output: dict[str, Any] = json.loads(ended["output"])
-        if "running" not in output:
+        if "oldest" not in output:
             return output
-        other = output["running"]["oldest"]["ExecutionArn"]
+        other = output["oldest"]["execution"]["ExecutionArn"]
         print(f"another execution is at work, waiting for its end: {other}", flush=True)
         _follow(client, other)
     raise OperationError("others were at work all the time: try again later")

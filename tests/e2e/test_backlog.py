@@ -76,9 +76,16 @@ def put_large(stack: RunningStack, name: str, parts: int) -> Rows:
     return rows
 
 
+def state_machine(stack: RunningStack) -> str:
+    """Return the one that counts a backlog; another runs the function for a person."""
+    [found] = stack.client("cloudformation").describe_stacks(StackName="voucher-segmenter")["Stacks"]
+    [arn] = [output["OutputValue"] for output in found["Outputs"] if output["OutputKey"] == "BacklogStateMachine"]
+    return str(arn)
+
+
 def start(stack: RunningStack) -> str:
-    machine = stack.client("stepfunctions").list_state_machines()["stateMachines"][0]["stateMachineArn"]
-    return str(stack.client("stepfunctions").start_execution(stateMachineArn=machine, input="{}")["executionArn"])
+    client = stack.client("stepfunctions")
+    return str(client.start_execution(stateMachineArn=state_machine(stack), input="{}")["executionArn"])
 
 
 def ended(stack: RunningStack, execution: str) -> dict[str, Any]:
@@ -91,8 +98,7 @@ def ended(stack: RunningStack, execution: str) -> dict[str, Any]:
 
 def executions(stack: RunningStack, status: str) -> list[str]:
     client = stack.client("stepfunctions")
-    [machine] = client.list_state_machines()["stateMachines"]
-    found = client.list_executions(stateMachineArn=machine["stateMachineArn"], statusFilter=status)
+    found = client.list_executions(stateMachineArn=state_machine(stack), statusFilter=status)
     return [entry["executionArn"] for entry in found["executions"]]
 
 

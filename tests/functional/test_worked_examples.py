@@ -21,6 +21,6 @@ def test_a_rule_is_added_in_one_place_and_holds_in_every_type(tmp_path: Path) ->
     run = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_rule.py"]
     # Then the test fails without the rule, and passes with it
     assert subprocess.run(run, cwd=tmp_path, check=False, capture_output=True).returncode == 1
-    subprocess.run(["patch", "-p1"], cwd=tmp_path, input=rule, text=True, check=True, capture_output=True)
+    subprocess.run(["git", "apply"], cwd=tmp_path, input=rule, text=True, check=True, capture_output=True)
     done = subprocess.run(run, cwd=tmp_path, check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout
