@@ -39,7 +39,7 @@ def run(
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", command],
         cwd=checkout, env=clean_environment() | environment, check=False, capture_output=True, text=True,
-        input=typed, timeout=5 * MINUTES,
+        input=typed, timeout=10 * MINUTES,
     )  # fmt: skip
     assert done.returncode == status, f"{command}: status {done.returncode}\n{done.stdout}\n{done.stderr}"
     return done

@@ -43,7 +43,7 @@ _ARNS = {
 }
 """What `!GetAtt Name.Arn` gives, by the type of the resource."""
 
-_OUTPUTS = {"Outputs.FoundRule": _ARNS["AWS::Events::Rule"], "Outputs.ResourceId": "db-ABCDEFGHIJKLMNOPQRSTUVWXYZ"}
+_OUTPUTS = {"Outputs.ResourceId": "db-ABCDEFGHIJKLMNOPQRSTUVWXYZ"}
 """What the parts of the stack give to policies."""
 
 _GIVEN = {

@@ -87,7 +87,7 @@ ODD: dict[str, tuple[Callable[[], bytes], int]] = {
 
 KEYS = [
     "a b.parquet", "a+b.parquet", "100%.parquet", "100%25.parquet", "[a].parquet", "*?.parquet", "ñandú/ü✓😀.parquet",
-    "a//b.parquet", "./a.parquet", "'\"\\;--.parquet", "x" * (1024 - len(PREFIX) - 8) + ".parquet",
+    "a//b.parquet", "a.b/a.parquet", "'\"\\;--.parquet", "x" * (1024 - len(PREFIX) - 8) + ".parquet",
 ]  # fmt: skip
 
 
