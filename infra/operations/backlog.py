@@ -47,13 +47,14 @@ def _follow(client: Any, execution: str) -> dict[str, Any]:
     """Print how an execution gets on, and return what is known of it when it has ended."""
     told = ""
     while True:
+        # First, because LocalStack cannot list the map runs of an execution that has just started.
+        time.sleep(_SECONDS_BETWEEN_LOOKS)
         found: dict[str, Any] = client.describe_execution(executionArn=execution)
         if (progress := _progress(client, execution)) != told:
             print(progress, flush=True)
             told = progress
         if found["status"] != "RUNNING":
             return found
-        time.sleep(_SECONDS_BETWEEN_LOOKS)
 
 
 def _progress(client: Any, execution: str) -> str:

@@ -124,6 +124,8 @@ def test_a_daily_run_with_nothing_new_lists_and_publishes_whatever_the_number_of
 
 
 def test_a_daily_run_asks_nothing_twice_of_what_the_listing_told(pipeline: Pipeline, costs: Costs) -> None:
+    # Without a record of a country, a run asks which countries there are.
+    pipeline.put("first.parquet", [record()])
     refresh = pipeline.make()
     pipeline.refresh_with(refresh, daily("2020-12-22"))
     costs.clear()
