@@ -234,6 +234,7 @@ def _execute(backend: CloudFormationBackend, change_set_name: str, stack_name: s
     try:
         stack.create_resources()
     except RefusedError as error:
+        stack.output_map._output_json_map = {}  # moto would make again what an output refers to
         _add_event(stack, "CREATE_FAILED", error)
         stack._add_stack_event("ROLLBACK_IN_PROGRESS", f"The following resource(s) failed to create: [{error.args[0]}]")
         _delete_resources(stack, "ROLLBACK")
@@ -265,8 +266,11 @@ def _answer_deletion(response: CloudFormationResponse) -> EmptyResult:
 
 def _delete(backend: CloudFormationBackend, name_or_stack_id: str, retained: list[str] | tuple[()] = ()) -> None:
     stack = backend.get_stack(name_or_stack_id)
+    resources = stack.template_dict["Resources"]
+    if stack.status != "ROLLBACK_COMPLETE":  # moto knows no RetainExceptOnCreate
+        retained = [*retained, *(name for name in resources if "Except" in resources[name].get("DeletionPolicy", ""))]
     for name in retained:
-        stack.template_dict["Resources"][name]["DeletionPolicy"] = "Retain"
+        resources[name]["DeletionPolicy"] = "Retain"
     stack._add_stack_event("DELETE_IN_PROGRESS", "User Initiated")
     _delete_resources(stack, "DELETE")
     if stack.status == "DELETE_COMPLETE":

@@ -235,7 +235,7 @@ def test_a_run_that_left_objects_starts_the_next_one_by_its_own_result(transform
     [rule] = [rule for rule in rules if rule.get("EventPattern", {}).get("source") == ["lambda"]]
     # Then it takes those of this function that say that something is left
     assert rule["EventPattern"]["resources"] == [{"prefix": {"Fn::GetAtt": ["RefreshFunction", "Arn"]}}]
-    assert rule["EventPattern"]["detail"] == {"responsePayload": {"is_unfinished": [True]}}
+    assert rule["EventPattern"]["detail"] == {"responsePayload": {"next_step": ["unfinished"]}}
     # And what it sends is an event that the function reads
     [target] = rule["Targets"]
     assert target["Arn"] == {"Fn::GetAtt": ["RefreshFunction", "Arn"]}
@@ -287,7 +287,7 @@ def test_a_run_that_finds_a_backlog_starts_the_state_machine_by_its_own_result(
     [rule] = properties_of(every_template["backlog.yaml"], "AWS::Events::Rule").values()
     # Then it takes those of this function that the rule on unfinished runs does not take
     assert rule["EventPattern"]["resources"] == [{"prefix": {"Ref": "RefreshFunction"}}]
-    assert rule["EventPattern"]["detail"] == {"responsePayload": {"is_backlog": [True]}}
+    assert rule["EventPattern"]["detail"] == {"responsePayload": {"next_step": ["backlog"]}}
     # And starts the state machine with an event that the steps read, and an undelivered one is kept
     [target] = rule["Targets"]
     assert target["Arn"] == {"Ref": "StateMachine"}
