@@ -266,11 +266,8 @@ def _answer_deletion(response: CloudFormationResponse) -> EmptyResult:
 
 def _delete(backend: CloudFormationBackend, name_or_stack_id: str, retained: list[str] | tuple[()] = ()) -> None:
     stack = backend.get_stack(name_or_stack_id)
-    resources = stack.template_dict["Resources"]
-    if stack.status != "ROLLBACK_COMPLETE":  # moto knows no RetainExceptOnCreate
-        retained = [*retained, *(name for name in resources if "Except" in resources[name].get("DeletionPolicy", ""))]
     for name in retained:
-        resources[name]["DeletionPolicy"] = "Retain"
+        stack.template_dict["Resources"][name]["DeletionPolicy"] = "Retain"
     stack._add_stack_event("DELETE_IN_PROGRESS", "User Initiated")
     _delete_resources(stack, "DELETE")
     if stack.status == "DELETE_COMPLETE":
