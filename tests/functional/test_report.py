@@ -16,6 +16,7 @@ from functions.refresh.ledger.schema import migrate
 from functions.refresh.publishing.publication import Publications
 from functions.refresh.report.model import MAX_AMOUNTS, MAX_BINS, MAX_COUNTRIES, MAX_TIED
 from functions.refresh.report.writer import Reports
+from functions.refresh.settings import write_names
 from infra.sample.sample import make_sample
 from tests.functional.conftest import Pipeline
 from tests.support import (
@@ -220,7 +221,7 @@ def test_the_trend_has_each_as_of_day_as_it_was_last_published(pipeline: Pipelin
 
 def test_no_value_of_the_data_reaches_the_page_as_markup(pipeline: Pipeline) -> None:
     # Given countries and amounts that would do harm
-    pipeline.environ["COUNTRIES"] = ",".join(HOSTILE)
+    pipeline.environ["COUNTRIES"] = write_names(HOSTILE)
     rows = [record(country_code=name, voucher_amount=str(2**63 - 1)) for name in HOSTILE]
     pipeline.put("<script>.parquet", b"garbage")
     key = pipeline.put("v.parquet", rows)
