@@ -166,6 +166,6 @@ class Summary(ItemSummary, kw_only=True):
         # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-create-pattern-operators.html
         answer["is_backlog"] = self.backlog_bytes > 0
         answer["is_unfinished"] = self.objects_deferred > 0 and self.backlog_bytes == 0
-        # For the rules, in words: emulators make texts of the booleans in a pattern.
+        # The rules match this one word, so a result starts the state machine or the next run, never both.
         answer["next_step"] = "backlog" if answer["is_backlog"] else "unfinished" if answer["is_unfinished"] else "none"
         return answer
