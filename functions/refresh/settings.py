@@ -8,6 +8,16 @@ import msgspec
 
 from functions.common.settings import DatabaseSettings, NonEmpty, SettingsError
 
+# Not settings: the policies and the lifecycle rules of the templates name them too.
+REJECTED_PREFIX = "rejected/"
+"""Keys of rejected rows begin with it, then go on with the key of their object."""
+
+REPORTS_PREFIX = "reports/"
+"""Keys of the report's pages begin with it."""
+
+PLANS_PREFIX = "plans/"
+"""Keys of plans begin with it."""
+
 
 class RefreshSettings(DatabaseSettings, frozen=True, kw_only=True, rename="upper"):
     """What the refresh function reads from its environment.
@@ -18,14 +28,8 @@ class RefreshSettings(DatabaseSettings, frozen=True, kw_only=True, rename="upper
         The bucket that holds the dataset.
     prefix : str
         Keys of the dataset begin with it.
-    rejected_prefix : str
-        Keys of rejected rows begin with it, then go on with the key of their object.
-    reports_prefix : str
-        Keys of the report's pages begin with it.
     countries : str
         The countries to publish, as `read_names` takes them apart.
-    plan_prefix : str
-        Keys of plans begin with it.
     inline_bytes : int
         What one run takes upon itself; what is more is a backlog, which many functions count item by item.
     item_bytes : int
@@ -34,29 +38,17 @@ class RefreshSettings(DatabaseSettings, frozen=True, kw_only=True, rename="upper
 
     bucket: NonEmpty
     prefix: str = "vouchers/"
-    rejected_prefix: str = "rejected/"
-    reports_prefix: str = "reports/"
     countries: NonEmpty = "Peru"
-    plan_prefix: str = "plans/"
     inline_bytes: Annotated[int, msgspec.Meta(ge=0)] = 10 * 2**30
     item_bytes: Annotated[int, msgspec.Meta(ge=1)] = 256 * 2**20
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name, prefix, first_key, why in (
-            # Rejected rows lie under the key of their object.
-            (
-                "REJECTED",
-                self.rejected_prefix,
-                self.rejected_prefix + self.prefix,
-                "rejected rows would be counted again",
-            ),
-            ("PLAN", self.plan_prefix, self.plan_prefix, "every plan would start a refresh"),
-            ("REPORTS", self.reports_prefix, self.reports_prefix, "each page would start the next refresh"),
-        ):
+        # Rejected rows lie under the key of their object.
+        for first_key in (REJECTED_PREFIX + self.prefix, REPORTS_PREFIX, PLANS_PREFIX):
             if first_key.startswith(self.prefix):
                 raise SettingsError(
-                    f"{name}_PREFIX {prefix!r} must lie outside the dataset, PREFIX {self.prefix!r}: {why}"
+                    f"PREFIX {self.prefix!r} takes in {first_key!r}, where the function writes: it would count that"
                 )
 
     @property

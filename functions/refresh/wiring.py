@@ -24,9 +24,9 @@ def make_refresh(settings: RefreshSettings, database: Database, clock: Callable[
     """Wire the parts together on a database whose schema is brought up to date."""
     migrate(database)
     return Refresh(
-        _make_reconciler(settings, database, _make_bucket(settings), clock),
+        _make_reconciler(settings, database, Bucket(settings.bucket, settings.prefix), clock),
         Publications(database),
-        Reports(database, settings.bucket, settings.reports_prefix),
+        Reports(database, settings.bucket),
         countries=settings.published_countries,
         clock=clock,
     )
@@ -35,7 +35,7 @@ def make_refresh(settings: RefreshSettings, database: Database, clock: Callable[
 def make_backlog(settings: RefreshSettings, database: Database, clock: Callable[[], datetime]) -> Backlog:
     """Wire the parts together for a backlog."""
     refresh = make_refresh(settings, database, clock)
-    bucket, ledger, partial_counts = _make_bucket(settings), Ledger(database), PartialCounts(database)
+    bucket, ledger, partial_counts = Bucket(settings.bucket, settings.prefix), Ledger(database), PartialCounts(database)
     reconciler = _make_reconciler(settings, database, bucket, clock)
     items = WorkItems(reconciler, bucket, ledger, partial_counts, clock)
     return Backlog(reconciler, bucket, items, partial_counts, refresh, clock=clock, item_bytes=settings.item_bytes)
@@ -44,7 +44,7 @@ def make_backlog(settings: RefreshSettings, database: Database, clock: Callable[
 def make_verification(settings: RefreshSettings, database: Database, clock: Callable[[], datetime]) -> Verification:
     """Wire the parts together for a verification."""
     refresh = make_refresh(settings, database, clock)
-    bucket, ledger = _make_bucket(settings), Ledger(database)
+    bucket, ledger = Bucket(settings.bucket, settings.prefix), Ledger(database)
     reconciler = _make_reconciler(settings, database, bucket, clock)
     return Verification(reconciler, bucket, ledger, LedgerAudit(database), Publications(database), refresh)
 
@@ -54,7 +54,3 @@ def _make_reconciler(
 ) -> Reconciler:
     dimensions = cache(lambda: needed_dimensions(database))
     return Reconciler(bucket, Ledger(database), dimensions, clock, inline_bytes=settings.inline_bytes)
-
-
-def _make_bucket(settings: RefreshSettings) -> Bucket:
-    return Bucket(settings.bucket, settings.prefix, settings.rejected_prefix, settings.plan_prefix)

@@ -152,7 +152,7 @@ def explore(objects: Mapping[str, Path], *, as_of: date | None, countries: str, 
         print(published_table(database_url))
         _print_left_out(occurring, summary)
         REPORT.parent.mkdir(exist_ok=True)
-        REPORT.write_bytes(client.get_object(Bucket=_BUCKET, Key=f"reports/{LATEST}")["Body"].read())
+        REPORT.write_bytes(client.get_object(Bucket=_BUCKET, Key=LATEST)["Body"].read())
     _print_verdict(summary, len(keys))
     return not summary.errors
 

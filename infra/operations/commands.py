@@ -9,10 +9,9 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from functions.refresh.settings import REPORTS_PREFIX
 from infra.operations.backlog import count_backlog
 from infra.operations.deployed import Deployed, OperationError
-
-_REPORTS_PREFIX = "reports/"
 
 REPORT = Path(__file__).parents[2] / ".local" / "report.html"
 """Where the page goes that a person looks at."""
@@ -189,7 +188,7 @@ def fetch_report(stack: Deployed, as_of: date | None = None) -> int:
     OperationError
         When there is no such page.
     """
-    bucket, key = stack.output("BucketName"), f"{_REPORTS_PREFIX}{as_of or 'latest'}.html"
+    bucket, key = stack.output("BucketName"), f"{REPORTS_PREFIX}{as_of or 'latest'}.html"
     try:
         found = stack.client("s3").get_object(Bucket=bucket, Key=key)
     except ClientError as error:

@@ -72,7 +72,7 @@ class Pipeline:
         self._database = database
         self.bucket = _TimedBucket(BUCKET, "")
         self._ledger = Ledger(database)
-        self._reports = Reports(database, BUCKET, "reports/")
+        self._reports = Reports(database, BUCKET)
         self._random = np.random.default_rng(20200515)
         self._records = _records(max(_COUNTRIES))
         self._counted: set[str] = set()

@@ -52,7 +52,7 @@ def test_leftovers_are_not_counted_and_told(pipeline: Pipeline, call: Call) -> N
     ]
     [run] = call("GET", "/refreshes")[1]["refreshes"]
     assert run["objects_ignored"] == len(LEFTOVERS)
-    page = pipeline.s3.get_object(Bucket=BUCKET, Key=f"reports/{LATEST}")["Body"].read().decode()
+    page = pipeline.s3.get_object(Bucket=BUCKET, Key=LATEST)["Body"].read().decode()
     assert f'"objects_ignored":{len(LEFTOVERS)},"ignored":["{summary.ignored[0]}",' in page
 
 

@@ -274,7 +274,7 @@ def test_figures_that_cannot_be_read_fail_no_refresh(pipeline: Pipeline) -> None
 
 def test_without_a_publication_there_is_no_page(pipeline: Pipeline) -> None:
     migrate(pipeline.database)
-    assert Reports(pipeline.database, BUCKET, "reports/").write() == ""
+    assert Reports(pipeline.database, BUCKET).write() == ""
     assert pages(pipeline) == []
 
 
@@ -347,7 +347,7 @@ def test_the_page_stays_small_whatever_is_counted(pipeline: Pipeline) -> None:
     # When they are published
     summary = Publications(pipeline.database).start("daily", date(2020, 12, 22), names[:-1], datetime.now(UTC))
     Publications(pipeline.database).publish(summary, datetime.now(UTC))
-    Reports(pipeline.database, BUCKET, "reports/").write()
+    Reports(pipeline.database, BUCKET).write()
     # Then the page holds a part of them, says so, and no row is lost
     shown = figures(pipeline)
     assert (len(shown["countries"]), shown["countries_left_out"]) == (MAX_COUNTRIES, 4)

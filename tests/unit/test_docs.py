@@ -140,7 +140,7 @@ def test_every_variable_that_something_reads_is_documented() -> None:
         read |= set(re.findall(r'environ\.get\("([A-Z_]+)"', path.read_text()))
     # What has a default in the compose file is a person's to set; what has none, the local stack sets.
     read |= set(re.findall(r"\$\{([A-Z_]+):-", (ROOT / "localstack-compose.yml").read_text()))
-    assert {"RUNTIME", "FAULTS", "LOCALSTACK_IMAGE", "PLAN_PREFIX"} <= read
+    assert {"RUNTIME", "FAULTS", "LOCALSTACK_IMAGE", "INLINE_BYTES"} <= read
     assert [name for name in read if f"`{name}" not in ALL and f" {name}=" not in ALL] == []
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from functions.common.ranking import Ranking
 from functions.refresh.results import Summary
+from functions.refresh.settings import PLANS_PREFIX, REJECTED_PREFIX, REPORTS_PREFIX
 from functions.refresh.usecases.backlog import read_step
 from functions.refresh.usecases.deadline import PUBLISHING_SECONDS
 from functions.refresh.usecases.events import Trigger, read_event
@@ -146,8 +147,7 @@ def test_rejected_rows_reports_and_plans_are_all_that_may_be_written_to_the_buck
 ) -> None:
     # Given the prefixes that the function writes to
     template = every_template["template.yaml"]
-    variables = template["Resources"]["RefreshFunction"]["Properties"]["Environment"]["Variables"]
-    prefixes = [variables["REJECTED_PREFIX"], variables["REPORTS_PREFIX"], variables["PLAN_PREFIX"]]
+    prefixes = [REJECTED_PREFIX, REPORTS_PREFIX, PLANS_PREFIX]
     # Then its role and the network let it write there, and nowhere else
     for name, bucket in (("template.yaml", "VoucherBucket.Arn"), ("network.yaml", "BucketArn")):
         writing = [entry["Resource"] for entry in statements(every_template[name]) if "s3:PutObject" in entry["Action"]]

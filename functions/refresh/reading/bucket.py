@@ -21,6 +21,7 @@ from functions.refresh.reading.dataset import is_in_dataset
 from functions.refresh.reading.description import Description, check_extent, describe
 from functions.refresh.reading.parquet_file import Columns
 from functions.refresh.reading.row_groups import Batch, has_large_group, read_groups, read_large_groups
+from functions.refresh.settings import PLANS_PREFIX, REJECTED_PREFIX
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -95,15 +96,11 @@ class Bucket:
         The bucket.
     prefix : str
         Keys of the dataset begin with it.
-    rejected_prefix, plan_prefix : str
-        Keys of rejected rows and of plans begin with them.
     """
 
-    def __init__(self, name: str, prefix: str, rejected_prefix: str = "rejected/", plan_prefix: str = "plans/") -> None:
+    def __init__(self, name: str, prefix: str) -> None:
         self.name = name
         self.prefix = prefix
-        self._rejected_prefix = rejected_prefix
-        self._plan_prefix = plan_prefix
 
     @cached_property
     def _client(self) -> "S3Client":
@@ -220,14 +217,14 @@ class Bucket:
         pq.write_table(rows, body)
         etag = version.etag.strip('"')
         suffix = "" if part == WHOLE else f".{part.number + 1}-of-{part.parts}"
-        name = f"{self._rejected_prefix}{key}.{etag}{suffix}.parquet"
+        name = f"{REJECTED_PREFIX}{key}.{etag}{suffix}.parquet"
         if len(name.encode()) > _MAX_KEY_BYTES:
-            name = f"{self._rejected_prefix}{hashlib.sha256(key.encode()).hexdigest()}.{etag}{suffix}.parquet"
+            name = f"{REJECTED_PREFIX}{hashlib.sha256(key.encode()).hexdigest()}.{etag}{suffix}.parquet"
         self._client.put_object(Bucket=self.name, Key=name, Body=body.getvalue())
 
     def put_plan(self, plan: IO[bytes]) -> str:
         """Write a plan, from where the file stands, and return its key."""
-        key = f"{self._plan_prefix}{uuid.uuid4()}.json"
+        key = f"{PLANS_PREFIX}{uuid.uuid4()}.json"
         self._client.upload_fileobj(plan, self.name, key)
         return key
 

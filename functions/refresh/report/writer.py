@@ -11,11 +11,12 @@ from functions.common.database import Database
 from functions.refresh.report.compute import work_out
 from functions.refresh.report.queries import published_refresh, read_facts
 from functions.refresh.report.render import render
+from functions.refresh.settings import REPORTS_PREFIX
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-LATEST = "latest.html"
+LATEST = f"{REPORTS_PREFIX}latest.html"
 
 REFRESH_ID = "refresh-id"
 """The metadata of a page that says which refresh published what it shows."""
@@ -40,14 +41,11 @@ class Reports:
         The connection.
     bucket : str
         The bucket that holds the dataset.
-    prefix : str
-        Keys of the pages begin with it.
     """
 
-    def __init__(self, database: Database, bucket: str, prefix: str) -> None:
+    def __init__(self, database: Database, bucket: str) -> None:
         self._database = database
         self._bucket = bucket
-        self._prefix = prefix
 
     @cached_property
     def _client(self) -> "S3Client":
@@ -79,9 +77,9 @@ class Reports:
             if facts is None:
                 return ""
             page = render(work_out(facts))
-            key = f"{self._prefix}{facts.as_of}.html"
+            key = f"{REPORTS_PREFIX}{facts.as_of}.html"
             with ThreadPoolExecutor(2) as both:
-                list(both.map(partial(self._put, page, facts.refresh_id), (key, self._prefix + LATEST)))
+                list(both.map(partial(self._put, page, facts.refresh_id), (key, LATEST)))
             with self._database.transaction() as connection:
                 if published_refresh(connection) == facts.refresh_id:
                     return key
