@@ -44,6 +44,7 @@ def explanation(publication: Publication, customer: Customer) -> dict[str, Any]:
         "count": most_used.count,
         "share": round(most_used.count / use.ranked.vouchers, 4),
         "runner_up": runner_up and msgspec.structs.asdict(runner_up),
+        "doubt": use.ranked.doubt,
         customer.family.dimension.number_name: number,
         "as_of": publication.as_of.isoformat(),
         "refresh_id": publication.refresh_id,
@@ -101,6 +102,7 @@ def segments_of(publication: Publication, country_code: str) -> dict[str, Any]:
                 "max_range": segment.max_range,
                 "voucher_amount": use.ranked.most_used.voucher_amount if use else [],
                 "amounts": [msgspec.structs.asdict(amount) for amount in use.amounts] if use else [],
+                "doubt": use and use.ranked.doubt,
             }
             for segment in family.segments
             for use in [publication.uses.get((country_code, segment))]

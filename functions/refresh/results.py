@@ -157,11 +157,14 @@ class Summary(ItemSummary, kw_only=True):
 
         `is_backlog` says that there is more to count than one run takes, and the state machine starts. `is_unfinished`
         says that objects are deferred for another reason, and the next run starts. Of the rankings it tells how many
-        segments have one, and in how many it changed.
+        segments have one, in how many it changed, and in how many the first place is undecided.
         """
         answer: dict[str, Any] = msgspec.to_builtins(self)
         answer["segments_published"] = len(answer.pop("rankings"))
         answer["segments_changed"] = len(answer.pop("rankings_changed"))
+        answer["segments_undecided"] = sum(
+            1 for ranking in self.rankings if ranking.doubt is None or not ranking.doubt.decided
+        )
         # Said so because EventBridge compares numbers up to 5.0e9 only, and a backlog has more bytes:
         # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-create-pattern-operators.html
         answer["is_backlog"] = self.backlog_bytes > 0

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from datetime import date
 from http import HTTPStatus
 from pathlib import Path
+from typing import Any
 
 from pg8000.exceptions import DatabaseError
 
@@ -181,9 +182,30 @@ def published_table(database_url: str) -> str:
 
 def _ask(stack: Stack) -> None:
     """Send the source system's request through the emulated API Gateway, for the first country that is published."""
-    body = json.dumps({**_CUSTOMER, "country_code": read_names(stack.countries)[0]})
+    customer = {**_CUSTOMER, "country_code": read_names(stack.countries)[0]}
+    body = json.dumps(customer)
     print(f"\n$ curl -X GET -H 'Content-type: application/json' -d '{body}' \"$API_URL/voucher_amount\"")
     print(_answer(stack, body))
+    explained = json.loads(_answer(stack, json.dumps({**customer, "explain": True})))
+    if "doubt" in explained:
+        print(f"\n{in_words(explained)}")
+
+
+def in_words(explained: dict[str, Any]) -> str:
+    """Say in one line how sure an explained answer is."""
+    amounts = ", ".join(f"{amount:.0f}" for amount in explained["voucher_amount"])
+    each = " each" if len(explained["voucher_amount"]) > 1 else ""
+    doubt = explained["doubt"]
+    if doubt["decided"]:
+        verdict = f"Decided: z is {doubt['z']}, at least 1.96."
+    elif doubt["z"] < 1.96:
+        verdict = f"Undecided: z is {doubt['z']}, below 1.96."
+    else:
+        verdict = "Undecided: the two leading amounts have fewer than 30 vouchers."
+    return (
+        f"Most used: {amounts}, by {explained['count']:,} vouchers{each} ({explained['share']:.1%}),"
+        f" {doubt['lead']:,} more than the next amount ({doubt['lead_share']:.1%}). {verdict}"
+    )
 
 
 def _answer(stack: Stack, body: str) -> str:

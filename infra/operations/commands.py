@@ -67,7 +67,9 @@ def _in_words(summary: dict[str, Any]) -> str:
         f"objects: {summary['objects_counted']} counted, {summary['objects_skipped']} unchanged, "
         f"{summary['objects_removed']} removed{left}{ignored}; "
         f"rows: {summary['rows_read']:,} read, {summary['rows_counted']:,} counted, {rejected:,} rejected; "
-        f"most used amounts changed in {summary['segments_changed']}{families}{missing}{report}{errors}"
+        f"most used amounts changed in {summary['segments_changed']} segments, "
+        f"undecided in {summary['segments_undecided']} of {summary['segments_published']}"
+        f"{families}{missing}{report}{errors}"
     )
 
 

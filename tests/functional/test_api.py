@@ -253,6 +253,7 @@ class TestLookup:
                 "count": 2,
                 "share": 0.5,
                 "runner_up": None,
+                "doubt": {"lead": 0, "lead_share": 0.0, "z": 0.0, "decided": False},
                 "total_orders": 15,
                 "as_of": "2020-12-22",
                 "refresh_id": 1,
@@ -267,6 +268,7 @@ class TestLookup:
         answer = call("GET", "/voucher_amount", query=query)[1]
         assert (answer["voucher_amount"], answer["count"], answer["share"]) == ([2640.0], 3, 0.6)
         assert answer["runner_up"] == {"voucher_amount": [4400.0], "count": 2}
+        assert answer["doubt"] == {"lead": 1, "lead_share": 0.2, "z": 0.44, "decided": False}
         assert answer["days_since_last_order"] == 351
 
     def test_an_explanation_tells_the_share_of_all_vouchers_and_who_comes_second(
@@ -328,8 +330,10 @@ class TestLookup:
             "max_range": 37,
             "voucher_amount": [2640.0, 4400.0],
             "amounts": [{"voucher_amount": 2640.0, "count": 2}, {"voucher_amount": 4400.0, "count": 2}],
+            "doubt": {"lead": 0, "lead_share": 0.0, "z": 0.0, "decided": False},
         }
-        assert answer["families"]["frequent_segment"][1]["amounts"] == []
+        empty = answer["families"]["frequent_segment"][1]
+        assert (empty["amounts"], empty["doubt"]) == ([], None)
         assert call("GET", "/segments", query={"country_code": "China"})[0] == 404
         assert call("GET", "/segments")[1]["errors"] == [{"field": "country_code", "detail": "is missing"}]
 

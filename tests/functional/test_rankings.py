@@ -14,8 +14,8 @@ def test_a_run_tells_the_most_used_amounts_and_which_of_them_are_new(pipeline: P
     key = pipeline.put("a.parquet", [record(), record(), record(voucher_amount=4400)])
     summary = pipeline.refresh(created(key))
     assert summary.rankings == [
-        Ranking("Peru", frequent, "0-4", [2640], 2, 3),
-        Ranking("Peru", recency, "180+", [2640], 2, 3),
+        Ranking("Peru", frequent, "0-4", [2640], 2, 3, 1),
+        Ranking("Peru", recency, "180+", [2640], 2, 3, 1),
     ]
     assert summary.rankings_changed == [change(frequent, "0-4", [], [2640]), change(recency, "180+", [], [2640])]
 
@@ -46,4 +46,4 @@ def test_amounts_that_are_tied_come_lowest_first_however_the_table_has_them(pipe
             " VALUES (:index, 'Peru', 'recency_segment', '180+', 180, 999, :amount, 7)",
             index=index, amount=amount,
         )  # fmt: skip
-    assert read_rankings(pipeline.sql) == [Ranking("Peru", "recency_segment", "180+", [2640, 3300, 4400], 7, 21)]
+    assert read_rankings(pipeline.sql) == [Ranking("Peru", "recency_segment", "180+", [2640, 3300, 4400], 7, 21, 0)]

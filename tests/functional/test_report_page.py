@@ -158,9 +158,23 @@ def test_the_page_shows_the_numbers_of_the_table_and_asks_nobody(show: Show) -> 
 def test_the_most_used_amount_is_marked_by_more_than_colour(show: Show) -> None:
     rows = show().table("By number of orders: how often each amount was used, Peru")
     assert rows[0] == [
-        "0\u20134 orders", "2,640", "+22.2 points 600 over 4,400",
+        "0\u20134 orders", "2,640", "+22.2 points 600 over 4,400 decided, z 12.24",
         "300 11.1%", "★ 1,500 55.6% most used", "900 33.3%", "2,700",
     ]  # fmt: skip
+
+
+def test_a_first_place_that_is_undecided_looks_so(show: Show) -> None:
+    shown = show("#country=Chile")
+    title = "By number of orders: how often each amount was used, Chile"
+    assert shown.table(title) == [
+        ["0\u20134 orders", "2,640 ?undecided", "no other amount undecided, z 1.41", "☆ 2 100.0% most used", "2"]
+    ]
+    frame = "getComputedStyle(document.querySelector('.won')).outlineStyle"
+    assert shown.page.evaluate(frame) == "dashed"
+    shown.page.get_by_role("combobox", name="Country").select_option("Peru")
+    assert shown.page.evaluate(frame) == "none"
+    overview = shown.table("The most used amount of each segment, by country")
+    assert [cells[1] for cells in overview[:2]] == ["2,640", "2,640 ?undecided"]
 
 
 def test_every_part_has_its_numbers(show: Show) -> None:
@@ -277,5 +291,6 @@ def test_without_scripts_the_most_used_amounts_are_there(show: Show) -> None:
         [_plain(cell) for cell in row.locator("td").all_inner_texts()] for row in shown.page.locator("tbody tr").all()
     ]
     assert ["Peru", "frequent_segment", "0-4", "2640", "1,500", "2,700"] in rows
+    assert ["Chile", "frequent_segment", "0-4", "2640 (undecided)", "2", "2"] in rows
     assert rows[-1][0] == _plain(HOSTILE[-1])
     assert len(rows) == 4 + 2 * (len(COUNTRIES) - 1) + 1

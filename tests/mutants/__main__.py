@@ -48,7 +48,9 @@ TESTS = {
     "functions/common/fields.py": ["functions/common/fields.py", "tests/unit/test_settings.py", *_LOOKUP],
     "functions/common/dimensions.py": ["tests/unit/test_dimensions.py"],
     "functions/common/families.py": ["tests/unit/test_families.py"],
-    "functions/common/ranking.py": ["functions/common/ranking.py", "tests/functional/test_rankings.py"],
+    "functions/common/ranking.py": [
+        "functions/common/ranking.py", "tests/unit/test_ranking.py", "tests/functional/test_rankings.py",
+    ],
     "functions/refresh/counting/cleaning.py": ["tests/unit/test_cleaning.py"],
     "functions/refresh/counting/rejected.py": ["tests/functional/test_rejected.py"],
     "functions/refresh/counting/encoding.py": _COUNTING,

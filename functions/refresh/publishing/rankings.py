@@ -20,5 +20,5 @@ def read_rankings(connection: Connection) -> list[Ranking]:
 
 def _ranking(country_code: str, segment_name: str, segment_type: str, counts: list[list[int]]) -> Ranking:
     ranked = rank((amount, count) for amount, count in counts)
-    most_used = ranked.most_used
-    return Ranking(country_code, segment_name, segment_type, most_used.voucher_amount, most_used.count, ranked.vouchers)
+    amounts, count = ranked.most_used.voucher_amount, ranked.most_used.count
+    return Ranking(country_code, segment_name, segment_type, amounts, count, ranked.vouchers, ranked.doubt.lead)

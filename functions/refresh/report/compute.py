@@ -182,11 +182,12 @@ def _segment(rows: list[PublishedRow], columns: Sequence[int]) -> SegmentFigures
         [*own, ranked.vouchers - sum(own)],
         _most_used(ranked),
         RankedAmounts(*_place(ranked.runner_up)) if ranked.runner_up else None,
+        ranked.doubt.z,
     )
 
 
 def _most_used(ranked: Ranked[int]) -> MostUsed:
-    return MostUsed(*_place(ranked.most_used), ranked.vouchers)
+    return MostUsed(*_place(ranked.most_used), ranked.vouchers, ranked.doubt.decided)
 
 
 def _place(place: Place[int]) -> tuple[list[str], int, int]:

@@ -39,9 +39,10 @@ class RankedAmounts(msgspec.Struct, frozen=True):
 
 
 class MostUsed(RankedAmounts, frozen=True):
-    """The amounts of a segment with the highest count, and all its vouchers."""
+    """The amounts of a segment with the highest count, all its vouchers, and whether the first place is decided."""
 
     vouchers: int
+    decided: bool
 
 
 class SegmentFigures(msgspec.Struct, frozen=True):
@@ -53,6 +54,8 @@ class SegmentFigures(msgspec.Struct, frozen=True):
         By amount, as `CountryFigures.amounts`, then of all others together.
     runner_up : RankedAmounts or None
         Those with the next lower count.
+    z : float
+        As in `functions.common.ranking.Doubt`.
     """
 
     segment_name: str
@@ -62,6 +65,7 @@ class SegmentFigures(msgspec.Struct, frozen=True):
     counts: list[int]
     most_used: MostUsed
     runner_up: RankedAmounts | None
+    z: float
 
 
 class Distribution(msgspec.Struct, frozen=True):

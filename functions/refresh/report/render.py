@@ -57,7 +57,7 @@ def _plain_row(country: CountryFigures, number: int) -> str:
         country.country_code,
         segment.segment_name,
         segment.segment_type,
-        ", ".join(segment.most_used.amounts),
+        ", ".join(segment.most_used.amounts) + ("" if segment.most_used.decided else " (undecided)"),
         f"{segment.most_used.count:,}",
         f"{segment.most_used.vouchers:,}",
     )

@@ -7,6 +7,7 @@
   const whole = new Intl.NumberFormat();
   const percent = new Intl.NumberFormat(undefined, { style: "percent", minimumFractionDigits: 1, maximumFractionDigits: 1 });
   const points = new Intl.NumberFormat(undefined, { minimumFractionDigits: 1, maximumFractionDigits: 1 });
+  const hundredths = new Intl.NumberFormat(undefined, { minimumFractionDigits: 2, maximumFractionDigits: 2 });
   const seconds = new Intl.NumberFormat(undefined, { style: "unit", unit: "second", maximumFractionDigits: 1 });
   const milliseconds = new Intl.NumberFormat(undefined, { style: "unit", unit: "millisecond" });
   const tookText = (took) => (took < 1000 ? milliseconds.format(took) : seconds.format(took / 1000));
@@ -102,12 +103,19 @@
       const found = new Map(country.segments.map((segment) => [keyOf(segment), segment]));
       return row([element("a", { href: linkTo(country.country_code) }, visible(country.country_code)), ...columns.map((column) => {
         const segment = found.get(keyOf(column));
-        return segment ? amountsText(segment.most_used.amounts, segment.most_used.tied) : "–";
+        return segment ? mostUsed(segment.most_used) : "–";
       })]);
     });
     return card("The most used amount, country by country",
       table("The most used amount of each segment, by country", ["Country", ...columns.map(segmentText)], rows));
   }
+
+  // An amount whose first place is undecided does not look like one that is.
+  const mostUsed = (found) => {
+    const text = amountsText(found.amounts, found.tied);
+    return found.decided ? text : element("span", { class: "undecided" }, `${text} ?`, hidden("undecided"));
+  };
+  const star = (found) => (found.decided ? "★ " : "☆ ");
 
   // Refused objects may lack the dimension of a family: the others have all rows.
   const rowsOf = (country) => Math.max(0, ...country.totals.map((found) => found.rows));
@@ -137,15 +145,16 @@
       const vouchers = segment.most_used.vouchers;
       const cells = segment.counts.slice(0, others ? undefined : -1).map((count, number) => {
         const won = segment.most_used.amounts.includes(country.amounts[number]);
-        const cell = element("td", { class: won ? "cell won" : "cell" },
-          element("b", {}, won ? "★ " : "", whole.format(count)), element("span", {}, shareText(count, vouchers)), won ? hidden("most used") : null);
+        const kind = won ? (segment.most_used.decided ? "cell won" : "cell won unsure") : "cell";
+        const cell = element("td", { class: kind },
+          element("b", {}, won ? star(segment.most_used) : "", whole.format(count)), element("span", {}, shareText(count, vouchers)), won ? hidden("most used") : null);
         cell.style.setProperty("--share", highest ? count / vouchers / highest : 0);
         return cell;
       });
       const label = element("th", { scope: "row", class: "nowrap" }, segmentText(segment));
       const plain = segment.max_range >= OPEN_END ? `${segment.min_range}+` : `${segment.min_range}-${segment.max_range}`;
       if (plain !== segment.segment_type) label.append(element("br"), element("span", { class: "soft small" }, `labelled ${segment.segment_type}`));
-      return element("tr", {}, label, element("td", {}, element("b", {}, amountsText(segment.most_used.amounts, segment.most_used.tied))), lead(segment), ...cells, element("td", {}, whole.format(vouchers)));
+      return element("tr", {}, label, element("td", {}, element("b", {}, mostUsed(segment.most_used))), lead(segment), ...cells, element("td", {}, whole.format(vouchers)));
     });
     const headings = ["Segment", "Most used", "Lead", ...country.amounts.map(amountText), ...(others ? [`${whole.format(country.other_amounts)} other amounts`] : []), "All"];
     const { title, objects_lacking: lacking } = FAMILIES.get(family);
@@ -154,12 +163,13 @@
   }
 
   function lead(segment) {
-    const { tied, count, vouchers } = segment.most_used;
-    if (tied > 1) return element("td", { class: "soft" }, `${whole.format(tied)} are tied`);
-    if (!segment.runner_up) return element("td", { class: "soft" }, "no other amount");
+    const { tied, count, vouchers, decided } = segment.most_used;
+    const sure = [element("br"), element("span", { class: "soft small" }, `${decided ? "decided" : "undecided"}, z ${hundredths.format(segment.z)}`)];
+    if (tied > 1) return element("td", { class: "soft" }, `${whole.format(tied)} are tied`, ...sure);
+    if (!segment.runner_up) return element("td", { class: "soft" }, "no other amount", ...sure);
     const second = segment.runner_up;
     return element("td", { class: "nowrap" }, `+${points.format((100 * (count - second.count)) / vouchers)} points`, element("br"),
-      element("span", { class: "soft small" }, `${whole.format(count - second.count)} over ${amountsText(second.amounts, second.tied)}`));
+      element("span", { class: "soft small" }, `${whole.format(count - second.count)} over ${amountsText(second.amounts, second.tied)}`), ...sure);
   }
 
   const OTHERS = 6;
@@ -285,10 +295,10 @@
     const name = (text) => element("th", { scope: "row", class: "nowrap" }, text);
     const rows = rules.map(([, , low, high], number) => element("tr", {}, name(rangeText(low, high, "days")), ...days.map((found) => {
       const segment = found.segments[number];
-      return segment ? cell(segment.vouchers, `★ ${amountsText(segment.amounts, segment.tied)}`) : cell(0, "–");
+      return segment ? cell(segment.vouchers, `${star(segment)}${amountsText(segment.amounts, segment.tied)}`) : cell(0, "–");
     })));
     rows.push(element("tr", {}, name("in no segment"), ...days.map((found) => cell(found.in_no_segment, "–"))));
-    return card(title, paragraph("Vouchers by segment now and later, and the amount that would be most used (★).", "soft small"), table(`${title}, ${country.country_code}`, headings, rows, "heat"));
+    return card(title, paragraph("Vouchers by segment now and later, and the amount that would be most used (★, undecided ☆).", "soft small"), table(`${title}, ${country.country_code}`, headings, rows, "heat"));
   }
 
   function totals(country) {
@@ -403,7 +413,7 @@
     const choice = element("div", { class: "choice" }, element("label", { for: "country" }, "Country"), select, chosen);
     const first = figures.countries[0];
     const parts = [
-      part("campaign", "Campaign", "How often each voucher amount was used in each segment. ★ marks the most used; the lead is over the runner-up, in points of the segment's share.", changes(), overview(), campaign),
+      part("campaign", "Campaign", "How often each voucher amount was used in each segment. ★ marks the most used; the lead is over the runner-up, in points of the segment's share. ☆, a broken frame and ? mark a first place that is undecided: z is below 1.96, or the two leading amounts have fewer than 30 vouchers. Counts tell what was used, not what works.", changes(), overview(), campaign),
       part("data", "Data", "What the numbers are made from.", data, element("div", { class: "two" }, rowsByCountry(), quality())),
       part("runs", "Runs", "How the refreshes went.", runs(), refusedObjects(), ignoredObjects()),
     ];
