@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from functions.refresh.reading import row_groups
-from functions.refresh.reading.footer import Struct
+from functions.refresh.reading.footer import Struct, open_chunks
 from functions.refresh.usecases.refresh import RefreshError
 from tests.functional.conftest import Pipeline
 from tests.support import PREFIX, created, daily, parquet, record
@@ -53,10 +53,15 @@ def _chunks(change: Callable[[Struct], object]) -> Callable[[Struct], None]:
 
     def change_all(metadata: Struct) -> None:
         for group in metadata[4][1][1]:
-            for chunk in group[1][1][1]:
+            for chunk in open_chunks(group):
                 change(chunk)
 
     return change_all
+
+
+def _with_long_text_and_optional_keys(metadata: Struct) -> None:
+    _described("key", repetition=(5, 1))(metadata)
+    metadata[5] = (9, (12, [{1: (8, b"text"), 2: (8, b"x" * 2**24)}]))
 
 
 def _statistics(statistics: Struct) -> bytes:
@@ -167,6 +172,10 @@ REFUSED: dict[str, tuple[Callable[[], bytes], str]] = {
     "a truth": (
         lambda: _with("total_orders", [True] * 3),
         "column total_orders is of type bool; it can be read from text, integer, float and decimal",
+    ),
+    "a footer too long to leave columns out of": (
+        lambda: with_footer(_MAP, _with_long_text_and_optional_keys),
+        "Map keys must be annotated as required; that might lie in a column which is not needed, but its footer of",
     ),
     "a time of day": (
         lambda: _with("last_order_ts", [1] * 3, pa.time64("us")),

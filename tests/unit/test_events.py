@@ -1,5 +1,6 @@
 """Events: what each kind asks for, and a clear error for what is none. Whole events lie in tests/events."""
 
+import argparse
 import json
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -17,6 +18,8 @@ from functions.refresh.usecases.events import (
     read_event,
     read_verification,
 )
+from infra.arguments import day
+from tests.text_dates import READ, REJECTED
 
 EVENTS = Path(__file__).parents[1] / "events"
 NOW = datetime(2020, 12, 22, 23, 59, tzinfo=UTC)
@@ -101,6 +104,19 @@ def test_a_verification_is_asked_for_with_what_it_needs() -> None:
             ask_to_verify(**wrong)
     with pytest.raises(EventError, match="outside the dataset"):
         ask_to_verify(prefix="elsewhere/")
+
+
+@pytest.mark.parametrize("text", READ)
+def test_an_as_of_day_is_read_by_the_grammar_of_text_dates(text: str) -> None:
+    assert read({"as_of": text}).as_of.isoformat() == READ[text] == day(text).isoformat()
+
+
+@pytest.mark.parametrize("text", REJECTED)
+def test_an_as_of_day_that_the_grammar_does_not_read_is_refused(text: str) -> None:
+    with pytest.raises(EventError, match="write a day like 2018-08-05"):
+        read({"as_of": text})
+    with pytest.raises(argparse.ArgumentTypeError, match="is no day like 2018-08-05"):
+        day(text)
 
 
 def changed(**detail: Any) -> dict[str, Any]:

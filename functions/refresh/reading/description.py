@@ -45,6 +45,10 @@ _MAX_NAME_LENGTH = 60
 _SIMILAR = 0.8
 
 
+class _LongFooterError(Exception):
+    """A footer is too long to be taken apart here; the message says how long it is."""
+
+
 class Description(NamedTuple):
     """What a parquet file says of itself.
 
@@ -167,6 +171,9 @@ def describe_needed(source: Any, size: int, columns: Columns, error: Exception) 
             return Description(file.metadata, file.schema_arrow, column_names(footer), columns)
     except FooterError:
         raise error from None
+    except _LongFooterError as too_long:
+        what = f"is parquet that cannot be read here, though other readers may: {str(error).rstrip('.')}"
+        raise ObjectError(f"{what}; {too_long}") from error
     faults = {name: fault for name, one in needed.items() if isinstance(fault := _try_to_open(one), Exception)}
     if len(faults) == len(needed):
         raise error
@@ -190,8 +197,13 @@ def _read(source: Any, start: int, end: int) -> bytes:
 def _read_footer(source: Any, size: int) -> bytes:
     end = size - _TRAILER_BYTES
     length = int.from_bytes(_read(source, max(0, end), size)[:4], "little")
-    if not 0 < length <= min(end, _MAX_FOOTER_BYTES):
-        raise FooterError("it is too long")
+    if not 0 < length <= end:
+        raise FooterError("it is longer than the file")
+    if length > _MAX_FOOTER_BYTES:
+        raise _LongFooterError(
+            f"that might lie in a column which is not needed, but its footer of {length:,} bytes is longer than the"
+            f" {_MAX_FOOTER_BYTES:,} that are looked through for that; write fewer columns or larger row groups"
+        )
     return _read(source, end - length, end)
 
 
@@ -208,7 +220,7 @@ def _check_magic(source: Any, size: int) -> None:
 def check_extent(source: Any, size: int, metadata: pq.FileMetaData, columns: Columns) -> None:
     """Check that nothing stands before the file: readers look for its data from the beginning.
 
-    Only of a file with bytes that nobody needs is the footer taken apart, which takes a second for 5 MB.
+    Only of a file with bytes that nobody needs is the footer taken apart, which takes up to half a second for a MB.
 
     Raises
     ------
@@ -222,7 +234,7 @@ def check_extent(source: Any, size: int, metadata: pq.FileMetaData, columns: Col
         if groups and find_span(metadata, groups - 1, columns).end == start:
             return
         unnamed = start - end_of_data(parse(footer))
-    except FooterError:
+    except (FooterError, _LongFooterError):
         return  # Arrow takes it, so it is none that writers of files and those who join them make
     around = _read(source, max(0, unnamed - _MAX_PADDING_BYTES), max(0, unnamed) + len(MAGIC))
     if unnamed > 0 and (around.endswith(MAGIC) or MAGIC * 2 in around):

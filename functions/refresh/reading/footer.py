@@ -13,7 +13,10 @@ MAGIC = b"PAR1"
 _Value = TypeVar("_Value", int, bytes, dict[int, Any])
 
 Struct = dict[int, tuple[int, Any]]
-"""Fields by number, each with its type in the protocol and its value."""
+"""Fields by number, each with its type in the protocol and its value.
+
+A column chunk is bytes until `open_chunks`: a wide file has hundreds of thousands, and few of them are needed.
+"""
 
 _TRUE, _FALSE, _BYTE, _I16, _I32, _I64, _DOUBLE, _BINARY, _LIST, _SET, _MAP, _STRUCT, _UUID = range(1, 14)
 _BYTES = {_BYTE: 1, _DOUBLE: 8, _UUID: 16}
@@ -45,9 +48,26 @@ def parse(footer: bytes) -> Struct:
         When it is none.
     """
     try:
-        return _Reader(footer).struct(_MAX_DEPTH)
+        return _Reader(footer).struct(_MAX_DEPTH, (_ROW_GROUPS, _COLUMNS))
     except IndexError as error:
         raise FooterError("it ends too early") from error
+
+
+def open_chunks(group: Struct) -> list[Struct]:
+    """Take the column chunks of a row group apart, and return them.
+
+    Raises
+    ------
+    FooterError
+        When they are none.
+    """
+    chunks = [_open(chunk) for chunk in _list(group, _COLUMNS)]
+    group[_COLUMNS] = (_LIST, (_STRUCT, chunks))
+    return chunks
+
+
+def _open(chunk: bytes | Struct) -> Struct:
+    return _Reader(chunk).struct(_MAX_DEPTH) if isinstance(chunk, bytes) else chunk
 
 
 def compose(metadata: Struct) -> bytes:
@@ -74,12 +94,12 @@ def keep_columns(metadata: Struct, kept: Collection[str]) -> Struct:
         When the columns are not described as parquet.thrift says.
     """
     columns = [(elements, leaves) for name, elements, leaves in _columns(metadata) if name in kept]
-    root, *_ = _structs(metadata, _SCHEMA) or [{}]
+    root, *_ = _list(metadata, _SCHEMA) or [{}]
     groups = []
-    for group in _structs(metadata, _ROW_GROUPS):
-        chunks = _structs(group, _COLUMNS)
+    for group in _list(metadata, _ROW_GROUPS):
+        chunks = _list(group, _COLUMNS)
         try:
-            own = [chunks[leaf] for _, leaves in columns for leaf in leaves]
+            own = [_open(chunks[leaf]) for _, leaves in columns for leaf in leaves]
         except IndexError as error:
             raise FooterError("a row group lacks columns") from error
         groups.append(_without(group, _SORTING) | {_COLUMNS: (_LIST, (_STRUCT, [*map(_without_statistics, own)]))})
@@ -108,8 +128,8 @@ def _without_false_text(element: Struct) -> Struct:
 def end_of_data(metadata: Struct) -> int:
     """Return where all that a footer names in its file ends: pages, their indexes and Bloom filters."""
     end = len(MAGIC)
-    for group in _structs(metadata, _ROW_GROUPS):
-        for chunk in _structs(group, _COLUMNS):
+    for group in _list(metadata, _ROW_GROUPS):
+        for chunk in map(_open, _list(group, _COLUMNS)):
             pages = _value(chunk, _META_DATA, {})
             first = min(filter(None, (_value(pages, field, 0) for field in (_DATA_PAGE, _DICTIONARY_PAGE))), default=0)
             extents = [(first, _value(pages, _COMPRESSED_BYTES, 0))]
@@ -121,7 +141,7 @@ def end_of_data(metadata: Struct) -> int:
 
 def _columns(metadata: Struct) -> Iterator[tuple[str, list[Struct], range]]:
     """Take the schema apart: each column's name, what describes it, and the numbers of its leaves."""
-    elements = iter(_structs(metadata, _SCHEMA)[1:])
+    elements = iter(_list(metadata, _SCHEMA)[1:])
     leaf = 0
     for first in elements:
         own, first_leaf = [first], leaf
@@ -144,11 +164,11 @@ def _value(fields: Struct, number: int, absent: _Value) -> _Value:
     return value if isinstance(value, type(absent)) else absent
 
 
-def _structs(fields: Struct, number: int) -> list[Struct]:
+def _list(fields: Struct, number: int) -> list[Any]:
     kind, found = fields.get(number, (_LIST, (_STRUCT, [])))
     if kind != _LIST or found[0] != _STRUCT:
         raise FooterError("it has no list where one belongs")
-    structs: list[Struct] = found[1]
+    structs: list[Any] = found[1]
     return structs
 
 
@@ -163,7 +183,8 @@ class _Reader:
         self._content = content
         self._at = 0
 
-    def struct(self, depth: int) -> Struct:
+    def struct(self, depth: int, skipped: tuple[int, ...] | None = None) -> Struct:
+        """Read a struct; of the lists that are found by these fields, the structs stay bytes."""
         if not depth:
             raise FooterError("it is nested too deep")
         fields: Struct = {}
@@ -174,27 +195,68 @@ class _Reader:
             number = number + (head >> 4) if head >> 4 else self._integer()
             kind = head & 15
             # A boolean field is its own value.
-            fields[number] = (kind, self._value(kind, depth) if kind > _FALSE else None)
+            below = skipped[1:] if skipped and skipped[0] == number else None
+            fields[number] = (kind, self._value(kind, depth, below) if kind > _FALSE else None)
         self._at += 1
         return fields
 
-    def _value(self, kind: int, depth: int) -> Any:
+    def _value(self, kind: int, depth: int, skipped: tuple[int, ...] | None = None) -> Any:
         if _BYTE < kind < _DOUBLE:
             return self._integer()
         if kind == _BINARY:
             return self._bytes(self._varint())
         if kind == _STRUCT:
-            return self.struct(depth - 1)
+            return self._skipped_struct(depth) if skipped == () else self.struct(depth - 1, skipped)
         if kind in (_LIST, _SET):
-            [head] = self._bytes(1)
-            size, element = head >> 4, head & 15
-            size = self._varint() if size == 15 else size
+            size, element = self._list_head()
             # In a list a boolean is a byte.
-            return element, [self._value(max(element, _BYTE), depth - 1) for _ in range(size)]
+            return element, [self._value(max(element, _BYTE), depth - 1, skipped) for _ in range(size)]
         if kind in _BYTES:
             return self._bytes(_BYTES[kind])
         # Parquet's footers have no maps.
         raise FooterError(f"it has a value of type {kind}")
+
+    def _list_head(self) -> tuple[int, int]:
+        [head] = self._bytes(1)
+        size = head >> 4
+        return self._varint() if size == 15 else size, head & 15
+
+    def _skipped_struct(self, depth: int) -> bytes:
+        start = self._at
+        self._skip(_STRUCT, depth)
+        return self._content[start : self._at]
+
+    def _skip(self, kind: int, depth: int) -> None:
+        if kind == _STRUCT:
+            self._skip_fields(depth - 1)
+        elif kind in (_LIST, _SET):
+            size, element = self._list_head()
+            for _ in range(size):
+                self._skip(max(element, _BYTE), depth - 1)
+        else:
+            self._value(kind, depth)
+
+    def _skip_fields(self, depth: int) -> None:
+        """Skip a struct. Most of its fields are numbers, which are skipped here: a call takes ten times as long."""
+        if not depth:
+            raise FooterError("it is nested too deep")
+        content, at = self._content, self._at
+        while head := content[at]:
+            at += 1
+            kind = head & 15
+            if not head >> 4:
+                self._at = at
+                self._integer()
+                at = self._at
+            if _BYTE < kind < _DOUBLE:
+                while content[at] > 127:
+                    at += 1
+                at += 1
+            elif kind > _FALSE:
+                self._at = at
+                self._skip(kind, depth)
+                at = self._at
+        self._at = at + 1
 
     def _bytes(self, count: int) -> bytes:
         taken = self._content[self._at : self._at + count]
@@ -227,6 +289,8 @@ def _write(written: bytearray, kind: int, value: Any) -> None:
         _write_varint(written, value << 1 ^ value >> 63)
     elif kind == _BINARY:
         _write_varint(written, len(value))
+        written += value
+    elif kind == _STRUCT and isinstance(value, bytes):
         written += value
     elif kind == _STRUCT:
         for number, (field, content) in value.items():

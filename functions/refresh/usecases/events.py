@@ -133,8 +133,8 @@ def _read_manual(event: Mapping[str, Any], dataset: str, now: datetime) -> Trigg
     if unknown := sorted(set(event) - {"as_of", "prefix"}):
         raise EventError(f"manual event has unknown fields {unknown}: use {_MANUAL_EVENTS}")
     try:
-        as_of = date.fromisoformat(event["as_of"]) if "as_of" in event else utc_day(now)
-    except (TypeError, ValueError) as error:
+        as_of = parse_day(str(event["as_of"])) if "as_of" in event else utc_day(now)
+    except ValueError as error:
         raise EventError(f"as_of is {event['as_of']!r}: write a day like 2018-08-05") from error
     if "prefix" not in event:
         return Trigger("manual", as_of)
