@@ -14,8 +14,8 @@ import msgspec
 from aws_lambda_powertools import Logger
 from chalice.app import Chalice, MultiDict, Request, Response
 
-from chalicelib.customers import Batch, Country, Latest, read_customer, wants_explanation
-from chalicelib.lookup import batch_result, explanations, most_used_amounts, segments_of
+from chalicelib.customers import Batch, Country, Latest, read_flag
+from chalicelib.lookup import batch_result, explanations, lookup_answer, segments_of
 from chalicelib.problems import SERVED_ERRORS, MalformedError, TooLargeError, normalize_error, problem_response
 from chalicelib.published import Publication, PublicationCache, read_refreshes
 from chalicelib.request_log import SERVICE, log_request, request_ids
@@ -146,16 +146,17 @@ def health() -> dict[str, Any]:
 @app.route("/voucher_amount", methods=[*_READ, "POST"], content_types=_CONTENT_TYPES)
 @with_problems
 def voucher_amount() -> Response:
-    """Answer the most used voucher amounts of a customer's segment, with `explain` all that led to them."""
-    fields = _fields()
+    """Answer the most used voucher amounts of a customer's segment, with `explain` all that led to them.
+
+    With `fallback` the answer comes from a wider level where the segment has none.
+    """
+    body = _fields()
+    flags = {**_query(), **body}
+    fields = {**body, "fallback": flags["fallback"]} if "fallback" in flags else body
     today = now().date()
-    if wants_explanation({**_query(), **fields}):
+    if read_flag(flags, "explain"):
         return _published(lambda publication: explanations(publication, fields, today=today))
-    return _published(
-        lambda publication: {
-            "voucher_amount": most_used_amounts(publication, read_customer(publication.customers, fields, today=today))
-        }
-    )
+    return _published(lambda publication: lookup_answer(publication, fields, today=today))
 
 
 @app.route("/voucher_amounts", methods=["POST"], content_types=_CONTENT_TYPES)

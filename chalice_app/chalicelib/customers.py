@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import date
-from typing import Annotated, Any, ClassVar, cast
+from typing import Annotated, Any, ClassVar, Literal, cast
 
 import msgspec
 
@@ -73,19 +73,19 @@ class Batch(msgspec.Struct, frozen=True):
     customers: Annotated[list[dict[str, Any]], msgspec.Meta(min_length=1, max_length=1000)]
 
 
-def wants_explanation(values: Mapping[str, Any]) -> bool:
-    """Tell whether `explain` asks for all that led to an answer.
+def read_flag(values: Mapping[str, Any], name: Literal["explain", "fallback"]) -> bool:
+    """Tell whether a request asks for all that led to an answer, or for an answer of a wider level; false without it.
 
     Raises
     ------
     FieldsError
         When it is something else.
     """
-    value = values.get("explain", False)
+    value = values.get(name, False)
     if isinstance(value, str):
         value = _FLAGS.get(value)
     if not isinstance(value, bool):
-        raise FieldsError([FieldProblem("explain", "must be true or false")])
+        raise FieldsError([FieldProblem(name, "must be true or false")])
     return value
 
 

@@ -1,11 +1,13 @@
 """Answers, made from what is published."""
 
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from datetime import date
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 
-from chalicelib.customers import Customer, read_customer
+from chalicelib.customers import Customer, read_customer, read_flag
 from chalicelib.published import Publication, SegmentUse
 from functions.common.families import Family, Segment
 from functions.common.fields import FieldsError
@@ -15,37 +17,71 @@ class NoAnswerError(Exception):
     """There is no amount for this customer; the message says why, for people."""
 
 
-def most_used_amounts(publication: Publication, customer: Customer) -> list[float]:
+Level = Literal["segment", "family", "country"]
+"""Where an answer comes from: the segment asked for, the customer's segment in another family, all of the country."""
+
+
+class Answer(NamedTuple):
+    """What was used where a customer belongs.
+
+    Attributes
+    ----------
+    use : SegmentUse
+        What was used there.
+    family, number, segment : Family, int, Segment or None
+        The segment with its family, and the customer's number in it; None where it is a whole country.
+    """
+
+    level: Level
+    use: SegmentUse
+    family: Family | None = None
+    number: int | None = None
+    segment: Segment | None = None
+
+
+def lookup_answer(publication: Publication, values: Mapping[str, Any], *, today: date) -> dict[str, Any]:
     """Return the amounts with the highest count in the customer's segment, lowest first.
 
-    More than one amount when they are tied.
+    More than one amount when they are tied. With `fallback` also the level that they come from.
 
     Raises
     ------
+    FieldsError
+        Naming every field that is missing or wrong.
     NoAnswerError
-        When the country is not served, no segment covers the customer, or no voucher was used in the segment.
+        When the country is not served, no segment covers the customer, or no voucher was used in the segment; with
+        `fallback` only when the country is not served or has no voucher.
     """
-    return _find(publication, customer)[2].ranked.most_used.voucher_amount
+    customer = read_customer(publication.customers, values, today=today)
+    if not read_flag(values, "fallback"):
+        return {"voucher_amount": _find(publication, customer).use.ranked.most_used.voucher_amount}
+    answer = _find_or_fall_back(publication, customer, values, today=today)
+    return {"voucher_amount": answer.use.ranked.most_used.voucher_amount, "level": answer.level}
 
 
-def explanation(publication: Publication, customer: Customer) -> dict[str, Any]:
+def explanation(publication: Publication, values: Mapping[str, Any], *, today: date) -> dict[str, Any]:
     """Return the most used amounts with all that led to them.
 
     Raises
     ------
-    NoAnswerError
-        As `most_used_amounts`.
+    FieldsError, NoAnswerError
+        As `lookup_answer`.
     """
-    number, segment, use = _find(publication, customer)
-    most_used, runner_up = use.ranked.most_used, use.ranked.runner_up
+    customer = read_customer(publication.customers, values, today=today)
+    falls_back = read_flag(values, "fallback")
+    answer = (
+        _find_or_fall_back(publication, customer, values, today=today) if falls_back else _find(publication, customer)
+    )
+    ranked = answer.use.ranked
     return {
-        "voucher_amount": most_used.voucher_amount,
-        "segment": segment._asdict(),
-        "count": most_used.count,
-        "share": round(most_used.count / use.ranked.vouchers, 4),
-        "runner_up": runner_up and msgspec.structs.asdict(runner_up),
-        "doubt": use.ranked.doubt,
-        customer.family.dimension.number_name: number,
+        "voucher_amount": ranked.most_used.voucher_amount,
+        **({"level": answer.level} if falls_back else {}),
+        "segment": answer.segment and answer.segment._asdict(),
+        "count": ranked.most_used.count,
+        "share": round(ranked.most_used.count / ranked.vouchers, 4),
+        "runner_up": ranked.runner_up,
+        "doubt": ranked.doubt,
+        **({answer.family.dimension.number_name: answer.number} if answer.family else {}),
         "as_of": publication.as_of.isoformat(),
         "refresh_id": publication.refresh_id,
     }
@@ -60,12 +96,11 @@ def explanations(publication: Publication, values: dict[str, Any], *, today: dat
         For the family that is named; where none is, a family without an answer says why in its place.
     """
     if "segment_name" in values:
-        return explanation(publication, read_customer(publication.customers, values, today=today))
+        return explanation(publication, values, today=today)
     answers: dict[str, Any] = {}
     for family in publication.families:
-        customer = read_customer(publication.customers, {**values, "segment_name": family}, today=today)
         try:
-            answers[family] = explanation(publication, customer)
+            answers[family] = explanation(publication, {**values, "segment_name": family}, today=today)
         except NoAnswerError as error:
             answers[family] = {"voucher_amount": [], "detail": str(error)}
     return answers
@@ -75,8 +110,7 @@ def batch_result(publication: Publication, values: dict[str, Any], *, today: dat
     """Answer one customer of a batch: the amounts, or the customer's own problem."""
     result = {"customer_id": values["customer_id"]} if "customer_id" in values else {}
     try:
-        customer = read_customer(publication.customers, values, today=today)
-        return {**result, "voucher_amount": most_used_amounts(publication, customer)}
+        return {**result, **lookup_answer(publication, values, today=today)}
     except FieldsError as error:
         return {**result, "problem": {"status": 422, "errors": [problem._asdict() for problem in error.problems]}}
     except NoAnswerError as error:
@@ -121,7 +155,30 @@ def segments_of(publication: Publication, country_code: str) -> dict[str, Any]:
     }
 
 
-def _find(publication: Publication, customer: Customer) -> tuple[int, Segment, SegmentUse]:
+def _find_or_fall_back(
+    publication: Publication, customer: Customer, values: Mapping[str, Any], *, today: date
+) -> Answer:
+    """Find the customer's segment; else that of the family of which most is known, else the country."""
+    try:
+        return _find(publication, customer)
+    except NoAnswerError:
+        others = list(_others(publication, values, today=today))
+        if others:
+            return max(others, key=lambda answer: answer.use.ranked.vouchers)
+        if customer.country_code not in publication.uses_of_countries:
+            raise
+        return Answer("country", publication.uses_of_countries[customer.country_code])
+
+
+def _others(publication: Publication, values: Mapping[str, Any], *, today: date) -> Iterator[Answer]:
+    """Find the customer's segment in each family whose field is there and can be read."""
+    for name in publication.families:
+        with suppress(FieldsError, NoAnswerError):
+            customer = read_customer(publication.customers, {**values, "segment_name": name}, today=today)
+            yield _find(publication, customer)._replace(level="family")
+
+
+def _find(publication: Publication, customer: Customer) -> Answer:
     _check_served(publication, customer.country_code)
     family = customer.family
     number = family.dimension.number_of_customer(customer.value, publication.as_of)
@@ -131,7 +188,7 @@ def _find(publication: Publication, customer: Customer) -> tuple[int, Segment, S
     use = publication.uses.get((customer.country_code, segment))
     if use is None:
         raise NoAnswerError(f"no voucher was used in {family.segment_name} {segment.segment_type}")
-    return number, segment, use
+    return Answer("segment", use, family, number, segment)
 
 
 def _check_served(publication: Publication, country_code: str) -> None:

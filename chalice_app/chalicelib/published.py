@@ -1,7 +1,8 @@
 """What the refresh function has published, kept in memory."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import date, datetime
 from typing import Any, NamedTuple
@@ -90,6 +91,8 @@ class Publication(NamedTuple):
         The customers of each.
     uses : dict
         What was used, by country and segment; a segment without vouchers is absent.
+    uses_of_countries : dict of str to SegmentUse
+        What was used in a country in all, by the family that counts most of it.
     """
 
     refresh_id: int
@@ -99,6 +102,7 @@ class Publication(NamedTuple):
     families: dict[str, Family]
     customers: dict[str, type[Customer]]
     uses: dict[tuple[str, Segment], SegmentUse]
+    uses_of_countries: dict[str, SegmentUse]
 
 
 class PublicationCache:
@@ -213,10 +217,26 @@ def _publication(rows: list[list[Any]]) -> Publication:
     amounts: dict[tuple[str, Segment], list[tuple[float, int]]] = {}
     for country_code, *segment, voucher_amount, count in counts:
         amounts.setdefault((country_code, Segment(*segment)), []).append((float(voucher_amount), count))
-    uses = {place: SegmentUse([AmountUse(*one) for one in used], rank(used)) for place, used in amounts.items()}
+    uses = {place: _use(used) for place, used in amounts.items()}
     by_name = {family.segment_name: family for family in families}
     customers = {name: customer_of(family) for name, family in by_name.items()}
-    return Publication(refresh_id, as_of, published_at, countries, by_name, customers, uses)
+    of_countries = _uses_of_countries(amounts)
+    return Publication(refresh_id, as_of, published_at, countries, by_name, customers, uses, of_countries)
+
+
+def _use(amounts: list[tuple[float, int]]) -> SegmentUse:
+    return SegmentUse([AmountUse(*one) for one in amounts], rank(amounts))
+
+
+def _uses_of_countries(amounts: Mapping[tuple[str, Segment], list[tuple[float, int]]]) -> dict[str, SegmentUse]:
+    """Add up the segments of each family, and choose the family that counts most vouchers: they are the same ones."""
+    sums: dict[tuple[str, str], Counter[float]] = {}
+    for (country_code, segment), used in amounts.items():
+        sums.setdefault((country_code, segment.segment_name), Counter()).update(dict(used))
+    most: dict[str, Counter[float]] = {}
+    for (country_code, _), found in sorted(sums.items()):
+        most[country_code] = max(most.get(country_code, Counter()), found, key=Counter.total)
+    return {country_code: _use(sorted(found.items())) for country_code, found in most.items()}
 
 
 def read_refreshes(database: Database, limit: int) -> list[dict[str, Any]]:

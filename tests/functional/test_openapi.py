@@ -181,7 +181,7 @@ def without_varying(answer: Any) -> Any:
 def test_the_page_of_the_api_shows_real_answers(pipeline: Pipeline, tmp_path: Path) -> None:
     pipeline.refresh(created(pipeline.put("vouchers.parquet", make_sample())))
     shown = re.findall(r"```sh\n(.*?)```\s+```(json|text)\n(.*?)```", API_PAGE, re.DOTALL)
-    assert len(shown) == API_PAGE.count("```sh") == 11
+    assert len(shown) == API_PAGE.count("```sh") == 13
     with chalice_local(pipeline, tmp_path) as url:
         for command, language, answer in shown:
             done = subprocess.run(

@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, Dialog, expect
 
 from functions.common.database import Database
 from functions.common.settings import load_settings
-from functions.refresh.settings import RefreshSettings
+from functions.refresh.settings import RefreshSettings, write_names
 from functions.refresh.usecases.events import Trigger
 from functions.refresh.usecases.refresh import RefreshError
 from functions.refresh.wiring import make_refresh
@@ -90,7 +90,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with embedded(lambda _: nullcontext()) as database_url, ExitStack() as closing:
         client = boto3.client("s3")
         client.create_bucket(Bucket=BUCKET)
-        variables = {"DATABASE_URL": database_url, "BUCKET": BUCKET, "COUNTRIES": ",".join(COUNTRIES)}
+        variables = {"DATABASE_URL": database_url, "BUCKET": BUCKET, "COUNTRIES": write_names(COUNTRIES)}
         settings = load_settings(RefreshSettings, variables)
         database = Database(settings, timeout_seconds=10)
         closing.callback(database.close)
@@ -167,14 +167,14 @@ def test_a_first_place_that_is_undecided_looks_so(show: Show) -> None:
     shown = show("#country=Chile")
     title = "By number of orders: how often each amount was used, Chile"
     assert shown.table(title) == [
-        ["0\u20134 orders", "2,640 ?undecided", "no other amount undecided, z 1.41", "☆ 2 100.0% most used", "2"]
+        ["0\u20134 orders", "2,640 ? undecided", "no other amount undecided, z 1.41", "☆ 2 100.0% most used", "2"]
     ]
     frame = "getComputedStyle(document.querySelector('.won')).outlineStyle"
     assert shown.page.evaluate(frame) == "dashed"
     shown.page.get_by_role("combobox", name="Country").select_option("Peru")
     assert shown.page.evaluate(frame) == "none"
     overview = shown.table("The most used amount of each segment, by country")
-    assert [cells[1] for cells in overview[:2]] == ["2,640", "2,640 ?undecided"]
+    assert [cells[1] for cells in overview[:2]] == ["2,640", "2,640 ? undecided"]
 
 
 def test_every_part_has_its_numbers(show: Show) -> None:
