@@ -29,19 +29,13 @@ _READ = """
     FROM voucher_customer.publication JOIN voucher_customer.refreshes USING (refresh_id)
 """
 
-_READ_REFRESHES = """
-    SELECT json_build_object(
-        'refresh_id', refresh_id, 'trigger', trigger, 'as_of', as_of, 'countries', countries, 'started_at', started_at,
-        'published_at', published_at, 'took_ms', took_ms, 'objects_counted', objects_counted,
-        'objects_skipped', objects_skipped, 'objects_removed', objects_removed, 'objects_failed', objects_refused,
-        'objects_bad', objects_refused_before, 'objects_left', objects_deferred,
-        'objects_ignored', objects_ignored, 'rows_read', rows_read,
-        'rows_counted', rows_counted, 'rows_rejected', rows_rejected,
-        'rows_published', rows_published, 'rows_in_no_segment', rows_in_no_segment,
-        'families_waiting', families_waiting, 'families_partial', families_partial, 'outcome', outcome, 'error', error
-    )
-    FROM voucher_customer.refreshes ORDER BY refresh_id DESC LIMIT :limit
-"""
+_READ_REFRESHES = "SELECT to_json(run) FROM voucher_customer.refreshes AS run ORDER BY refresh_id DESC LIMIT :limit"
+
+# Columns that callers know by their first names, and columns for those who look after the bucket.
+_TOLD_AS = {
+    "objects_refused": "objects_failed", "objects_refused_before": "objects_bad", "objects_deferred": "objects_left"
+}  # fmt: skip
+_NOT_TOLD = {"backlog_bytes", "ignored"}
 
 _UNDEFINED_TABLE = "42P01"
 
@@ -248,4 +242,5 @@ def read_refreshes(database: Database, limit: int) -> list[dict[str, Any]]:
         How many at most.
     """
     with _reading(database) as connection:
-        return [run for (run,) in connection.run(_READ_REFRESHES, limit=limit)]
+        runs = [run for (run,) in connection.run(_READ_REFRESHES, limit=limit)]
+    return [{_TOLD_AS.get(name, name): run[name] for name in run.keys() - _NOT_TOLD} for run in runs]

@@ -1,6 +1,7 @@
 """Lambda entry of the refresh function: an event in, a summary out."""
 
 import os
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any
@@ -15,20 +16,17 @@ from functions.common.database import Database
 from functions.common.settings import load_settings
 from functions.refresh.ledger.schema import migrate
 from functions.refresh.report.metrics import measure_objects, measure_publication, metrics
-from functions.refresh.results import ItemSummary, Summary
+from functions.refresh.results import Answer, ItemSummary, Plan, Summary
 from functions.refresh.settings import RefreshSettings
-from functions.refresh.usecases.backlog import Backlog, Plan, read_step
+from functions.refresh.usecases.backlog import Backlog, read_step
 from functions.refresh.usecases.deadline import Deadline
-from functions.refresh.usecases.events import VerificationRequest, asks_to_migrate, read_event, read_verification
+from functions.refresh.usecases.events import Trigger, asks_to_migrate, read_event, read_verification
 from functions.refresh.usecases.refresh import Refresh, RefreshError
 from functions.refresh.usecases.verify import Verification
 from functions.refresh.wiring import make_backlog, make_refresh, make_verification
 
 # The lock is waited for this long, and no statement takes longer.
 _DATABASE_TIMEOUT_SECONDS = 60
-
-# A line of the log holds 256 KB, and the event bus takes 1 MB: an answer beyond that would start no next run.
-_MAX_ERRORS_TOLD = 20
 
 logger = Logger(service="refresh", version=__version__)
 
@@ -82,9 +80,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     Returns
     -------
     dict
-        `functions.refresh.publishing.publication.Summary`, `functions.refresh.ledger.schema.Migrations`,
-        `functions.refresh.usecases.verify.Verified`, `functions.refresh.usecases.backlog.Plan` or
-        `functions.refresh.publishing.publication.ItemSummary` in JSON types.
+        `Answer`, `Migrations`, `Verified`, `Plan` or `ItemSummary` of `functions.refresh.results` in JSON types.
 
     Raises
     ------
@@ -94,56 +90,45 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """
     # EventBridge's id is the same at every repetition of an event, and leads back to it.
     logger.set_correlation_id(event.get("event", event).get("id", context.aws_request_id))
+    deadline = Deadline(lambda: context.get_remaining_time_in_millis() / 1000)
+    result: msgspec.Struct
     if asks_to_migrate(event):
-        return _migrate()
-    if "step" in event:
-        taken: dict[str, Any] = _take_step(event, context)
-        return taken
-    request = read_verification(event, prefix=settings().prefix, now=_now())
-    return _verify(request, context) if request else _refresh(event, context)
-
-
-def _verify(request: VerificationRequest, context: LambdaContext) -> dict[str, Any]:
-    answer: dict[str, Any] = msgspec.to_builtins(verification().run(request, _deadline(context)))
-    logger.info("verified", extra={key: value for key, value in answer.items() if key != "differences"})
-    return answer
-
-
-def _deadline(context: LambdaContext) -> Deadline:
-    return Deadline(lambda: context.get_remaining_time_in_millis() / 1000)
-
-
-def _migrate() -> dict[str, Any]:
-    answer: dict[str, Any] = msgspec.to_builtins(migrate(database()))
-    logger.info("migrated", extra=answer)
+        result = migrate(database())
+        logger.info("migrated", extra=msgspec.to_builtins(result))
+    elif "step" in event:
+        result = _take_step(event, deadline)
+    elif request := read_verification(event, prefix=settings().prefix, now=_now()):
+        result = verification().run(request, deadline)
+        told = msgspec.to_builtins(result)
+        logger.info("verified", extra={name: value for name, value in told.items() if name != "differences"})
+    else:
+        result = _refresh(event, deadline)
+    answer: dict[str, Any] = msgspec.to_builtins(result)
     return answer
 
 
 @metrics.log_metrics
-def _refresh(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    deadline = _deadline(context)
+def _refresh(event: dict[str, Any], deadline: Deadline) -> Answer:
     metrics.add_metric("Refreshes", MetricUnit.Count, 1)
     succeeded = 0
     try:
-        trigger = read_event(event, bucket=settings().bucket, prefix=settings().prefix, now=_now())
-        logger.append_keys(trigger=trigger.kind, key=trigger.key)
+        trigger = _read_trigger(event)
         summary = refresh().run(trigger, deadline)
         succeeded = int(not summary.errors)
     except RefreshError as error:
-        _tell(error.summary)
+        _tell_of_refresh(error.summary)
         raise
     finally:
         metrics.add_metric("RefreshesSucceeded", MetricUnit.Count, succeeded)
-    return _tell(summary)
+    return _tell_of_refresh(summary)
 
 
 @metrics.log_metrics
-def _take_step(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+def _take_step(event: dict[str, Any], deadline: Deadline) -> Plan | ItemSummary:
     """Plan a backlog, count an item of it, or publish what its items came to."""
     step = read_step(event)
-    trigger = read_event(step.event, bucket=settings().bucket, prefix=settings().prefix, now=_now())
-    logger.append_keys(trigger=trigger.kind)
-    result = backlog().take(step, trigger, _deadline(context))
+    trigger = _read_trigger(step.event)
+    result = backlog().take(step, trigger, deadline)
     if isinstance(result, Summary):
         metrics.add_metric("Refreshes", MetricUnit.Count, 1)
         metrics.add_metric("RefreshesSucceeded", MetricUnit.Count, int(not result.errors))
@@ -153,17 +138,23 @@ def _take_step(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         measure_objects(result)
     else:
         metrics.add_metric("ItemsPlanned", MetricUnit.Count, result.items)
-    answer = _in_short(result)
-    logger.info(f"took step {event['step']}", extra={"summary": answer})
+    answer = result.answer() if isinstance(result, ItemSummary) else result
+    logger.info(f"took step {event['step']}", extra={"summary": msgspec.to_builtins(answer)})
     return answer
 
 
-def _tell(summary: Summary) -> dict[str, Any]:
+def _read_trigger(event: Mapping[str, Any]) -> Trigger:
+    trigger = read_event(event, bucket=settings().bucket, prefix=settings().prefix, now=_now())
+    logger.append_keys(trigger=trigger.kind, key=trigger.key)
+    return trigger
+
+
+def _tell_of_refresh(summary: Summary) -> Answer:
     """Measure and log what a refresh did."""
     measure_objects(summary)
     measure_publication(summary)
-    answer = _in_short(summary)
-    logger.info("refreshed", extra={"summary": answer})
+    answer = summary.answer()
+    logger.info("refreshed", extra={"summary": msgspec.to_builtins(answer)})
     _warn(summary)
     return answer
 
@@ -174,10 +165,3 @@ def _warn(summary: Summary) -> None:
         logger.warning(summary.countries_missing)
     if summary.report_error:
         logger.error("the report could not be written", extra={"error": summary.report_error})
-
-
-def _in_short(result: ItemSummary | Plan) -> dict[str, Any]:
-    answer: dict[str, Any] = result.answer() if isinstance(result, Summary) else msgspec.to_builtins(result)
-    if more := answer.get("errors", [])[_MAX_ERRORS_TOLD:]:
-        answer["errors"] = [*answer["errors"][:_MAX_ERRORS_TOLD], f"and {len(more)} more, which refreshes holds"]
-    return answer

@@ -1,9 +1,12 @@
-"""What became of objects, and what a refresh did with them: what is logged, returned and kept."""
+"""What the function returns, prints and logs, typed once: the table `refreshes`, the report and the commands have it.
+
+From the bottom up: what became of an object, of some, a run, a row of `refreshes`, the answer, and the whole summary.
+"""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import msgspec
 
@@ -14,6 +17,13 @@ Kind = Literal["object_created", "object_deleted", "daily", "unfinished", "backl
 
 BY_HAND: tuple[Kind, ...] = ("manual", "backfill")
 """The kinds that may name any day, and so say nothing of the day that it is."""
+
+# A line of the log holds 256 KB, and the event bus takes 1 MB: an answer beyond that would start no next run.
+_MAX_ERRORS_TOLD = 20
+
+# An answer through Step Functions holds 256 KiB, a key up to 1 KiB and a reason 2,000 characters. Whoever has more
+# differences has one cause of them.
+_MAX_DIFFERENCES_TOLD = 50
 
 
 class Outcome(NamedTuple):
@@ -65,7 +75,7 @@ class ItemSummary(msgspec.Struct, kw_only=True):
         The keys of the first of them.
     backlog_bytes : int
         How much there was to count, where that was too much for one run; then nothing was counted.
-        See `functions.refresh.usecases.reconcile.work`.
+        See `functions.refresh.usecases.reconcile.estimated_bytes`.
     rows_read, rows_counted : int
         Rows of the objects newly counted.
     rows_rejected : dict of str to int
@@ -102,17 +112,37 @@ class ItemSummary(msgspec.Struct, kw_only=True):
         if outcome.rows_rejected:
             self.rows_rejected = dict(Counter(self.rows_rejected) + Counter(outcome.rows_rejected))
 
+    def answer(self) -> "ItemSummary":
+        """Return what the function returns and logs, with the first errors only."""
+        return msgspec.structs.replace(self, errors=self._first_errors())
 
-class Summary(ItemSummary, kw_only=True):
-    """What a refresh did: one row of `refreshes`, returned and logged by the function.
+    def _first_errors(self) -> list[str]:
+        more = len(self.errors) - _MAX_ERRORS_TOLD
+        return [*self.errors[:_MAX_ERRORS_TOLD], *([f"and {more} more; see the table refreshes"] if more > 0 else [])]
 
-    The row does without the rankings, which lie in the table `rankings`. So does the answer, because it would grow with
-    every country: see `answer`.
+
+class Run(ItemSummary, kw_only=True):
+    """What the report lists of a run.
 
     Attributes
     ----------
     as_of : date
         The day that was published as of.
+    """
+
+    refresh_id: int
+    trigger: Kind
+    as_of: date
+    started_at: datetime
+    took_ms: int | None = None
+    outcome: Literal["running", "published", "failed"] = "running"
+
+
+class RefreshRow(Run, kw_only=True):
+    """A row of `refreshes`, which has `errors` as one text in its column `error`.
+
+    Attributes
+    ----------
     rows_published : int or None
         Rows of the published table; None when nothing was published.
     rows_in_no_segment : dict of str to int
@@ -121,10 +151,23 @@ class Summary(ItemSummary, kw_only=True):
         Families that are not published yet, and how many counted objects lack their dimension.
     families_partial : dict of str to int
         Published families whose dimension some counted objects lack because they are refused, and how many.
-    rankings : list of Ranking
-        The most used amounts of every segment, as published.
-    rankings_changed : list of RankingChange
-        The segments in which they are others than in the table that was replaced.
+    """
+
+    countries: list[str]
+    published_at: datetime | None = None
+    rows_published: int | None = None
+    rows_in_no_segment: dict[str, int] = msgspec.field(default_factory=dict)
+    families_waiting: dict[str, int] = msgspec.field(default_factory=dict)
+    families_partial: dict[str, int] = msgspec.field(default_factory=dict)
+
+
+class Answer(RefreshRow, kw_only=True):
+    """What the function returns and logs of a refresh: rules of the event bus and people read it.
+
+    It stays small however many countries there are.
+
+    Attributes
+    ----------
     countries_missing : str
         Which of the countries to publish have no record, and which ones the data has; empty when none is missing.
     report : str
@@ -133,42 +176,172 @@ class Summary(ItemSummary, kw_only=True):
         Why the report could not be written. That is no error of the refresh: what it published stands.
     report_ms : int
         How long writing the report took, after `took_ms`.
+    segments_published, segments_changed, segments_undecided : int
+        How many segments have a most used amount, in how many it is another than before, and in how many the first
+        place is undecided.
+    is_backlog : bool
+        Whether there is more to count than one run takes: the state machine starts.
+    is_unfinished : bool
+        Whether objects are deferred for another reason: the next run starts.
+    next_step : {'backlog', 'unfinished', 'none'}
+        Both in one word, which the rules match: a result starts one of the two, never both.
     """
 
-    refresh_id: int
-    trigger: str
-    as_of: date
-    countries: list[str]
-    started_at: datetime
-    rows_published: int | None = None
-    rows_in_no_segment: dict[str, int] = msgspec.field(default_factory=dict)
-    families_waiting: dict[str, int] = msgspec.field(default_factory=dict)
-    families_partial: dict[str, int] = msgspec.field(default_factory=dict)
-    rankings: list[Ranking] = msgspec.field(default_factory=list)
-    rankings_changed: list[RankingChange] = msgspec.field(default_factory=list)
     countries_missing: str = ""
-    took_ms: int = 0
     report: str = ""
     report_error: str = ""
     report_ms: int = 0
+    segments_published: int = 0
+    segments_changed: int = 0
+    segments_undecided: int = 0
+    is_backlog: bool = False
+    is_unfinished: bool = False
+    next_step: Literal["backlog", "unfinished", "none"] = "none"
 
-    def answer(self) -> dict[str, Any]:
-        """Return what the function returns and logs: rules of the event bus and people read it.
 
-        `is_backlog` says that there is more to count than one run takes, and the state machine starts. `is_unfinished`
-        says that objects are deferred for another reason, and the next run starts. Of the rankings it tells how many
-        segments have one, in how many it changed, and in how many the first place is undecided.
-        """
-        answer: dict[str, Any] = msgspec.to_builtins(self)
-        answer["segments_published"] = len(answer.pop("rankings"))
-        answer["segments_changed"] = len(answer.pop("rankings_changed"))
-        answer["segments_undecided"] = sum(
-            1 for ranking in self.rankings if ranking.doubt is None or not ranking.doubt.decided
-        )
+class Summary(Answer, kw_only=True):
+    """What a refresh did.
+
+    Attributes
+    ----------
+    rankings : list of Ranking
+        The most used amounts of every segment, as published.
+    rankings_changed : list of RankingChange
+        The segments in which they are others than in the table that was replaced.
+    """
+
+    rankings: list[Ranking] = msgspec.field(default_factory=list)
+    rankings_changed: list[RankingChange] = msgspec.field(default_factory=list)
+
+    def answer(self) -> Answer:
+        """Return what the function returns and logs."""
+        answer = Answer(**{name: getattr(self, name) for name in Answer.__struct_fields__})
+        answer.errors = self._first_errors()
+        answer.segments_published, answer.segments_changed = len(self.rankings), len(self.rankings_changed)
+        answer.segments_undecided = sum(not (ranking.doubt and ranking.doubt.decided) for ranking in self.rankings)
         # Said so because EventBridge compares numbers up to 5.0e9 only, and a backlog has more bytes:
         # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-create-pattern-operators.html
-        answer["is_backlog"] = self.backlog_bytes > 0
-        answer["is_unfinished"] = self.objects_deferred > 0 and self.backlog_bytes == 0
-        # The rules match this one word, so a result starts the state machine or the next run, never both.
-        answer["next_step"] = "backlog" if answer["is_backlog"] else "unfinished" if answer["is_unfinished"] else "none"
+        answer.is_backlog = self.backlog_bytes > 0
+        answer.is_unfinished = self.objects_deferred > 0 and not answer.is_backlog
+        answer.next_step = "backlog" if answer.is_backlog else "unfinished" if answer.is_unfinished else "none"
         return answer
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """What is to be counted of a backlog.
+
+    Attributes
+    ----------
+    items, objects : int
+        How many items there are, and objects in them.
+    backlog_bytes : int
+        How much work they are, see `functions.refresh.usecases.reconcile.estimated_bytes`.
+    manifest : str
+        Key of the list of the items, a JSON array.
+    """
+
+    items: int
+    objects: int
+    backlog_bytes: int
+    manifest: str
+
+
+class Migrations(msgspec.Struct, frozen=True):
+    """What a migration did.
+
+    Attributes
+    ----------
+    applied : list of str
+        The files of infra/sql/migrations that were applied now.
+    schema : list of str
+        All that are applied, in order.
+    """
+
+    applied: list[str]
+    schema: list[str]
+
+
+DifferenceKind = Literal[
+    "entry missing",
+    "other version",
+    "dimension missing",
+    "other counts",
+    "no object",
+    "needless error",
+    "refused object",
+    "not verified",
+]
+
+
+class Difference(msgspec.Struct, frozen=True):
+    """What the ledger says otherwise of an object than the bucket does.
+
+    Attributes
+    ----------
+    kind : str
+        In two words.
+    detail : str
+        What the ledger says and what the recount.
+    is_repaired : bool
+        Whether the ledger says as the bucket now.
+    """
+
+    key: str
+    kind: DifferenceKind
+    detail: str
+    is_repaired: bool = False
+
+
+class Verified(msgspec.Struct, kw_only=True):
+    """What a verification found.
+
+    Attributes
+    ----------
+    objects : int
+        The keys to verify: those in the bucket, and those of which only the ledger says something.
+    objects_verified : int
+        The first of them, which this invocation and those before it have looked at.
+    objects_changed : int
+        Those that changed while they were looked at, and for which the next refresh is there.
+    objects_different, objects_repaired : int
+        Those of which the ledger says otherwise after this invocation, and those that it repaired.
+    differences : list of Difference
+        Both, the first 50.
+    go_on_after : str or None
+        The key after which the next invocation has to go on, because the time was over; None at the end. Totals and
+        published table are verified at the end.
+    totals_different, totals_repaired : int
+        Totals that are not the sum of the usage in the ledger, and those that were not and were repaired.
+    published : int or None
+        The refresh that published the table; None when nothing is published.
+    rows_different : int
+        Rows of the published table that are not what the totals give as of its day, and rows that it lacks.
+    is_followed : bool
+        Whether another refresh was under way, which publishes when it ends.
+    refreshed : int or None
+        The refresh that published what was repaired.
+    errors : list of str
+        What went wrong beside that.
+    """
+
+    objects: int = 0
+    objects_verified: int = 0
+    objects_changed: int = 0
+    objects_different: int = 0
+    objects_repaired: int = 0
+    differences: list[Difference] = msgspec.field(default_factory=list)
+    go_on_after: str | None = None
+    totals_different: int = 0
+    totals_repaired: int = 0
+    published: int | None = None
+    rows_different: int = 0
+    is_followed: bool = False
+    refreshed: int | None = None
+    errors: list[str] = msgspec.field(default_factory=list)
+
+    def add(self, difference: Difference) -> None:
+        """Note a difference."""
+        self.objects_repaired += difference.is_repaired
+        self.objects_different += not difference.is_repaired
+        if len(self.differences) < _MAX_DIFFERENCES_TOLD:
+            self.differences.append(difference)

@@ -7,8 +7,10 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from botocore.exceptions import ClientError
 
+from functions.refresh.results import Answer, Migrations, Verified
 from functions.refresh.settings import REPORTS_PREFIX
 from infra.operations.backlog import count_backlog
 from infra.operations.deployed import Deployed, OperationError
@@ -19,8 +21,8 @@ REPORT = Path(__file__).parents[2] / ".local" / "report.html"
 
 def migrate(stack: Deployed) -> None:
     """Bring the database's schema up to date."""
-    result = stack.invoke_refresh({"migrate": True})
-    applied = ", ".join(result["applied"]) or "nothing, it was up to date"
+    result = msgspec.convert(stack.invoke_refresh({"migrate": True}), Migrations)
+    applied = ", ".join(result.applied) or "nothing, it was up to date"
     print(f"schema migrated: {applied}")
 
 
@@ -30,15 +32,15 @@ def refresh(stack: Deployed, as_of: date | None, prefix: str | None) -> None:
     What is too much for one run is counted by the state machine.
     """
     event = _event(as_of, prefix)
-    summary = stack.invoke_refresh(event)
-    print(f"{_in_words(summary)}", flush=True)
-    if summary["backlog_bytes"]:
-        print(f"{_in_words(count_backlog(stack, event))}")
+    answer = stack.invoke_refresh(event)
+    print(_in_words(answer), flush=True)
+    if answer["backlog_bytes"]:
+        print(_in_words(count_backlog(stack, event)))
 
 
 def backlog(stack: Deployed, as_of: date | None, prefix: str | None) -> None:
     """Have the state machine count what is not counted yet, however little it is."""
-    print(f"{_in_words(count_backlog(stack, _event(as_of, prefix)))}")
+    print(_in_words(count_backlog(stack, _event(as_of, prefix))))
 
 
 def _event(as_of: date | None, prefix: str | None) -> dict[str, str]:
@@ -46,29 +48,30 @@ def _event(as_of: date | None, prefix: str | None) -> dict[str, str]:
     return event if prefix is None else {**event, "prefix": prefix}
 
 
-def _in_words(summary: dict[str, Any]) -> str:
+def _in_words(answer: dict[str, Any]) -> str:
     """Say in one line what a refresh did."""
-    rejected = sum(summary["rows_rejected"].values())
-    waits_for = "the state machine, too much for one run" if summary["backlog_bytes"] else "the next run"
-    left = f", {summary['objects_deferred']} left for {waits_for}" if summary["objects_deferred"] else ""
-    ignored = f", {summary['objects_ignored']} ignored ({', '.join(summary['ignored'])})" if summary["ignored"] else ""
-    missing = f"; {summary['countries_missing']}" if summary["countries_missing"] else ""
-    errors = f"; failed: {'; '.join(summary['errors'])}" if summary["errors"] else ""
-    report = f"; no report: {summary['report_error']}" if summary["report_error"] else ""
+    summary = msgspec.convert(answer, Answer)
+    rejected = sum(summary.rows_rejected.values())
+    waits_for = "the state machine, too much for one run" if summary.backlog_bytes else "the next run"
+    left = f", {summary.objects_deferred} left for {waits_for}" if summary.objects_deferred else ""
+    ignored = f", {summary.objects_ignored} ignored ({', '.join(summary.ignored)})" if summary.ignored else ""
+    missing = f"; {summary.countries_missing}" if summary.countries_missing else ""
+    errors = f"; failed: {'; '.join(summary.errors)}" if summary.errors else ""
+    report = f"; no report: {summary.report_error}" if summary.report_error else ""
     families = "".join(
         [
-            *(f"; {name} waits for {n} objects" for name, n in summary["families_waiting"].items()),
-            *(f"; {name} lacks {n} refused objects" for name, n in summary["families_partial"].items()),
+            *(f"; {name} waits for {n} objects" for name, n in summary.families_waiting.items()),
+            *(f"; {name} lacks {n} refused objects" for name, n in summary.families_partial.items()),
         ]
     )
     return (
-        f"refresh {summary['refresh_id']} published {summary['rows_published']} rows as of {summary['as_of']} "
-        f"for {', '.join(summary['countries'])} in {summary['took_ms'] / 1000:.1f} s; "
-        f"objects: {summary['objects_counted']} counted, {summary['objects_skipped']} unchanged, "
-        f"{summary['objects_removed']} removed{left}{ignored}; "
-        f"rows: {summary['rows_read']:,} read, {summary['rows_counted']:,} counted, {rejected:,} rejected; "
-        f"most used amounts changed in {summary['segments_changed']} segments, "
-        f"undecided in {summary['segments_undecided']} of {summary['segments_published']}"
+        f"refresh {summary.refresh_id} published {summary.rows_published} rows as of {summary.as_of} "
+        f"for {', '.join(summary.countries)} in {summary.took_ms / 1000:.1f} s; "
+        f"objects: {summary.objects_counted} counted, {summary.objects_skipped} unchanged, "
+        f"{summary.objects_removed} removed{left}{ignored}; "
+        f"rows: {summary.rows_read:,} read, {summary.rows_counted:,} counted, {rejected:,} rejected; "
+        f"most used amounts changed in {summary.segments_changed} segments, "
+        f"undecided in {summary.segments_undecided} of {summary.segments_published}"
         f"{families}{missing}{report}{errors}"
     )
 
@@ -86,12 +89,12 @@ def verify(stack: Deployed, prefix: str | None, *, fix: bool) -> None:
         event["prefix"] = prefix
     left = repaired = changed = 0
     while True:
-        found = stack.invoke_refresh(event)
-        left += found["objects_different"]
-        repaired += found["objects_repaired"]
-        changed += found["objects_changed"]
+        found = msgspec.convert(stack.invoke_refresh(event), Verified)
+        left += found.objects_different
+        repaired += found.objects_repaired
+        changed += found.objects_changed
         _print_differences(found)
-        verified, after = f"verified {found['objects_verified']} of {found['objects']} objects", found["go_on_after"]
+        verified, after = f"verified {found.objects_verified} of {found.objects} objects", found.go_on_after
         if after is None:
             break
         if after == event.get("after", ""):
@@ -103,33 +106,33 @@ def verify(stack: Deployed, prefix: str | None, *, fix: bool) -> None:
         raise OperationError(f"{'; '.join(wrong)}{'' if fix else '. FIX=1 repairs what it can'}")
 
 
-def _print_differences(found: dict[str, Any]) -> None:
-    for difference in found["differences"]:
-        repaired = " (repaired)" if difference["is_repaired"] else ""
-        print(f"{difference['key']}: {difference['kind']}{repaired}: {difference['detail']}")
-    untold = found["objects_different"] + found["objects_repaired"] - len(found["differences"])
+def _print_differences(found: Verified) -> None:
+    for difference in found.differences:
+        repaired = " (repaired)" if difference.is_repaired else ""
+        print(f"{difference.key}: {difference.kind}{repaired}: {difference.detail}")
+    untold = found.objects_different + found.objects_repaired - len(found.differences)
     if untold:
         print(f"and {untold} more")
-    if found["totals_repaired"]:
-        print(f"{found['totals_repaired']} totals were not the sum of the ledger (repaired)")
-    if found["refreshed"] is not None:
-        print(f"refresh {found['refreshed']} published what is repaired")
-    for error in found["errors"]:
+    if found.totals_repaired:
+        print(f"{found.totals_repaired} totals were not the sum of the ledger (repaired)")
+    if found.refreshed is not None:
+        print(f"refresh {found.refreshed} published what is repaired")
+    for error in found.errors:
         print(error)
 
 
-def _wrong_in_words(left: int, found: dict[str, Any]) -> list[str]:
+def _wrong_in_words(left: int, found: Verified) -> list[str]:
     """Say what differs after the last invocation."""
     wrong = []
     if left:
         wrong.append(f"{left} objects are not counted as they are")
-    if found["totals_different"]:
-        wrong.append(f"{found['totals_different']} totals are not the sum of the ledger")
-    if found["published"] is None:
+    if found.totals_different:
+        wrong.append(f"{found.totals_different} totals are not the sum of the ledger")
+    if found.published is None:
         wrong.append("nothing is published")
-    elif found["rows_different"]:
-        about_to = ", but another refresh is about to publish" if found["is_followed"] else ""
-        wrong.append(f"{found['rows_different']} rows of the published table are not what the totals give{about_to}")
+    elif found.rows_different:
+        about_to = ", but another refresh is about to publish" if found.is_followed else ""
+        wrong.append(f"{found.rows_different} rows of the published table are not what the totals give{about_to}")
     return wrong
 
 

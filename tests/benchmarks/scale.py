@@ -25,8 +25,9 @@ from functions.refresh.counting.usage import Usage
 from functions.refresh.ledger.ledger import NO_ENTRY, Ledger
 from functions.refresh.ledger.schema import migrate
 from functions.refresh.reading.bucket import ObjectVersion
+from functions.refresh.results import Plan
 from functions.refresh.settings import RefreshSettings
-from functions.refresh.usecases.backlog import Backlog, CountStep, Plan, PlanStep
+from functions.refresh.usecases.backlog import Backlog, CountStep, PlanStep
 from functions.refresh.usecases.deadline import Deadline
 from functions.refresh.usecases.events import Trigger
 from functions.refresh.usecases.work_items import WorkItem

@@ -15,9 +15,9 @@ from functions.common.database import Database
 from functions.common.settings import DatabaseSettings, load_settings
 from functions.refresh.ledger import ledger
 from functions.refresh.ledger.ledger import Ledger
-from functions.refresh.results import ItemSummary, Summary
+from functions.refresh.results import ItemSummary, Plan, Summary
 from functions.refresh.settings import RefreshSettings
-from functions.refresh.usecases.backlog import Plan, read_step
+from functions.refresh.usecases.backlog import read_step
 from functions.refresh.usecases.deadline import PUBLISHING_SECONDS, Deadline
 from functions.refresh.usecases.events import EventError, read_event
 from functions.refresh.usecases.refresh import RefreshError
@@ -303,9 +303,14 @@ def test_what_changed_since_a_moment_is_told_of_the_keys_under_a_prefix(
     # When it is asked what changed, then what was counted before, and what went, are not told
     changes = Ledger(pipeline.database).changes
     errors = [f"{key}: is empty (0 bytes)" for key in sorted(bad)]
-    assert changes(since, PREFIX) == (2, 2, 1, 5, 2, {"country_code_blank": 3}, errors)
-    assert changes(since, f"{PREFIX}z/") == (1, 0, 0, 3, 1, {"country_code_blank": 2}, [])
-    assert changes(since, f"{PREFIX}none/") == (0, 0, 0, 0, 0, {}, [])
+    assert changes(since, PREFIX) == ItemSummary(
+        objects_counted=2, objects_refused=2, objects_refused_before=1, rows_read=5, rows_counted=2,
+        rows_rejected={"country_code_blank": 3}, errors=errors,
+    )  # fmt: skip
+    assert changes(since, f"{PREFIX}z/") == ItemSummary(
+        objects_counted=1, rows_read=3, rows_counted=1, rows_rejected={"country_code_blank": 2}
+    )
+    assert changes(since, f"{PREFIX}none/") == ItemSummary()
     # And of many errors the first ones are told, when the database finds the last ones first
     pipeline.sql.run("CREATE INDEX backwards ON voucher_customer.ledger (key DESC)")
     pipeline.sql.run("CLUSTER voucher_customer.ledger USING backwards")

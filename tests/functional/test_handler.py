@@ -119,7 +119,7 @@ def test_of_many_errors_the_log_tells_the_first_and_the_database_all(
         invoke({})
     [logged] = [entry for entry in caplog.records if entry.getMessage() == "refreshed"]
     errors = logged.__dict__["summary"]["errors"]
-    assert (len(errors), errors[-1]) == (21, "and 5 more, which refreshes holds")
+    assert (len(errors), errors[-1]) == (21, "and 5 more; see the table refreshes")
     [error] = pipeline.column("SELECT error FROM voucher_customer.refreshes")
     assert error.count("is no readable parquet") == 25
 

@@ -12,12 +12,14 @@ from functions.common.database import Database
 from functions.common.settings import DatabaseSettings, load_settings
 from functions.refresh.ledger import schema
 from functions.refresh.ledger.schema import SchemaError, migrate
+from functions.refresh.results import RefreshRow
 from infra.local.postgres import DatabaseAddress
 from tests.functional.conftest import Pipeline
 from tests.support import created, record
 
 READ_BY_THE_API = {"customer_segments", "publication", "refreshes", "segment_families", "voucher_segments"}
 ALL = sorted(path.name for path in (schema.SQL_FOLDER / "migrations").glob("*.sql"))
+
 
 Migrator = Callable[[str], Database]
 
@@ -169,3 +171,11 @@ def test_on_rds_a_role_that_may_not_be_changed_gets_the_grants(migrator: Migrato
     migrate(database)
     assert not joined_iam(sql)
     assert readable(sql) == READ_BY_THE_API
+
+
+def test_a_row_of_refreshes_has_the_fields_of_a_run(pipeline: Pipeline) -> None:
+    pipeline.refresh(created(pipeline.put("v.parquet", [record()])))
+    columns = pipeline.column(
+        "SELECT attname FROM pg_attribute WHERE attrelid = to_regclass('voucher_customer.refreshes') AND attnum > 0"
+    )
+    assert sorted(columns) == sorted([*{*RefreshRow.__struct_fields__} - {"errors"}, "error"])

@@ -13,10 +13,10 @@ from botocore.exceptions import ClientError
 
 from functions.common.settings import load_settings
 from functions.refresh import handler
+from functions.refresh.results import Verified
 from functions.refresh.settings import RefreshSettings
 from functions.refresh.usecases.deadline import Deadline
 from functions.refresh.usecases.events import read_verification
-from functions.refresh.usecases.verify import Verified
 from functions.refresh.wiring import make_verification
 from infra.operations import commands
 from infra.operations.deployed import Deployed, OperationError

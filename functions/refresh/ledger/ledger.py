@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
+import msgspec
 from pg8000.native import Connection
 
 from functions.common.database import Database
@@ -17,6 +18,7 @@ from functions.common.dimensions import NO_DIMENSIONS, Dimensions, parse_dimensi
 from functions.refresh.counting.usage import Usage
 from functions.refresh.ledger.schema import lock
 from functions.refresh.reading.bucket import ObjectVersion
+from functions.refresh.results import ItemSummary
 
 # Both at once, so that rows alike in both stay untouched.
 CHANGE = """
@@ -97,10 +99,15 @@ _CHANGES = """
         SELECT key, error FROM refused ORDER BY key LIMIT :limit
     )
     SELECT (SELECT count(*) FROM counted), (SELECT count(*) FROM refused), (SELECT count(refused_etag) FROM refused),
-           (SELECT coalesce(sum(rows_read), 0) FROM counted), (SELECT coalesce(sum(rows_counted), 0) FROM counted),
-           (SELECT json_object_agg(reason, rows) FROM rejected),
-           (SELECT json_agg(key || ': ' || error ORDER BY key) FROM first_refused)
+           (SELECT CAST(coalesce(sum(rows_read), 0) AS bigint) FROM counted),
+           (SELECT CAST(coalesce(sum(rows_counted), 0) AS bigint) FROM counted),
+           (SELECT coalesce(json_object_agg(reason, rows), '{}') FROM rejected),
+           (SELECT coalesce(json_agg(key || ': ' || error ORDER BY key), '[]') FROM first_refused)
 """
+_CHANGED = (
+    "objects_counted", "objects_refused", "objects_refused_before", "rows_read", "rows_counted", "rows_rejected",
+    "errors",
+)  # fmt: skip
 
 # Of a large backlog more may be refused than anyone reads; all of them are in the ledger.
 _MAX_ERRORS = 1000
@@ -162,32 +169,6 @@ class LedgerEntry(NamedTuple):
         return is_known and set(self.refused_dimensions) <= needed.by_name.keys()
 
 
-class LedgerChanges(NamedTuple):
-    """What became of entries that changed.
-
-    Attributes
-    ----------
-    objects_counted, objects_refused : int
-        How many hold what their object did, and how many say why not.
-    objects_refused_before : int
-        Those of the refused whose reason lies in what they hold.
-    rows_read, rows_counted : int
-        Rows of those that are counted.
-    rows_rejected : dict of str to int
-        Their rows that were not counted, by reason.
-    errors : list of str
-        The first of the refused, each with its reason.
-    """
-
-    objects_counted: int
-    objects_refused: int
-    objects_refused_before: int
-    rows_read: int
-    rows_counted: int
-    rows_rejected: dict[str, int]
-    errors: list[str]
-
-
 NO_ENTRY = LedgerEntry(0, None, (), {}, None, None, ())
 
 _ENTRY = ("revision", "etag", "dimensions", "rows_rejected", "error", "refused_etag", "refused_dimensions")
@@ -235,13 +216,14 @@ class Ledger:
             )
         return {key: LedgerEntry(*entry) for key, *entry in rows}
 
-    def changes(self, since: datetime, prefix: str) -> LedgerChanges:
-        """Return what became of the entries that changed since a moment, of keys that begin with a prefix."""
+    def changes(self, since: datetime, prefix: str) -> ItemSummary:
+        """Return what became of the entries that changed since a moment, of keys that begin with a prefix.
+
+        Those refused before are the ones of the refused whose reason lies in what they hold.
+        """
         with self._database.transaction() as connection:
-            [[counted, refused, for_good, read, rows_counted, rejected, errors]] = connection.run(
-                _CHANGES, since=since, prefix=prefix, limit=_MAX_ERRORS
-            )
-        return LedgerChanges(counted, refused, for_good, int(read), int(rows_counted), rejected or {}, errors or [])
+            rows = connection.run(_CHANGES, since=since, prefix=prefix, limit=_MAX_ERRORS)
+        return msgspec.convert(dict(zip(_CHANGED, rows[0], strict=True)), ItemSummary)
 
     def write_counted(
         self,

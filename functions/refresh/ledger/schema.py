@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-import msgspec
 from pg8000.exceptions import DatabaseError
 from pg8000.native import Connection
 
 from functions.common.database import Database
 from functions.common.dimensions import Dimensions, combine
 from functions.common.families import Family, Segment, SegmentRulesError, check_families
+from functions.refresh.results import Migrations
 
 SQL_FOLDER = Path(__file__).parents[3] / "infra" / "sql"
 
@@ -31,21 +31,6 @@ _LOCK_TABLE_IF_THERE = """
 
 class SchemaError(Exception):
     """A migration is refused; the message names it and says why."""
-
-
-class Migrations(msgspec.Struct, frozen=True):
-    """What `migrate` did.
-
-    Attributes
-    ----------
-    applied : list of str
-        The files of infra/sql/migrations that were applied now.
-    schema : list of str
-        All that are applied, in order.
-    """
-
-    applied: list[str]
-    schema: list[str]
 
 
 def lock(connection: Connection) -> None:

@@ -15,7 +15,7 @@ from functions.refresh.ledger.completeness import count_lacking, forget_needless
 from functions.refresh.ledger.schema import load_families, lock, read_families
 from functions.refresh.publishing.countries import tell_missing
 from functions.refresh.publishing.rankings import read_rankings
-from functions.refresh.results import BY_HAND, Kind, Summary
+from functions.refresh.results import BY_HAND, Kind, RefreshRow, Summary
 
 _DUE = """
     WITH due AS (
@@ -64,20 +64,14 @@ _KEEP_RANKINGS = """
         (refresh_id, rankings, changes) = (excluded.refresh_id, excluded.rankings, excluded.changes)
 """
 
-_FINISH = """
-    UPDATE voucher_customer.refreshes SET
-        as_of = :as_of, countries = :countries, published_at = :published_at, took_ms = :took_ms,
-        objects_counted = :objects_counted, objects_skipped = :objects_skipped,
-        objects_removed = :objects_removed, objects_refused = :objects_refused,
-        objects_refused_before = :objects_refused_before, objects_deferred = :objects_deferred,
-        objects_ignored = :objects_ignored, ignored = CAST(:ignored AS text[]),
-        backlog_bytes = :backlog_bytes, rows_read = :rows_read, rows_counted = :rows_counted,
-        rows_rejected = CAST(:rows_rejected AS jsonb), rows_published = :rows_published,
-        rows_in_no_segment = CAST(:rows_in_no_segment AS jsonb),
-        families_waiting = CAST(:families_waiting AS jsonb), families_partial = CAST(:families_partial AS jsonb),
-        outcome = :outcome, error = :error
+# Every field of the row: as JSON, which PostgreSQL takes apart by the types of the columns.
+_COLUMNS = ", ".join(name for name in [*RefreshRow.__struct_fields__, "error"] if name not in ("refresh_id", "errors"))
+_FINISH = f"""
+    UPDATE voucher_customer.refreshes SET ({_COLUMNS}) = (
+        SELECT {_COLUMNS} FROM jsonb_populate_record(CAST(NULL AS voucher_customer.refreshes), CAST(:row AS jsonb))
+    )
     WHERE refresh_id = :refresh_id
-"""
+"""  # noqa: S608 - of names in this code
 
 
 class PublishedTable(NamedTuple):
@@ -236,13 +230,11 @@ def _place_values(
 
 def _finish(connection: Connection, summary: Summary, now: datetime, *, published: bool) -> None:
     summary.took_ms = round((now - summary.started_at).total_seconds() * 1000)
-    connection.run(
-        _FINISH,
-        **msgspec.structs.asdict(summary),
-        published_at=now if published else None,
-        outcome="failed" if summary.errors else "published",
-        error="\n".join(summary.errors) or None,
-    )
+    summary.published_at = now if published else None
+    summary.outcome = "failed" if summary.errors else "published"
+    row = {name: getattr(summary, name) for name in RefreshRow.__struct_fields__ if name != "errors"}
+    row["error"] = "\n".join(summary.errors) or None
+    connection.run(_FINISH, refresh_id=summary.refresh_id, row=_json(row))
 
 
 def _json(value: object) -> str:

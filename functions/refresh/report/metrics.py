@@ -40,7 +40,7 @@ def measure_publication(summary: Summary) -> None:
     ):
         metrics.add_metric(name, MetricUnit.Count, value)
     metrics.add_metric("BacklogBytes", MetricUnit.Bytes, summary.backlog_bytes)
-    metrics.add_metric("RefreshDuration", MetricUnit.Milliseconds, summary.took_ms)
+    metrics.add_metric("RefreshDuration", MetricUnit.Milliseconds, summary.took_ms or 0)
     metrics.add_metric("ReportDuration", MetricUnit.Milliseconds, summary.report_ms)
     if summary.rows_published is not None:
         metrics.add_metric("RowsPublished", MetricUnit.Count, summary.rows_published)

@@ -5,7 +5,8 @@ from datetime import date, datetime
 import msgspec
 
 from functions.common.families import Segment
-from functions.refresh.report.queries import LedgerTotals, OtherCountry, RefusedObject, RejectedForReason, Run
+from functions.refresh.report.queries import LedgerTotals, OtherCountry, RefusedObject, RejectedForReason
+from functions.refresh.results import Run
 
 MAX_COUNTRIES = 100
 MAX_AMOUNTS = 12

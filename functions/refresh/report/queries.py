@@ -13,6 +13,7 @@ from functions.common.database import Database
 from functions.common.families import Family
 from functions.common.ranking import Ranking, RankingChange
 from functions.refresh.ledger.schema import read_families
+from functions.refresh.results import Run
 
 MAX_OTHER_COUNTRIES = 40
 MAX_DAYS_OF_RANKINGS = 30
@@ -80,13 +81,11 @@ _READ_REFUSED = """
     WHERE error IS NOT NULL ORDER BY changed_at DESC, key LIMIT :at_most
 """
 
-_READ_RUNS = """
-    SELECT refresh_id, trigger, as_of, started_at, took_ms, outcome, rows_read, rows_counted, rows_rejected,
-           objects_counted, objects_skipped, objects_removed, objects_refused, objects_refused_before, objects_deferred,
-           objects_ignored, ignored,
-           left(error, 1000) AS error
+_READ_RUNS = f"""
+    SELECT {", ".join(name for name in Run.__struct_fields__ if name != "errors")},
+           coalesce(string_to_array(left(error, 1000), chr(10)), '{{}}') AS errors
     FROM voucher_customer.refreshes ORDER BY refresh_id DESC LIMIT :at_most
-"""
+"""  # noqa: S608 - of names in this code
 
 _READ_RANKINGS = """
     SELECT as_of, rankings FROM voucher_customer.rankings
@@ -159,29 +158,6 @@ class RefusedObject(msgspec.Struct, frozen=True):
     key: str
     error: str
     changed_at: datetime
-
-
-class Run(msgspec.Struct, frozen=True):
-    """A row of `refreshes`."""
-
-    refresh_id: int
-    trigger: str
-    as_of: date
-    started_at: datetime
-    took_ms: int | None
-    outcome: str
-    rows_read: int
-    rows_counted: int
-    rows_rejected: dict[str, int]
-    objects_counted: int
-    objects_skipped: int
-    objects_removed: int
-    objects_refused: int
-    objects_refused_before: int
-    objects_deferred: int
-    objects_ignored: int
-    ignored: list[str]
-    error: str | None
 
 
 class RejectedForReason(msgspec.Struct, frozen=True):

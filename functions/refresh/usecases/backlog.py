@@ -13,7 +13,7 @@ import msgspec
 
 from functions.refresh.ledger.partial_counts import PartialCounts
 from functions.refresh.reading.bucket import Bucket, Part
-from functions.refresh.results import ItemSummary
+from functions.refresh.results import ItemSummary, Plan
 from functions.refresh.usecases.deadline import Deadline
 from functions.refresh.usecases.events import EventError, Trigger
 from functions.refresh.usecases.reconcile import Reconciler, estimated_bytes
@@ -60,25 +60,6 @@ def read_step(event: Mapping[str, Any]) -> Step:
     except msgspec.ValidationError as error:
         raise EventError(f"step cannot be read: {error}; steps are taken by the state machine") from error
     return step
-
-
-class Plan(msgspec.Struct, frozen=True):
-    """What is to be counted.
-
-    Attributes
-    ----------
-    items, objects : int
-        How many items there are, and objects in them.
-    backlog_bytes : int
-        How much work they are, see `functions.refresh.usecases.reconcile.estimated_bytes`.
-    manifest : str
-        Key of the list of the items, a JSON array.
-    """
-
-    items: int
-    objects: int
-    backlog_bytes: int
-    manifest: str
 
 
 class Backlog:

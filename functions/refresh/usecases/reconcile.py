@@ -13,10 +13,10 @@ from botocore.exceptions import BotoCoreError, ClientError
 from functions.common.dimensions import Dimensions
 from functions.refresh.counting.cleaning import ObjectError
 from functions.refresh.counting.usage import Usage
-from functions.refresh.ledger.ledger import NO_ENTRY, Ledger, LedgerChanges, LedgerEntry
+from functions.refresh.ledger.ledger import NO_ENTRY, Ledger, LedgerEntry
 from functions.refresh.reading.bucket import WHOLE, Bucket, ObjectChangedError, ObjectVersion, Part
 from functions.refresh.reading.row_groups import Batch
-from functions.refresh.results import BY_HAND, Outcome
+from functions.refresh.results import BY_HAND, ItemSummary, Outcome
 from functions.refresh.usecases.deadline import Deadline, OutOfTimeError
 from functions.refresh.usecases.events import Trigger
 
@@ -149,7 +149,7 @@ class Reconciler:
             ):
                 yield observed, observed.version
 
-    def changes(self, since: datetime, prefix: str) -> LedgerChanges:
+    def changes(self, since: datetime, prefix: str) -> ItemSummary:
         """Return what became since a moment of objects whose keys begin with a prefix."""
         return self._ledger.changes(since, prefix)
 

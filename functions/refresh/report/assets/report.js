@@ -360,7 +360,7 @@
         listed([[run.rows_counted, "counted"], [rejected, "rejected"]]),
         element("span", { class: run.outcome === "failed" ? "bad" : run.outcome === "published" ? "good" : "soft" }, run.outcome),
       ], ["nowrap", "text nowrap", "text nowrap", "text nowrap", "nowrap", "text", "text", "text"]);
-      return run.error ? [found, element("tr", { class: "why" }, element("td", { colspan: "8" }, run.error.split("\n").map(visible).join("\n")))] : [found];
+      return run.errors.length ? [found, element("tr", { class: "why" }, element("td", { colspan: "8" }, run.errors.map(visible).join("\n")))] : [found];
     });
     const made = card("The latest runs", table("The latest runs", ["Run", "Started", "Trigger", "As of", "Took", "Objects", "Rows", "Outcome"], rows, "runs", ["Started", "Trigger", "As of", "Objects", "Rows", "Outcome"]));
     made.classList.add("runs-card");
