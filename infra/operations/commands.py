@@ -66,7 +66,7 @@ def _in_words(answer: dict[str, Any]) -> str:
     )
     return (
         f"refresh {summary.refresh_id} published {summary.rows_published} rows as of {summary.as_of} "
-        f"for {', '.join(summary.countries)} in {summary.took_ms / 1000:.1f} s; "
+        f"for {', '.join(summary.countries)} in {(summary.took_ms or 0) / 1000:.1f} s; "
         f"objects: {summary.objects_counted} counted, {summary.objects_skipped} unchanged, "
         f"{summary.objects_removed} removed{left}{ignored}; "
         f"rows: {summary.rows_read:,} read, {summary.rows_counted:,} counted, {rejected:,} rejected; "
