@@ -13,6 +13,7 @@ import boto3
 from playwright.sync_api import ViewportSize
 
 from functions.common.database import Database
+from functions.common.migrations import migrate
 from functions.common.settings import load_settings
 from functions.refresh.settings import RefreshSettings
 from functions.refresh.usecases.events import Trigger
@@ -42,6 +43,7 @@ def write_page(path: Path) -> None:
         variables = {"DATABASE_URL": database_url, "BUCKET": BUCKET, "PREFIX": PREFIX, "COUNTRIES": COUNTRIES}
         settings = load_settings(RefreshSettings, variables)
         database = Database(settings, timeout_seconds=60)
+        migrate(database)
         refresh = make_refresh(settings, database, lambda: datetime.now(UTC))
         for days in reversed(range(DAYS)):
             summary = refresh.run(Trigger("daily", LAST_DAY - timedelta(days)))

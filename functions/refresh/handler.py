@@ -14,13 +14,12 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from functions import __version__
 from functions.common.database import Database
 from functions.common.settings import load_settings
-from functions.refresh.ledger.schema import migrate
 from functions.refresh.report.metrics import measure_objects, measure_publication, metrics
 from functions.refresh.results import Answer, ItemSummary, Plan, Summary
 from functions.refresh.settings import RefreshSettings
 from functions.refresh.usecases.backlog import Backlog, read_step
 from functions.refresh.usecases.deadline import Deadline
-from functions.refresh.usecases.events import Trigger, asks_to_migrate, read_event, read_verification
+from functions.refresh.usecases.events import Trigger, read_event, read_verification
 from functions.refresh.usecases.refresh import Refresh, RefreshError
 from functions.refresh.usecases.verify import Verification
 from functions.refresh.wiring import make_backlog, make_refresh, make_verification
@@ -67,12 +66,12 @@ def _now() -> datetime:
 
 @logger.inject_lambda_context(clear_state=True)
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Refresh once, bring the schema up to date, verify, or take a step of a backlog, and return what came of it.
+    """Refresh once, verify, or take a step of a backlog, and return what came of it.
 
     Parameters
     ----------
     event : dict
-        See `functions.refresh.usecases.events.read_event`, `asks_to_migrate`, `read_verification` and
+        See `functions.refresh.usecases.events.read_event`, `read_verification` and
         `functions.refresh.usecases.backlog.read_step`.
     context : LambdaContext
         The invocation.
@@ -80,7 +79,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     Returns
     -------
     dict
-        `Answer`, `Migrations`, `Verified`, `Plan` or `ItemSummary` of `functions.refresh.results` in JSON types.
+        `Answer`, `Verified`, `Plan` or `ItemSummary` of `functions.refresh.results` in JSON types.
 
     Raises
     ------
@@ -92,10 +91,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     logger.set_correlation_id(event.get("event", event).get("id", context.aws_request_id))
     deadline = Deadline(lambda: context.get_remaining_time_in_millis() / 1000)
     result: msgspec.Struct
-    if asks_to_migrate(event):
-        result = migrate(database())
-        logger.info("migrated", extra=msgspec.to_builtins(result))
-    elif "step" in event:
+    if "step" in event:
         result = _take_step(event, deadline)
     elif request := read_verification(event, prefix=settings().prefix, now=_now()):
         result = verification().run(request, deadline)

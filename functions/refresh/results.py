@@ -246,21 +246,6 @@ class Plan(msgspec.Struct, frozen=True):
     manifest: str
 
 
-class Migrations(msgspec.Struct, frozen=True):
-    """What a migration did.
-
-    Attributes
-    ----------
-    applied : list of str
-        The files of infra/sql/migrations that were applied now.
-    schema : list of str
-        All that are applied, in order.
-    """
-
-    applied: list[str]
-    schema: list[str]
-
-
 DifferenceKind = Literal[
     "entry missing",
     "other version",

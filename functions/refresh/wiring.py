@@ -5,10 +5,11 @@ from datetime import datetime
 from functools import cache
 
 from functions.common.database import Database
+from functions.common.migrations import check_schema
 from functions.refresh.ledger.audit import LedgerAudit
 from functions.refresh.ledger.ledger import Ledger
 from functions.refresh.ledger.partial_counts import PartialCounts
-from functions.refresh.ledger.schema import migrate, needed_dimensions
+from functions.refresh.ledger.schema import needed_dimensions
 from functions.refresh.publishing.publication import Publications
 from functions.refresh.reading.bucket import Bucket
 from functions.refresh.report.writer import Reports
@@ -21,8 +22,14 @@ from functions.refresh.usecases.work_items import WorkItems
 
 
 def make_refresh(settings: RefreshSettings, database: Database, clock: Callable[[], datetime]) -> Refresh:
-    """Wire the parts together on a database whose schema is brought up to date."""
-    migrate(database)
+    """Wire the parts together on a database whose schema is that of this release.
+
+    Raises
+    ------
+    SchemaError
+        When it is older: a refresh may not change it.
+    """
+    check_schema(database)
     return Refresh(
         _make_reconciler(settings, database, Bucket(settings.bucket, settings.prefix), clock),
         Publications(database),

@@ -49,6 +49,7 @@ _OUTPUTS = {"Outputs.ResourceId": "db-ABCDEFGHIJKLMNOPQRSTUVWXYZ"}
 _GIVEN = {
     "DatabaseResourceId": "db-ABCDEFGHIJKLMNOPQRSTUVWXYZ",
     "DatabaseSecret": f"arn:aws:secretsmanager:{_HERE}:secret:database-abcdef",
+    "DatabaseWriterSecret": f"arn:aws:secretsmanager:{_HERE}:secret:writer-abcdef",
     "DatabaseReaderSecret": f"arn:aws:secretsmanager:{_HERE}:secret:reader-abcdef",
     "ApiAllowedCidrs": ["192.0.2.0/24"],
 }

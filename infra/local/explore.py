@@ -19,9 +19,10 @@ from moto import mock_aws
 
 from functions.common.database import Database
 from functions.common.days import utc_day
+from functions.common.migrations import migrate
 from functions.common.settings import DatabaseSettings, load_settings
 from functions.refresh.counting.cleaning import ObjectError, Rejected, clean, dictionary_encode
-from functions.refresh.ledger.schema import migrate, needed_dimensions
+from functions.refresh.ledger.schema import needed_dimensions
 from functions.refresh.reading.bucket import Bucket, ObjectVersion
 from functions.refresh.reading.description import Description
 from functions.refresh.reading.parquet_file import Columns
@@ -191,6 +192,7 @@ def _refresh(database_url: str, countries: str, as_of: date | None) -> Summary:
     settings = load_settings(RefreshSettings, variables | ({"COUNTRIES": countries} if countries else {}))
     database = Database(settings, timeout_seconds=_TIMEOUT_SECONDS)
     try:
+        migrate(database)
         refresh = make_refresh(settings, database, lambda: datetime.now(UTC))
         return refresh.run(Trigger("manual", as_of or utc_day(datetime.now(UTC))))
     except RefreshError as error:

@@ -18,7 +18,7 @@ from infra.local.containers import seen_from_functions, start_containers, stop_c
 from infra.local.emulator import EMULATORS, REGION
 from infra.local.postgres import PSQL, DatabaseAddress, Postgres, read_address, start_postgres
 from infra.local.processes import LocalError, free_port, run_logged
-from infra.local.reader import create_reader, drop_reader
+from infra.local.roles import READER, WRITER, create_role, drop_roles
 from infra.operations.deployed import DEFAULT_NAME, Deployed
 from infra.packaging import sam
 
@@ -41,6 +41,7 @@ class Stack:
     postgres_folder: str = ""
     owns_schema: bool = False
     database_url: str = ""
+    writer_password: str = ""
     reader_password: str = ""
     emulator_pid: int = 0
     emulator_port: int = 0
@@ -114,7 +115,7 @@ class Stack:
         if self.owns_schema:
             connection = self.connect()
             connection.run("DROP SCHEMA IF EXISTS voucher_customer CASCADE")
-            drop_reader(connection)
+            drop_roles(connection)
             connection.close()
         if self.postgres_folder:
             Postgres(Path(self.postgres_folder)).stop()
@@ -166,6 +167,8 @@ def start_stack(folder: Path, *, countries: str, emulator: str, step: Step) -> S
             _sam(stack, "build", "--build-dir", str(folder / "build"))
         with step("deploy template.yaml (sam deploy)"):
             _deploy(stack)
+        with step("make the schema (make migrate)"):
+            stack.deployed.migrate()
         _write_environment(stack)
     except BaseException:
         stack.stop()
@@ -195,12 +198,12 @@ def _use_database(stack: Stack) -> None:
         connection.close()
         if is_there:
             raise LocalError("DATABASE_URL: it holds the schema voucher_customer already; drop that or name another")
-        stack.reader_password = create_reader(stack.address).password
+        _create_roles(stack)
         stack.owns_schema = True
     else:
         folder, address = start_postgres()
         stack.postgres_folder, stack.database_url = str(folder), address.url
-        stack.reader_password = create_reader(stack.address).password
+        _create_roles(stack)
     stack.save()
 
 
@@ -209,8 +212,13 @@ def _use_containers(stack: Stack) -> None:
         raise LocalError("DATABASE_URL: functions in containers use the PostgreSQL that comes with them; unset it")
     stack.emulator_port, address = start_containers(Path(stack.folder))
     stack.database_url = address.url
-    stack.reader_password = create_reader(stack.address).password
+    _create_roles(stack)
     stack.save()
+
+
+def _create_roles(stack: Stack) -> None:
+    stack.writer_password = create_role(stack.address, WRITER).password
+    stack.reader_password = create_role(stack.address, READER).password
 
 
 def _sam(stack: Stack, command: str, *options: str) -> None:
@@ -231,7 +239,11 @@ def _deploy(stack: Stack) -> None:
     stack.client("s3").create_bucket(Bucket="artifacts")
     secrets = {
         name: stack.client("secretsmanager").create_secret(Name=name, SecretString=json.dumps({"password": password}))
-        for name, password in (("database", address.password), ("reader", stack.reader_password))
+        for name, password in (
+            ("database", address.password),
+            ("writer", stack.writer_password),
+            ("reader", stack.reader_password),
+        )
     }
     parameters = {
         "Runtime": _runtime(),
@@ -244,6 +256,7 @@ def _deploy(stack: Stack) -> None:
         "DatabaseUser": address.user,
         "DatabaseSignIn": "secret",
         "DatabaseSecret": secrets["database"]["ARN"],
+        "DatabaseWriterSecret": secrets["writer"]["ARN"],
         "DatabaseReaderSecret": secrets["reader"]["ARN"],
         "DatabaseTls": address.tls,
         "ApiAuthorization": "NONE",

@@ -10,7 +10,8 @@ from typing import Any
 import msgspec
 from botocore.exceptions import ClientError
 
-from functions.refresh.results import Answer, Migrations, Verified
+from functions.common.migrations import Migrations
+from functions.refresh.results import Answer, Verified
 from functions.refresh.settings import REPORTS_PREFIX
 from infra.operations.backlog import count_backlog
 from infra.operations.deployed import Deployed, OperationError
@@ -21,7 +22,7 @@ REPORT = Path(__file__).parents[2] / ".local" / "report.html"
 
 def migrate(stack: Deployed) -> None:
     """Bring the database's schema up to date."""
-    result = msgspec.convert(stack.invoke_refresh({"migrate": True}), Migrations)
+    result = msgspec.convert(stack.migrate(), Migrations)
     applied = ", ".join(result.applied) or "nothing, it was up to date"
     print(f"schema migrated: {applied}")
 

@@ -193,6 +193,24 @@ class Deployed:
         result: dict[str, Any] = json.loads(found["output"])
         return result
 
+    def migrate(self) -> dict[str, Any]:
+        """Invoke the function that brings the schema up to date, wait, and return what it returns.
+
+        Raises
+        ------
+        OperationError
+            When it fails; the message is the function's.
+        """
+        try:
+            # boto3 asks again after a minute without an answer, which does no harm: a migration is applied once.
+            answer = self.client("lambda").invoke(FunctionName=self.output("MigrateFunctionName"), Payload=b"{}")
+        except (ClientError, BotoCoreError) as error:
+            raise OperationError(f"the migration cannot be invoked: {error}") from error
+        result: dict[str, Any] = json.loads(answer["Payload"].read())
+        if "FunctionError" in answer:
+            raise OperationError(str(result.get("errorMessage", result)))
+        return result
+
     def _follow(self, client: Any, execution: str) -> dict[str, Any]:
         """Wait for the end of an execution, say now and then that it goes on, and return what is known of it."""
         began = time.monotonic()

@@ -1,4 +1,4 @@
-"""Build one function's package: `python -m infra.packaging.build refresh|lookup FOLDER`.
+"""Build one function's package: `python -m infra.packaging.build refresh|migrate|lookup FOLDER`.
 
 `sam build` calls it through the Makefile beside each function's code. The runtime, the architecture and
 authorities of one's own come from the environment variables RUNTIME, ARCHITECTURE and RDS_CA, because SAM does
@@ -89,6 +89,18 @@ PACKAGES = {
         ),
         limit_mib=200,
     ),
+    "migrate": Package(
+        lock="chalice_app/requirements.lock",
+        sources={
+            "functions/__init__.py": "functions/__init__.py",
+            "functions/common": "functions/common",
+            "functions/migrate": "functions/migrate",
+            "infra/sql": "infra/sql",
+        },
+        useless=("chalice*",),
+        limit_mib=20,
+        zipped_limit_mb=4,
+    ),
     "lookup": Package(
         lock="chalice_app/requirements.lock",
         sources={
@@ -109,7 +121,7 @@ def build(name: str, folder: Path, *, runtime: str, architecture: str, rds_ca: P
 
     Parameters
     ----------
-    name : {'refresh', 'lookup'}
+    name : {'refresh', 'migrate', 'lookup'}
         The function.
     folder : Path
         Where to put it; made if need be. An earlier package is replaced.

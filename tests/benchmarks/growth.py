@@ -17,10 +17,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from functions.common.database import Database
+from functions.common.migrations import migrate
 from functions.common.settings import DatabaseSettings, load_settings
 from functions.refresh.counting.usage import Usage
 from functions.refresh.ledger.ledger import NO_ENTRY, Ledger
-from functions.refresh.ledger.schema import migrate
 from functions.refresh.publishing.publication import Publications
 from functions.refresh.reading.bucket import Bucket, ObjectVersion
 from functions.refresh.report.writer import Reports

@@ -20,10 +20,10 @@ import boto3
 import msgspec
 
 from functions.common.database import Database
+from functions.common.migrations import migrate
 from functions.common.settings import DatabaseSettings, load_settings
 from functions.refresh.counting.usage import Usage
 from functions.refresh.ledger.ledger import NO_ENTRY, Ledger
-from functions.refresh.ledger.schema import migrate
 from functions.refresh.reading.bucket import ObjectVersion
 from functions.refresh.results import Plan
 from functions.refresh.settings import RefreshSettings

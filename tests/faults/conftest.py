@@ -12,7 +12,7 @@ from pg8000.native import Connection
 
 from infra.local.postgres import DatabaseAddress, Postgres, start_postgres
 from infra.local.processes import wait_for
-from infra.local.reader import drop_reader
+from infra.local.roles import drop_roles
 from tests.faults.world import COUNTRIES, Run, World
 from tests.support import BUCKET, PREFIX, forget_aws, serving_aws
 
@@ -116,7 +116,7 @@ def sql(server: Server) -> Connection:
     """Look into the database, which is empty at first; the world closes it."""
     connection = server.connect()
     connection.run("DROP SCHEMA IF EXISTS voucher_customer CASCADE")
-    drop_reader(connection)
+    drop_roles(connection)
     return connection
 
 

@@ -21,7 +21,7 @@ _CLEAR = {"RefreshError", "DatabaseUnreachableError", "InterfaceError"}
 
 
 def _prepare_first(world: World, random: Random) -> None:
-    """Make a bucket for a run that finds an empty database, and so makes the schema."""
+    """Make a bucket for a run that finds an empty database."""
     world.forget()
     world.put("new.parquet", some_rows(random))
 
@@ -83,8 +83,7 @@ def _attack_each_message(world: World, server: Server, prepare: Prepare, part: i
             report, _ = _interrupted(world, server, at, how, kill=kill)
             assert kill or report.summary or report.error in _CLEAR, report
             assert not kill or report == Report(), report
-            if world.has_schema():
-                world.check_ledger()
+            world.check_ledger()
             world.refresh()
             world.check_all_counted()
         except BaseException as error:

@@ -16,6 +16,7 @@ from pg8000.exceptions import InterfaceError
 from pg8000.native import Connection
 
 from functions.common.database import Database
+from functions.common.migrations import migrate
 from functions.common.settings import load_settings
 from functions.refresh.settings import RefreshSettings
 from functions.refresh.usecases.events import read_event
@@ -113,6 +114,7 @@ class World:
         self.sql = sql
         self.environ = environ
         self._database = Database(load_settings(RefreshSettings, environ), timeout_seconds=LONGEST_SECONDS)
+        migrate(self._database)
         self._refresh: Refresh | None = None
         self.day = date(2020, 12, 22)
         self._rows_of: dict[tuple[str, str | None], Rows] = {}
@@ -124,7 +126,7 @@ class World:
     def forget(self) -> None:
         """Take the database back to where nothing was ever counted."""
         self.sql.run("DROP SCHEMA IF EXISTS voucher_customer CASCADE")
-        self._refresh = None  # which has made the schema, once
+        migrate(self._database)
         self._may_be_counted = {key: {None} for key in self._may_be_counted}
 
     def put(self, name: str, content: Rows | bytes) -> str:
@@ -194,10 +196,6 @@ class World:
         with suppress(InterfaceError):  # the server has ended it
             self.sql.close()
         self.sql = sql
-
-    def has_schema(self) -> bool:
-        """Tell whether there is a ledger to check."""
-        return bool(self.sql.run("SELECT to_regclass('voucher_customer.ledger')")[0][0])
 
     def check_ledger(self) -> Rows:
         """Compare ledger and totals with a recount, object by object, of what may be counted; return its rows."""

@@ -12,6 +12,7 @@ from moto import mock_aws
 from pg8000.native import Connection
 
 from functions.common.database import Database
+from functions.common.migrations import migrate
 from functions.common.settings import DatabaseSettings, load_settings
 from functions.refresh.results import Summary
 from functions.refresh.settings import RefreshSettings
@@ -21,7 +22,7 @@ from functions.refresh.usecases.events import read_event
 from functions.refresh.usecases.refresh import Refresh
 from functions.refresh.wiring import make_backlog, make_refresh
 from infra.local.postgres import DatabaseAddress
-from infra.local.reader import create_reader, drop_reader
+from infra.local.roles import READER, create_role, drop_roles
 from infra.packaging.build import PACKAGES, build
 from tests.support import ARCHITECTURE, BUCKET, PREFIX, RUNTIME, Context, Published, parquet, read_published
 
@@ -47,10 +48,10 @@ def sql(postgres: DatabaseAddress) -> Iterator[Connection]:
     """Look into the database, which is empty at first; roles are the whole server's, so none is left behind."""
     connection = postgres.connect()
     connection.run("DROP SCHEMA IF EXISTS voucher_customer CASCADE")
-    drop_reader(connection)
+    drop_roles(connection)
     yield connection
     connection.run("DROP SCHEMA IF EXISTS voucher_customer CASCADE")
-    drop_reader(connection)
+    drop_roles(connection)
     connection.close()
 
 
@@ -58,7 +59,7 @@ def sql(postgres: DatabaseAddress) -> Iterator[Connection]:
 def reader(sql: Connection, postgres: DatabaseAddress) -> DatabaseAddress:
     """Create the API's role, before the migrations find it."""
     assert sql  # which empties the server first
-    return create_reader(postgres)
+    return create_role(postgres, READER)
 
 
 @pytest.fixture
@@ -130,9 +131,11 @@ class Pipeline:
         self.environ = environ
 
     def make(self, clock: Callable[[], datetime] = lambda: NOW) -> Refresh:
+        migrate(self.database)
         return make_refresh(load_settings(RefreshSettings, self.environ), self.database, clock)
 
     def make_backlog(self, clock: Callable[[], datetime] = lambda: NOW) -> Backlog:
+        migrate(self.database)
         return make_backlog(load_settings(RefreshSettings, self.environ), self.database, clock)
 
     def refresh(self, event: dict[str, Any], deadline: Deadline | None = None) -> Summary:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.packaging.build import build
+from infra.packaging.build import PACKAGES, build
 from tests.certificates import make_certificate
 from tests.support import ROOT
 
@@ -49,7 +49,7 @@ def listing(folder: Path) -> list[tuple[str, int, int]]:
     return [(str(path.relative_to(folder)), stat.st_mode, stat.st_mtime_ns) for path, stat in stats.items()]
 
 
-@pytest.mark.parametrize("name", ["lookup", "refresh"])
+@pytest.mark.parametrize("name", PACKAGES)
 def test_the_same_content_makes_the_same_archive(tmp_path: Path, name: str) -> None:
     # Given: the checkout, a younger copy of it in another folder, and in that an earlier package
     copy = tmp_path / "elsewhere" / "copy"

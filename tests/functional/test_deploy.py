@@ -25,8 +25,12 @@ def account() -> Iterator[Account]:
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Copy the checkout, with packages of one line: what is in them makes no difference to a deployment."""
     copy = copy_checkout(tmp_path_factory.mktemp("checkout"))
-    for folder, function in (("functions", "RefreshFunction"), ("chalice_app", "LookupFunction")):
-        (copy / folder / "Makefile").write_text(f"build-{function}:\n\techo 'x = 1' > $(ARTIFACTS_DIR)/x.py\n")
+    for folder, functions in (
+        ("functions", ("RefreshFunction", "MigrateFunction")),
+        ("chalice_app", ("LookupFunction",)),
+    ):
+        targets = [f"build-{function}:\n\techo 'x = 1' > $(ARTIFACTS_DIR)/x.py\n" for function in functions]
+        (copy / folder / "Makefile").write_text("".join(targets))
     return copy
 
 

@@ -9,7 +9,10 @@ from typing import Any, cast
 import boto3
 import pytest
 from botocore.exceptions import ClientError
+from pg8000.native import Connection
 
+from functions.common.migrations import SchemaError, migrate
+from functions.migrate import handler as migration
 from functions.refresh import handler
 from functions.refresh.usecases.events import EventError
 from functions.refresh.usecases.refresh import RefreshError
@@ -19,7 +22,8 @@ from tests.support import ROOT, Context, created, record
 
 @pytest.fixture
 def invoke(pipeline: Pipeline) -> Iterator[Any]:
-    """Invoke the handler as a fresh process would."""
+    """Invoke the handler as a fresh process would, on a database that was migrated."""
+    migrate(pipeline.database)
     yield lambda event: handler.handler(event, cast(Any, Context()))
     handler.database().close()
     for made_once in (handler.settings, handler.database, handler.refresh, handler.backlog, handler.verification):
@@ -169,15 +173,19 @@ def test_an_event_that_is_not_understood_fails(invoke: Any, capsys: pytest.Captu
     assert [line["RefreshesSucceeded"] for line in metric_lines(capsys)] == [[0.0]]
 
 
-def test_a_migration_brings_the_schema_up_to_date_and_refreshes_nothing(
-    invoke: Any, pipeline: Pipeline, capsys: pytest.CaptureFixture[str]
-) -> None:
-    event = json.loads((ROOT / "tests" / "events" / "migrate.json").read_text())
+@pytest.mark.usefixtures("s3")
+def test_a_migration_brings_the_schema_up_to_date(sql: Connection) -> None:
     names = sorted(path.name for path in (ROOT / "infra" / "sql" / "migrations").glob("*.sql"))
-    assert invoke(event) == {"applied": names, "schema": names}
-    assert invoke(event) == {"applied": [], "schema": names}
-    assert pipeline.column("SELECT count(*) FROM voucher_customer.refreshes") == [0]
-    assert metric_lines(capsys) == []
+    assert migration.handler({}, cast(Any, Context())) == {"applied": names, "schema": names}
+    assert migration.handler({}, cast(Any, Context())) == {"applied": [], "schema": names}
+    assert sql.run("SELECT count(*) FROM voucher_customer.refreshes") == [[0]]
+
+
+def test_a_refresh_changes_no_schema_and_names_the_remedy(invoke: Any, sql: Connection) -> None:
+    sql.run("DROP SCHEMA voucher_customer CASCADE")
+    with pytest.raises(SchemaError, match=r"001_tables\.sql is missing: run `make migrate`"):
+        invoke({})
+    assert sql.run("SELECT to_regnamespace('voucher_customer')") == [[None]]
 
 
 def test_every_line_of_a_run_leads_back_to_its_event(invoke: Any, pipeline: Pipeline) -> None:

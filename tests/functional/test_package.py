@@ -25,6 +25,7 @@ def run_on(package: Path, code: str, **variables: str) -> str:
     ("name", "module", "heavy"),
     [
         ("lookup", "app", {"boto3", "botocore.session", "pandas", "pyarrow", "requests"}),
+        ("migrate", "functions.migrate.handler", {"boto3", "botocore.session", "chalice", "pandas", "pyarrow"}),
         ("refresh", "functions.refresh.handler", {"chalice", "matplotlib", "pyarrow.flight"}),
     ],
 )

@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from functions.common.families import SegmentRulesError
+from functions.common.migrations import SQL_FOLDER
 from functions.refresh.ledger import schema
 from functions.refresh.usecases.refresh import RefreshError
 from infra.sample.sample import make_sample
@@ -259,7 +260,7 @@ def test_rules_that_contradict_themselves_are_refused_and_the_table_stays(
     key = pipeline.put("a.parquet", [record()])
     pipeline.refresh(created(key))
     before = pipeline.published()
-    rules = (schema.SQL_FOLDER / "customer_segments.sql").read_text()
+    rules = (SQL_FOLDER / "customer_segments.sql").read_text()
     (tmp_path / "customer_segments.sql").write_text(rules.replace("180, 99999999", "170, 99999999"))
     refresh = pipeline.make()
     monkeypatch.setattr(schema, "SQL_FOLDER", tmp_path)
@@ -279,7 +280,7 @@ def test_a_change_of_the_rules_republishes_without_reading_parquet(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
 ) -> None:
     pipeline.refresh(created(pipeline.put("a.parquet", [record(total_orders="6")])))
-    rules = (schema.SQL_FOLDER / "customer_segments.sql").read_text()
+    rules = (SQL_FOLDER / "customer_segments.sql").read_text()
     changed = rules.replace("'5-13',    5,   13", "'5-6', 5, 6").replace("'13-37',   14,", "'7-37', 7,")
     (tmp_path / "customer_segments.sql").write_text(changed)
     refresh = pipeline.make()

@@ -11,8 +11,8 @@ import pytest
 from botocore.exceptions import ClientError
 
 from functions.common.database import Database
+from functions.common.migrations import migrate
 from functions.common.settings import DatabaseSettings, load_settings
-from functions.refresh.ledger.schema import migrate
 from functions.refresh.publishing.publication import Publications
 from functions.refresh.report.model import MAX_AMOUNTS, MAX_BINS, MAX_COUNTRIES, MAX_TIED
 from functions.refresh.report.writer import Reports

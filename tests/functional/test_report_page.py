@@ -13,6 +13,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Dialog, expect
 
 from functions.common.database import Database
+from functions.common.migrations import migrate
 from functions.common.settings import load_settings
 from functions.refresh.settings import RefreshSettings, write_names
 from functions.refresh.usecases.events import Trigger
@@ -94,6 +95,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
         settings = load_settings(RefreshSettings, variables)
         database = Database(settings, timeout_seconds=10)
         closing.callback(database.close)
+        migrate(database)
         refresh = make_refresh(settings, database, lambda: datetime(2020, 12, 22, 14, 12, 3, tzinfo=UTC))
         client.put_object(Bucket=BUCKET, Key=f"{PREFIX}a.parquet", Body=parquet([*ROWS, record(total_orders="-1")]))
         refresh.run(Trigger("daily", AS_OF - timedelta(days=1)))

@@ -40,14 +40,15 @@ def invoke(packages: dict[str, Path], environ: dict[str, str], endpoint: str, sq
     """Invoke a function of the template in a process of its own, on an empty database."""
     resources = read_template(TEMPLATE)["Resources"]
     sandboxes = {}
-    for name, resource in (("refresh", "RefreshFunction"), ("lookup", "LookupFunction")):
-        declared = resources[resource]["Properties"]
+    for name in ("migrate", "refresh", "lookup"):
+        declared = resources[f"{name.title()}Function"]["Properties"]
         sandboxes[name] = Sandbox(
             Function(
                 name, declared["Handler"], RUNTIME, packages[name], declared["MemorySize"], declared["Timeout"],
                 environment={**environ, "AWS_ENDPOINT_URL": endpoint},
             )
         )  # fmt: skip
+    assert "applied" in sandboxes["migrate"].invoke(b"{}", request_id=REQUEST).payload.decode()
     yield lambda name, event: sandboxes[name].invoke(json.dumps(event).encode(), request_id=REQUEST)
     for sandbox in sandboxes.values():
         sandbox.stop()

@@ -2,23 +2,27 @@
 
 import secrets
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 from pg8000.exceptions import DatabaseError
 from pg8000.native import Connection
 
+from functions.common import migrations
 from functions.common.database import Database
+from functions.common.migrations import SchemaError, check_schema, migrate
 from functions.common.settings import DatabaseSettings, load_settings
-from functions.refresh.ledger import schema
-from functions.refresh.ledger.schema import SchemaError, migrate
 from functions.refresh.results import RefreshRow
+from functions.refresh.settings import RefreshSettings
+from functions.refresh.wiring import make_refresh
 from infra.local.postgres import DatabaseAddress
-from tests.functional.conftest import Pipeline
+from infra.local.roles import READER, WRITER, create_role
+from tests.functional.conftest import NOW, Pipeline
 from tests.support import created, record
 
 READ_BY_THE_API = {"customer_segments", "publication", "refreshes", "segment_families", "voucher_segments"}
-ALL = sorted(path.name for path in (schema.SQL_FOLDER / "migrations").glob("*.sql"))
+ALL = sorted(path.name for path in (migrations.SQL_FOLDER / "migrations").glob("*.sql"))
+
+JOIN = "GRANT voucher_writer TO migrator"
 
 
 Migrator = Callable[[str], Database]
@@ -68,22 +72,95 @@ def test_the_schema_is_brought_up_to_date_once(database: Database, sql: Connecti
     assert migrate(database).schema == ALL
 
 
-def test_an_older_schema_keeps_what_it_holds(
-    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    first = schema.SQL_FOLDER / "migrations" / ALL[0]
-    (tmp_path / "migrations").mkdir()
-    (tmp_path / "migrations" / first.name).write_text(first.read_text())
-    with monkeypatch.context() as older:
-        older.setattr(schema, "SQL_FOLDER", tmp_path)
-        assert migrate(pipeline.database).schema == [first.name]
-        pipeline.sql.run(
-            "INSERT INTO voucher_customer.refreshes (trigger, as_of, started_at, outcome)"
-            " VALUES ('daily', '2020-12-21', now(), 'running')"
-        )
+def test_an_older_schema_keeps_what_it_holds(pipeline: Pipeline) -> None:
+    make_released(pipeline.sql, ALL[:1])
+    pipeline.sql.run(
+        "INSERT INTO voucher_customer.refreshes (trigger, as_of, started_at, outcome)"
+        " VALUES ('daily', '2020-12-21', now(), 'running')"
+    )
+    with pytest.raises(SchemaError, match=f"{ALL[1]} is missing: run `make migrate`"):
+        check_schema(pipeline.database)
     assert migrate(pipeline.database).applied == ALL[1:]
+    check_schema(pipeline.database)
     pipeline.refresh(created(pipeline.put("v.parquet", [record()])))
     assert pipeline.column("SELECT trigger FROM voucher_customer.refreshes") == ["daily", "object_created"]
+
+
+def test_of_a_release_before_everything_is_handed_to_the_writer(
+    migrator: Migrator, sql: Connection, postgres: DatabaseAddress
+) -> None:
+    # Given a schema that belongs to the database's user, as in release 0.1.0
+    database = migrator("CREATEROLE")
+    with database.transaction() as connection:
+        make_released(connection, [name for name in ALL if name < "008"])
+    assert owners(sql) == {"migrator"}
+    # When it is migrated
+    migrate(database)
+    # Then all of it is the writer's, who may do nothing but that
+    assert owners(sql) == {"voucher_writer"}
+    rights = "rolsuper OR rolcreaterole OR rolcreatedb OR rolreplication OR rolbypassrls"
+    assert sql.run(f"SELECT {rights} FROM pg_roles WHERE rolname = 'voucher_writer'") == [[False]]  # noqa: S608
+    assert readable(sql) == READ_BY_THE_API
+    # And can be migrated again
+    assert migrate(database).applied == []
+
+
+def test_the_writer_refreshes_and_cannot_migrate(pipeline: Pipeline, postgres: DatabaseAddress) -> None:
+    # Given a role that an administrator made, with a password
+    writer = create_role(postgres, WRITER)
+    migrate(pipeline.database)
+    database = Database(load_settings(DatabaseSettings, {"DATABASE_URL": writer.url}), timeout_seconds=10)
+    try:
+        # Then it can refresh
+        refresh = make_refresh(load_settings(RefreshSettings, pipeline.environ), database, lambda: NOW)
+        pipeline.refresh_with(refresh, created(pipeline.put("v.parquet", [record()])))
+        assert len(pipeline.published()) == 2
+        # And can neither make roles nor anything outside of its schema
+        for statement in ("CREATE ROLE mine", "CREATE SCHEMA mine", "CREATE TABLE public.mine (a integer)"):
+            with pytest.raises(DatabaseError, match="permission denied"), database.transaction() as connection:
+                connection.run(statement)
+    finally:
+        database.close()
+
+
+def test_neither_function_can_take_all_connections(
+    database: Database, sql: Connection, postgres: DatabaseAddress
+) -> None:
+    # Given roles that sign in
+    addresses = [create_role(postgres, name) for name in (WRITER, READER)]
+    migrate(database)
+    [[most]] = sql.run("SELECT CAST(current_setting('max_connections') AS integer)")
+    limits = dict(sql.run("SELECT rolname, rolconnlimit FROM pg_roles WHERE rolname LIKE 'voucher\\_%'"))
+    assert limits == {WRITER: most * 3 // 10, READER: most * 6 // 10}
+    # When one opens as many as it may
+    opened: list[Connection] = []
+    try:
+        opened.extend(addresses[0].connect() for _ in range(limits[WRITER]))
+        # Then it gets no more, and the other does
+        with pytest.raises(DatabaseError, match="too many connections for role"):
+            opened.append(addresses[0].connect())
+        opened.append(addresses[1].connect())
+    finally:
+        for connection in opened:
+            connection.close()
+
+
+def make_released(connection: Connection, names: list[str]) -> None:
+    """Make the schema as an earlier release did, without roles of their own."""
+    connection.run("CREATE SCHEMA voucher_customer")
+    connection.run("CREATE TABLE voucher_customer.migrations (name text PRIMARY KEY, applied_at date DEFAULT now())")
+    for name in names:
+        connection.execute_simple((migrations.SQL_FOLDER / "migrations" / name).read_text())
+        connection.run("INSERT INTO voucher_customer.migrations (name) VALUES (:name)", name=name)
+
+
+def owners(sql: Connection) -> set[str]:
+    """Return who owns the schema and what is in it."""
+    rows = sql.run(
+        "SELECT relowner::regrole::text FROM pg_class WHERE relnamespace = to_regnamespace('voucher_customer')"
+        " UNION SELECT nspowner::regrole::text FROM pg_namespace WHERE nspname = 'voucher_customer'"
+    )
+    return {name for (name,) in rows}
 
 
 def test_the_api_can_read_its_tables_and_do_nothing_else(pipeline: Pipeline) -> None:
@@ -119,24 +196,34 @@ def test_the_role_is_made_where_it_is_absent_and_has_no_password(migrator: Migra
 
 
 def test_a_role_that_an_administrator_made_gets_the_grants(migrator: Migrator, sql: Connection) -> None:
-    sql.run("CREATE ROLE voucher_reader LOGIN")
-    migrate(migrator(""))
+    database = migrator("")
+    make_roles(sql)
+    migrate(database)
     assert readable(sql) == READ_BY_THE_API
     assert not is_read_only(sql)  # which only an administrator could change
 
 
-def test_whoever_may_not_make_the_role_is_told_the_remedy_and_nothing_is_changed(
+def make_roles(sql: Connection) -> None:
+    """Do what an administrator does for a user who may make no roles."""
+    for statement in ("CREATE ROLE voucher_writer LOGIN", "CREATE ROLE voucher_reader LOGIN", JOIN):
+        sql.run(statement)
+
+
+def test_whoever_may_not_make_the_roles_is_told_each_remedy_and_nothing_is_changed(
     migrator: Migrator, sql: Connection
 ) -> None:
     database = migrator("")
-    with pytest.raises(SchemaError) as refused:
-        migrate(database)
-    assert str(refused.value) == (
-        "002_reader.sql: the role voucher_reader is absent and migrator may not create it:"
-        " an administrator has to run CREATE ROLE voucher_reader LOGIN first"
-    )
-    assert sql.run("SELECT to_regnamespace('voucher_customer')") == [[None]]
-    sql.run("CREATE ROLE voucher_reader LOGIN")
+    absent = "the role {0} is absent and migrator may not create it: an administrator has to run {1} first"
+    for reason, remedy in (
+        (absent.format("voucher_writer", "CREATE ROLE voucher_writer LOGIN"), "CREATE ROLE voucher_writer LOGIN"),
+        (absent.format("voucher_reader", "CREATE ROLE voucher_reader LOGIN"), "CREATE ROLE voucher_reader LOGIN"),
+        (f"migrator is no member of voucher_writer: an administrator has to run {JOIN} first", JOIN),
+    ):
+        with pytest.raises(SchemaError) as refused:
+            migrate(database)
+        assert str(refused.value) == f"roles.sql: {reason}"
+        assert sql.run("SELECT to_regnamespace('voucher_customer')") == [[None]]
+        sql.run(remedy)
     assert migrate(database).applied == ALL
 
 
@@ -163,13 +250,23 @@ def test_on_rds_a_role_that_was_there_signs_in_as_the_refresh_function_does(
     assert readable(sql) == READ_BY_THE_API
 
 
-def test_on_rds_a_role_that_may_not_be_changed_gets_the_grants(migrator: Migrator, sql: Connection) -> None:
+def test_on_rds_whoever_may_not_let_the_roles_sign_in_with_iam_is_told_the_remedy(
+    migrator: Migrator, sql: Connection
+) -> None:
     database = migrator("")
     sql.run("CREATE ROLE rds_iam")
     sql.run("GRANT rds_iam TO migrator")
-    sql.run("CREATE ROLE voucher_reader LOGIN")
+    make_roles(sql)
+    for name in (WRITER, READER):
+        remedy = f"GRANT rds_iam TO {name}"
+        with pytest.raises(SchemaError) as refused:
+            migrate(database)
+        assert str(refused.value) == (
+            f"roles.sql: migrator may not let {name} sign in with IAM: an administrator has to run {remedy} first"
+        )
+        sql.run(remedy)
     migrate(database)
-    assert not joined_iam(sql)
+    assert joined_iam(sql)
     assert readable(sql) == READ_BY_THE_API
 
 

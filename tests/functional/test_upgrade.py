@@ -1,22 +1,21 @@
 """A database of release 0.1.0, filled: it is brought up to date, publishes the same table and counts nothing again."""
 
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import msgspec
 import pytest
 
-from functions.refresh.ledger import schema
-from functions.refresh.ledger.schema import migrate
+from functions.common.migrations import migrate
 from functions.refresh.reading.bucket import ObjectVersion, Part
 from functions.refresh.usecases.work_items import PlannedObject, WorkItem
 from infra.local.postgres import DatabaseAddress
 from tests.functional.conftest import Call, Pipeline
 from tests.functional.test_backlog import Backlog
+from tests.functional.test_schema import ALL, make_released
 from tests.functional.test_verification import told, verify
 from tests.support import BUCKET, PREFIX, daily, record
 
-RELEASED = [path for path in sorted((schema.SQL_FOLDER / "migrations").glob("*.sql")) if path.name < "008"]
+RELEASED = [name for name in ALL if name < "008"]
 
 # What 0.1.0 writes for an object of two records, one of them without an amount, beside one that is no parquet.
 FILLED = """
@@ -64,14 +63,9 @@ FILLED = """
 
 
 @pytest.fixture
-def released(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Pipeline:
+def released(pipeline: Pipeline) -> Pipeline:
     """Leave bucket and database as release 0.1.0 does."""
-    (tmp_path / "migrations").mkdir()
-    for path in RELEASED:
-        (tmp_path / "migrations" / path.name).write_text(path.read_text())
-    with monkeypatch.context() as older:
-        older.setattr(schema, "SQL_FOLDER", tmp_path)
-        migrate(pipeline.database)
+    make_released(pipeline.sql, RELEASED)
     rows = [record(), record(voucher_amount=None)]
     pipeline.put("good.parquet", rows)
     pipeline.put("bad.parquet", b"no parquet")

@@ -269,7 +269,7 @@ def test_the_modules_of_the_functions_are_where_the_architecture_says() -> None:
 
 def test_the_tables_are_those_that_the_architecture_lists() -> None:
     section = (ROOT / "docs" / "architecture.md").read_text().partition("## Tables")[2].partition("\n## ")[0]
-    sources = [*(ROOT / "infra" / "sql").rglob("*.sql"), ROOT / "functions/refresh/ledger/schema.py"]
+    sources = [*(ROOT / "infra" / "sql").rglob("*.sql"), ROOT / "functions/common/migrations.py"]
     statements = "".join(path.read_text() for path in sources)
     made = re.findall(r"CREATE TABLE (?:IF NOT EXISTS )?(?:voucher_customer\.)?(\w+)", statements)
     renamed = dict(re.findall(r"ALTER TABLE voucher_customer\.(\w+) RENAME TO (\w+)", statements))

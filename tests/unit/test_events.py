@@ -14,7 +14,6 @@ from functions.refresh.usecases.events import (
     EventError,
     Trigger,
     VerificationRequest,
-    asks_to_migrate,
     read_event,
     read_verification,
 )
@@ -61,7 +60,7 @@ STEPS = {step.__struct_config__.tag: step for step in get_args(Step)}
 
 def test_there_is_an_example_of_every_trigger_and_of_nothing_else() -> None:
     names = {path.stem for path in EVENTS.iterdir()}
-    invoked_otherwise = {"migrate", "verify", "api_request"}
+    invoked_otherwise = {"verify", "api_request"}
     assert names == {*get_args(Kind), *(f"step_{name}" for name in STEPS), *invoked_otherwise}
     assert {read(example(kind)).kind for kind in get_args(Kind)} == set(get_args(Kind))
 
@@ -80,14 +79,6 @@ def test_a_manual_event_without_a_day_means_today() -> None:
 def test_a_backfill_may_name_its_day() -> None:
     event = {"prefix": "vouchers/", "as_of": "2019-12-31"}
     assert read(event) == Trigger("backfill", date(2019, 12, 31), prefix="vouchers/")
-
-
-def test_a_migration_is_asked_for_alone() -> None:
-    assert asks_to_migrate(example("migrate"))
-    assert not asks_to_migrate({})
-    for event in ({"migrate": False}, {"migrate": 1}, {"migrate": True, "as_of": "2018-08-05"}):
-        with pytest.raises(EventError, match="a migration goes alone"):
-            asks_to_migrate(event)
 
 
 def ask_to_verify(**fields: Any) -> VerificationRequest | None:

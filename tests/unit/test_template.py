@@ -182,14 +182,30 @@ def test_no_role_has_managed_policies_beyond_those_for_logs_and_network(transfor
     assert names == MANAGED_POLICIES
 
 
-def test_the_api_signs_in_as_the_reader_and_only_as_that(transformed: Template) -> None:
-    variables = transformed["Resources"]["LookupFunction"]["Properties"]["Environment"]["Variables"]
-    assert variables["DATABASE_USER"] == "voucher_reader"
-    role = transformed["Resources"]["LookupFunctionRole"]["Properties"]["Policies"]
-    allowed = {statement["Sid"]: statement for statement in statements(role)}
-    assert set(allowed) == {"SignInToTheDatabase", "ReadTheDatabasePassword"}
-    assert allowed["SignInToTheDatabase"]["Resource"]["Fn::Sub"][0].endswith("/voucher_reader")
-    assert allowed["ReadTheDatabasePassword"]["Resource"] == {"Ref": "DatabaseReaderSecret"}
+@pytest.mark.parametrize(
+    ("function", "user", "secret"),
+    [
+        ("LookupFunction", "voucher_reader", "DatabaseReaderSecret"),
+        ("RefreshFunction", "voucher_writer", "DatabaseWriterSecret"),
+        ("MigrateFunction", "${DatabaseUser}", "DatabaseSecret"),
+    ],
+)
+def test_every_function_signs_in_as_its_own_user_and_only_as_that(
+    transformed: Template, function: str, user: str, secret: str
+) -> None:
+    variables = transformed["Resources"][function]["Properties"]["Environment"]["Variables"]
+    assert variables["DATABASE_USER"] == ({"Ref": user[2:-1]} if user.startswith("$") else user)
+    assert variables["DATABASE_SECRET"] == {"Ref": secret}
+    role = transformed["Resources"][f"{function}Role"]["Properties"]["Policies"]
+    allowed = [
+        entry for entry in statements(role) if entry.get("Sid") in ("SignInToTheDatabase", "ReadTheDatabasePassword")
+    ]
+    assert [entry["Action"] for entry in allowed] == ["rds-db:connect", "secretsmanager:GetSecretValue"]
+    assert allowed[0]["Resource"]["Fn::Sub"][0].endswith(f"/{user}")
+    assert allowed[1]["Resource"] == {"Ref": secret}
+    # And but for the refresh function, that is all that they may
+    if function != "RefreshFunction":
+        assert len(list(statements(role))) == 2
 
 
 def test_no_secret_stands_in_plain_text(every_template: dict[str, Template]) -> None:
@@ -458,7 +474,8 @@ def test_the_parts_of_the_stack_get_the_parameters_that_they_ask_for(every_templ
 def test_a_parameter_that_must_come_with_another_is_asked_for(transformed: Template) -> None:
     asserted = [entry["Assert"] for rule in transformed["Rules"].values() for entry in rule["Assertions"]]
     names = {part["Ref"] for part in parts(asserted) if isinstance(part, dict) and "Ref" in part}
-    assert names == {"DatabaseResourceId", "DatabaseHost", "DatabaseSecret", "DatabaseReaderSecret", "DatabaseTls"}
+    secrets = {"DatabaseSecret", "DatabaseWriterSecret", "DatabaseReaderSecret"}
+    assert names == {"DatabaseResourceId", "DatabaseHost", "DatabaseTls", *secrets}
 
 
 def test_python_311_is_refused_where_the_certificate_is_verified(transformed: Template) -> None:

@@ -15,10 +15,7 @@ _KINDS: dict[str, Kind] = {
     "Refresh Backlog": "backlog",
 }
 
-_MANUAL_EVENTS = (
-    '{} or {"as_of": "2018-08-05"}, with or without {"prefix": "vouchers/2019/"}, or {"migrate": true},'
-    ' or {"verify": true}'
-)
+_MANUAL_EVENTS = '{} or {"as_of": "2018-08-05"}, with or without {"prefix": "vouchers/2019/"}, or {"verify": true}'
 
 
 class EventError(Exception):
@@ -68,21 +65,6 @@ class Trigger(NamedTuple):
     key: str | None = None
     sequencer: str | None = None
     prefix: str = ""
-
-
-def asks_to_migrate(event: Mapping[str, Any]) -> bool:
-    """Tell whether an invocation asks for the schema only: `{"migrate": true}`.
-
-    Raises
-    ------
-    EventError
-        When it asks for that and for something else.
-    """
-    if "migrate" not in event:
-        return False
-    if event["migrate"] is not True or len(event) > 1:
-        raise EventError(f'a migration goes alone: use {{"migrate": true}}, not {dict(event)}')
-    return True
 
 
 def read_event(event: Mapping[str, Any], *, bucket: str, prefix: str, now: datetime) -> Trigger:

@@ -1,0 +1,123 @@
+"""The migrations of the schema `voucher_customer`: applied by one user, looked at by the other."""
+
+from pathlib import Path
+
+import msgspec
+from pg8000.exceptions import DatabaseError
+from pg8000.native import Connection
+
+from functions.common.database import Database
+
+SQL_FOLDER = Path(__file__).parents[2] / "infra" / "sql"
+
+# Any fixed number: it stands for the tables of this schema among the database's advisory locks.
+_LOCK = 7_305_820_331
+
+# The table had another name in release 0.1.0, and in a new database there is none.
+_LOCK_TABLE_IF_THERE = """
+    DO $$ BEGIN
+        LOCK TABLE voucher_customer.write_lock IN EXCLUSIVE MODE;
+    EXCEPTION WHEN undefined_table OR invalid_schema_name THEN
+        BEGIN
+            LOCK TABLE voucher_customer.turns IN EXCLUSIVE MODE;
+        EXCEPTION WHEN undefined_table OR invalid_schema_name THEN
+            NULL;
+        END;
+    END $$
+"""
+
+_OWNER = "voucher_writer"
+
+# No such schema, no such table, or the schema of a release in which it belonged to another user.
+_NOT_THERE_YET = {"3F000", "42P01", "42501"}
+
+
+class SchemaError(Exception):
+    """The schema is not as this release needs it, or a migration is refused; the message says why and what to do."""
+
+
+class Migrations(msgspec.Struct, frozen=True):
+    """What `migrate` did.
+
+    Attributes
+    ----------
+    applied : list of str
+        The files of infra/sql/migrations that were applied now.
+    schema : list of str
+        All that are applied, in order.
+    """
+
+    applied: list[str]
+    schema: list[str]
+
+
+def lock_schema(connection: Connection) -> None:
+    """Wait until nobody else changes the tables, and keep others from it until the transaction ends."""
+    connection.run("SELECT pg_advisory_xact_lock(:lock)", lock=_LOCK)
+
+
+def migrate(database: Database) -> Migrations:
+    """Bring roles and schema up to date: each file of infra/sql/migrations is applied once, in order.
+
+    The database's user makes the roles of the functions. From then on `voucher_writer` acts, and owns what it makes.
+
+    Raises
+    ------
+    SchemaError
+        When one of them is refused; then nothing is changed.
+    pg8000.exceptions.DatabaseError
+        When the lock is not to be had.
+    """
+    with database.transaction() as connection:
+        # In the order in which a refresh takes them, so that the two cannot wait for each other.
+        connection.execute_simple(_LOCK_TABLE_IF_THERE)
+        lock_schema(connection)
+        _execute(connection, "roles.sql", (SQL_FOLDER / "roles.sql").read_text())
+        connection.run(f"SET LOCAL ROLE {_OWNER}")
+        connection.run(
+            "CREATE TABLE IF NOT EXISTS voucher_customer.migrations"
+            " (name text PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now())"
+        )
+        known, scripts = _known(connection), _scripts()
+        applied = sorted(scripts.keys() - known)
+        for name in applied:
+            _execute(connection, name, scripts[name].read_text())
+            connection.run("INSERT INTO voucher_customer.migrations (name) VALUES (:name)", name=name)
+        return Migrations(applied, sorted(known | scripts.keys()))
+
+
+def check_schema(database: Database) -> None:
+    """Make sure that the schema has every migration of this release.
+
+    Raises
+    ------
+    SchemaError
+        When one is missing.
+    """
+    try:
+        with database.transaction() as connection:
+            known = _known(connection)
+    except DatabaseError as error:
+        if error.args[0].get("C") not in _NOT_THERE_YET:
+            raise
+        known = set()
+    if missing := sorted(_scripts().keys() - known):
+        raise SchemaError(
+            f"the schema voucher_customer is older than this release, {missing[0]} is missing: run `make migrate`"
+        )
+
+
+def _known(connection: Connection) -> set[str]:
+    return {name for (name,) in connection.run("SELECT name FROM voucher_customer.migrations")}
+
+
+def _scripts() -> dict[str, Path]:
+    return {script.name: script for script in (SQL_FOLDER / "migrations").glob("*.sql")}
+
+
+def _execute(connection: Connection, name: str, script: str) -> None:
+    try:
+        connection.execute_simple(script)
+    except DatabaseError as error:
+        # The statement's own words: all of the error is a page of fields.
+        raise SchemaError(f"{name}: {error.args[0]['M']}") from error
