@@ -179,12 +179,9 @@ class Answer(RefreshRow, kw_only=True):
     segments_published, segments_changed, segments_undecided : int
         How many segments have a most used amount, in how many it is another than before, and in how many the first
         place is undecided.
-    is_backlog : bool
-        Whether there is more to count than one run takes: the state machine starts.
-    is_unfinished : bool
-        Whether objects are deferred for another reason: the next run starts.
     next_step : {'backlog', 'unfinished', 'none'}
-        Both in one word, which the rules match: a result starts one of the two, never both.
+        What the rules match: `backlog` when there is more to count than one run takes, and the state machine starts;
+        `unfinished` when objects are deferred for another reason, and the next run starts.
     """
 
     countries_missing: str = ""
@@ -194,8 +191,6 @@ class Answer(RefreshRow, kw_only=True):
     segments_published: int = 0
     segments_changed: int = 0
     segments_undecided: int = 0
-    is_backlog: bool = False
-    is_unfinished: bool = False
     next_step: Literal["backlog", "unfinished", "none"] = "none"
 
 
@@ -219,11 +214,11 @@ class Summary(Answer, kw_only=True):
         answer.errors = self._first_errors()
         answer.segments_published, answer.segments_changed = len(self.rankings), len(self.rankings_changed)
         answer.segments_undecided = sum(not (ranking.doubt and ranking.doubt.decided) for ranking in self.rankings)
-        # Said so because EventBridge compares numbers up to 5.0e9 only, and a backlog has more bytes:
+        # A word for the rules to match: EventBridge compares numbers up to 5.0e9 only, and a backlog has more bytes;
+        # CloudFormation has written the booleans of a pattern as texts.
         # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-create-pattern-operators.html
-        answer.is_backlog = self.backlog_bytes > 0
-        answer.is_unfinished = self.objects_deferred > 0 and not answer.is_backlog
-        answer.next_step = "backlog" if answer.is_backlog else "unfinished" if answer.is_unfinished else "none"
+        # https://github.com/aws-cloudformation/cloudformation-coverage-roadmap/issues/251
+        answer.next_step = "backlog" if self.backlog_bytes else "unfinished" if self.objects_deferred else "none"
         return answer
 
 

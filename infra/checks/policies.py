@@ -43,7 +43,7 @@ _ARNS = {
 }
 """What `!GetAtt Name.Arn` gives, by the type of the resource."""
 
-_OUTPUTS = {"Outputs.ResourceId": "db-ABCDEFGHIJKLMNOPQRSTUVWXYZ"}
+_OUTPUTS = {"Outputs.FoundRule": _ARNS["AWS::Events::Rule"], "Outputs.ResourceId": "db-ABCDEFGHIJKLMNOPQRSTUVWXYZ"}
 """What the parts of the stack give to policies."""
 
 _GIVEN = {
@@ -79,7 +79,7 @@ def _policies_of(
 
 
 _PARTS = {
-    "template": {"backlog": "Backlog", "database": "Database", "manual": "Manual"},
+    "template": {"backlog": "Backlog", "database": "Database", "events": "Events", "manual": "Manual"},
     "database": {"network": "Network"},
 }
 """The parts of a stack that have policies, and their names in it."""

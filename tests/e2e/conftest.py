@@ -91,11 +91,9 @@ class RunningStack:
         name = self.resource("RefreshFailures").rpartition("/")[2]
         return str(self.client("sqs").get_queue_url(QueueName=name)["QueueUrl"])
 
-    def resource(self, name: str) -> str:
-        """Return the id that a resource of the template has."""
-        found = self.client("cloudformation").describe_stack_resource(
-            StackName="voucher-segmenter", LogicalResourceId=name
-        )
+    def resource(self, name: str, stack: str = "voucher-segmenter") -> str:
+        """Return the id that a resource of the template has, or of a part of the stack whose id is given."""
+        found = self.client("cloudformation").describe_stack_resource(StackName=stack, LogicalResourceId=name)
         return str(found["StackResourceDetail"]["PhysicalResourceId"])
 
     def rows(self, query: str) -> list[list[Any]]:

@@ -43,15 +43,13 @@ def configure(stack: RunningStack, **settings: str) -> None:
 def backlog(stack: RunningStack) -> Iterator[RunningStack]:
     """Return the stack in a state in which everything is a backlog, and no S3 event is heard of."""
     events = stack.client("events")
-    rules = [stack.resource(f"RefreshFunctionObject{what}").rpartition("|")[2] for what in ("Created", "Deleted")]
-    for rule in rules:
-        events.disable_rule(Name=rule)
+    rule = stack.resource("ObjectChanged", stack.resource("Events")).rpartition("|")[2]
+    events.disable_rule(Name=rule)
     configure(stack, INLINE_BYTES="0", ITEM_BYTES=str(ITEM_BYTES))
     yield stack
     configure(stack, INLINE_BYTES=str(10 * 2**30), ITEM_BYTES=str(256 * MIB))
     stack.delete_all("vouchers/backlog/")
-    for rule in rules:
-        events.enable_rule(Name=rule)
+    events.enable_rule(Name=rule)
     stack.invoke_refresh({})
     stack.wait_until_published({})
 

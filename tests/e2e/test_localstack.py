@@ -101,7 +101,7 @@ def test_the_result_of_a_refresh_is_on_the_event_bus_and_leads_to_the_rankings_t
 
     detail = wait_for("the result of the refresh", result, seconds=PATIENCE)
     answer = detail["responsePayload"]
-    assert (answer["is_backlog"], answer["is_unfinished"]) == (False, False)
+    assert answer["next_step"] == "none"
     latest = "SELECT changes FROM voucher_customer.rankings ORDER BY refresh_id DESC LIMIT 1"
     [[changes]] = stack.rows(latest)
     assert answer["segments_changed"] == len(changes)

@@ -241,6 +241,12 @@ def _execute(backend: CloudFormationBackend, change_set_name: str, stack_name: s
 
 
 def _delete_resources(stack: Stack, operation: str) -> None:
+    if operation == "DELETE":
+        # As Retain, but where the creation itself is taken back:
+        # https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-attribute-deletionpolicy.html
+        for entry in stack.resource_map._resource_json_map.values():
+            if entry.get("DeletionPolicy") == "RetainExceptOnCreate":
+                entry["DeletionPolicy"] = "Retain"
     try:
         stack.resource_map.delete()
     except RefusedError as error:

@@ -410,7 +410,7 @@ def test_the_steps_go_through_the_handler(
     pipeline.put("a.parquet", [record(), record(total_orders="-1")])
     left = invoke(daily())
     assert left["backlog_bytes"] > 0
-    assert (left["is_backlog"], left["is_unfinished"]) == (True, False)
+    assert left["next_step"] == "backlog"
     plan = invoke({"step": "plan", "event": BACKLOG})
     [item] = json.loads(pipeline.s3.get_object(Bucket=BUCKET, Key=plan["manifest"])["Body"].read())
     capsys.readouterr()

@@ -219,26 +219,42 @@ def test_no_secret_stands_in_plain_text(every_template: dict[str, Template]) -> 
     assert of_type(every_template["database.yaml"], "AWS::RDS::DBInstance")
 
 
-def test_every_function_that_is_invoked_without_waiting_has_a_failure_destination(transformed: Template) -> None:
-    rules = properties_of(transformed, "AWS::Events::Rule").values()
-    targets = [target for rule in rules for target in rule["Targets"]]
-    invoked = {target["Arn"]["Fn::GetAtt"][0] for target in targets}
-    assert invoked == {"RefreshFunction"}
+def test_every_function_that_is_invoked_without_waiting_has_a_failure_destination(
+    transformed: Template, every_template: dict[str, Template]
+) -> None:
+    # Given the rules, each of which may invoke the refresh function, and no other
+    rules = properties_of(every_template["events.yaml"], "AWS::Events::Rule")
+    permissions = properties_of(every_template["events.yaml"], "AWS::Lambda::Permission").values()
+    assert {entry["SourceArn"]["Fn::GetAtt"][0] for entry in permissions} == set(rules)
+    assert all(entry["FunctionName"] == {"Ref": "RefreshFunction"} for entry in permissions)
+    targets = [target for rule in rules.values() for target in rule["Targets"]]
+    assert all(target["Arn"] == {"Ref": "RefreshFunction"} for target in targets)
+    given = transformed["Resources"]["Events"]["Properties"]["Parameters"]
+    invoked = {given["RefreshFunction"]["Fn::GetAtt"][0]}
+    # Then what it fails on, and what cannot be delivered to it, is kept
     configs = properties_of(transformed, "AWS::Lambda::EventInvokeConfig").values()
     queues = {
         config["FunctionName"]["Ref"]: config["DestinationConfig"]["OnFailure"]["Destination"] for config in configs
     }
     queue = {"Fn::GetAtt": ["RefreshFailures", "Arn"]}
     assert queues == dict.fromkeys(invoked, queue)
-    assert all(target["DeadLetterConfig"]["Arn"] == queue for target in targets)
+    assert given["FailureQueue"] == queue
+    assert all(target["DeadLetterConfig"]["Arn"] == {"Ref": "FailureQueue"} for target in targets)
 
 
-def test_rules_of_any_name_in_the_account_and_region_may_write_to_the_failure_queue(transformed: Template) -> None:
-    # CloudFormation shortens a long stack's name inside the names of its rules, so no pattern on it would hold.
-    [policy] = properties_of(transformed, "AWS::SQS::QueuePolicy").values()
+def test_every_rule_and_no_other_may_write_to_the_failure_queue(every_template: dict[str, Template]) -> None:
+    # Given every rule of the stack, and how it is referred to
+    events, backlog = every_template["events.yaml"], every_template["backlog.yaml"]
+    rules = [{"Fn::GetAtt": [name, "Arn"]} for name in of_type(events, "AWS::Events::Rule")]
+    [found] = of_type(backlog, "AWS::Events::Rule")
+    assert backlog["Outputs"]["FoundRule"]["Value"] == {"Fn::GetAtt": [found, "Arn"]}
+    given = every_template["template.yaml"]["Resources"]["Events"]["Properties"]["Parameters"]
+    assert given["BacklogRule"] == {"Fn::GetAtt": ["Backlog", "Outputs.FoundRule"]}
+    assert sum(len(of_type(template, "AWS::Events::Rule")) for template in every_template.values()) == len(rules) + 1
+    # Then the queue names them, and not their names, which CloudFormation shortens
+    [policy] = properties_of(events, "AWS::SQS::QueuePolicy").values()
     [allowed] = [entry for entry in statements(policy) if entry["Effect"] == "Allow"]
-    rules = "arn:${AWS::Partition}:events:${AWS::Region}:${AWS::AccountId}:rule/*"
-    assert allowed["Condition"] == {"ArnLike": {"aws:SourceArn": {"Fn::Sub": rules}}}
+    assert allowed["Condition"] == {"ArnEquals": {"aws:SourceArn": [*rules, {"Ref": "BacklogRule"}]}}
 
 
 def test_a_refresh_tells_the_event_bus_what_it_did(transformed: Template) -> None:
@@ -246,46 +262,48 @@ def test_a_refresh_tells_the_event_bus_what_it_did(transformed: Template) -> Non
     assert config["DestinationConfig"]["OnSuccess"]["Destination"]["Fn::Sub"].endswith(":event-bus/default")
 
 
-def test_a_run_that_left_objects_starts_the_next_one_by_its_own_result(transformed: Template) -> None:
+def test_a_run_that_left_objects_starts_the_next_one_by_its_own_result(every_template: dict[str, Template]) -> None:
     # Given the rule on results, which are those of every function of the account
-    rules = properties_of(transformed, "AWS::Events::Rule").values()
+    rules = properties_of(every_template["events.yaml"], "AWS::Events::Rule").values()
     [rule] = [rule for rule in rules if rule.get("EventPattern", {}).get("source") == ["lambda"]]
     # Then it takes those of this function that say that something is left
-    assert rule["EventPattern"]["resources"] == [{"prefix": {"Fn::GetAtt": ["RefreshFunction", "Arn"]}}]
+    assert rule["EventPattern"]["resources"] == [{"prefix": {"Ref": "RefreshFunction"}}]
     assert rule["EventPattern"]["detail"] == {"responsePayload": {"next_step": ["unfinished"]}}
     # And what it sends is an event that the function reads
     [target] = rule["Targets"]
-    assert target["Arn"] == {"Fn::GetAtt": ["RefreshFunction", "Arn"]}
+    assert target["Arn"] == {"Ref": "RefreshFunction"}
     assert sent_by(target) == Trigger("unfinished", date(2020, 12, 22))
 
 
 @pytest.mark.parametrize(
     ("deferred", "backlog_bytes", "told"),
     [
-        (0, 0, (False, False)),
-        (3, 0, (False, True)),
-        (3, 1, (True, False)),
-        (3, 6 * 10**12, (True, False)),  # EventBridge compares numbers within 5.0e9 only
+        (0, 0, "none"),
+        (3, 0, "unfinished"),
+        (3, 1, "backlog"),
+        (3, 6 * 10**12, "backlog"),  # EventBridge compares numbers within 5.0e9 only
     ],
 )
-def test_every_result_is_taken_by_the_rule_that_it_is_for(
-    deferred: int, backlog_bytes: int, told: tuple[bool, bool]
-) -> None:
+def test_every_result_is_taken_by_the_rule_that_it_is_for(deferred: int, backlog_bytes: int, told: str) -> None:
     summary = Summary(
         refresh_id=1, trigger="daily", as_of=date(2020, 12, 22), countries=["Peru"], started_at=datetime.now(UTC),
         objects_deferred=deferred, backlog_bytes=backlog_bytes,
     )  # fmt: skip
     answer = summary.answer()
-    assert (answer.is_backlog, answer.is_unfinished) == told
+    assert answer.next_step == told
     # And it is small, however many countries there are
     summary.rankings = [Ranking(f"Country {number}", "recency_segment", "180+", [2640], 1, 1) for number in range(9999)]
     assert len(msgspec.json.encode(summary.answer())) < 1100
     assert summary.answer().segments_published == 9999
 
 
-def test_no_rule_compares_numbers(every_template: dict[str, Template]) -> None:
-    for template in every_template.values():
-        assert "numeric" not in json.dumps(properties_of(template, "AWS::Events::Rule"))
+def test_no_rule_compares_numbers_or_booleans(every_template: dict[str, Template]) -> None:
+    rules = [
+        rule for template in every_template.values() for rule in properties_of(template, "AWS::Events::Rule").values()
+    ]
+    compared = [part for rule in rules for part in parts(rule.get("EventPattern")) if not isinstance(part, dict | list)]
+    assert "unfinished" in compared
+    assert all(part is None or isinstance(part, str) for part in compared)
 
 
 def sent_by(target: dict[str, Any]) -> Trigger:
@@ -405,8 +423,8 @@ def test_nothing_is_reserved_by_default_and_the_database_bears_the_connections_a
     assert connections < alarm < CONNECTIONS_OF_THE_DATABASE
 
 
-def test_there_is_a_rule_for_each_kind_of_event(transformed: Template) -> None:
-    rules = properties_of(transformed, "AWS::Events::Rule").values()
+def test_there_is_a_rule_for_each_kind_of_event(every_template: dict[str, Template]) -> None:
+    rules = properties_of(every_template["events.yaml"], "AWS::Events::Rule").values()
     kinds = {kind for rule in rules for kind in rule.get("EventPattern", {}).get("detail-type", [])}
     assert kinds == {"Object Created", "Object Deleted", "Lambda Function Invocation Result - Success"}
     assert [rule["ScheduleExpression"] for rule in rules if "ScheduleExpression" in rule] == [{"Ref": "DailyRefresh"}]
@@ -455,6 +473,7 @@ def test_the_parts_of_the_stack_get_the_parameters_that_they_ask_for(every_templ
         ("template.yaml", "Monitoring"): "monitoring.yaml",
         ("template.yaml", "Backlog"): "backlog.yaml",
         ("template.yaml", "Manual"): "manual.yaml",
+        ("template.yaml", "Events"): "events.yaml",
         ("database.yaml", "Network"): "network.yaml",
     }
     found = {
@@ -467,7 +486,7 @@ def test_the_parts_of_the_stack_get_the_parameters_that_they_ask_for(every_templ
         part = every_template[nested[file, name]]
         assert set(given) == set(part["Parameters"])
         text = json.dumps(every_template[file])
-        for output in part["Outputs"]:
+        for output in part.get("Outputs", {}):
             assert f'["{name}", "Outputs.{output}"]' in text or f"${{{name}.Outputs.{output}}}" in text, output
 
 
