@@ -11,6 +11,7 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
+from functions.common.migrations import migrate
 from functions.common.settings import load_settings
 from functions.refresh import handler
 from functions.refresh.results import Verified
@@ -32,6 +33,7 @@ ROWS = {f"{name}.parquet": [record(voucher_amount=amount)] * 2 for name, amount 
 def verify(pipeline: Pipeline, deadline: Deadline | None = None, **fields: Any) -> Verified:
     request = read_verification({"verify": True, **fields}, prefix=PREFIX, now=NOW)
     assert request
+    migrate(pipeline.database)
     verification = make_verification(load_settings(RefreshSettings, pipeline.environ), pipeline.database, lambda: NOW)
     return verification.run(request, deadline or Deadline())
 
