@@ -13,27 +13,35 @@ WRITER = "voucher_writer"
 READER = "voucher_reader"
 
 
-def create_role(address: DatabaseAddress, name: str) -> DatabaseAddress:
-    """Create a role with a random password and return where and as whom it signs in.
+def create_roles(address: DatabaseAddress, *names: str) -> list[DatabaseAddress]:
+    """Create roles with random passwords and return where and as whom each signs in.
 
     Raises
     ------
     LocalError
-        When the server has the role already, or the user may not create one.
+        When the server has one of them already, or the user may not create it; then none is made.
     """
-    password = secrets.token_urlsafe(24)
+    addresses = [address._replace(user=name, password=secrets.token_urlsafe(24)) for name in names]
     connection = address.connect()
     try:
-        [[is_there]] = connection.run("SELECT to_regrole(:name) IS NOT NULL", name=name)
-        if is_there:
-            raise LocalError(f"DATABASE_URL: its server has the role {name} already; drop that or name another")
-        connection.run(f"CREATE ROLE {name} LOGIN PASSWORD {literal(password)}")
-    except DatabaseError as error:
-        reason = error.args[0]["M"]
-        raise LocalError(f"DATABASE_URL: {address.user} cannot create the role {name}: {reason}") from error
+        connection.run("BEGIN")
+        for role in addresses:
+            _create(connection, role, address.user)
+        connection.run("COMMIT")
     finally:
         connection.close()
-    return address._replace(user=name, password=password)
+    return addresses
+
+
+def _create(connection: Connection, role: DatabaseAddress, creator: str) -> None:
+    [[is_there]] = connection.run("SELECT to_regrole(:name) IS NOT NULL", name=role.user)
+    if is_there:
+        raise LocalError(f"DATABASE_URL: its server has the role {role.user} already; drop that or name another")
+    try:
+        connection.run(f"CREATE ROLE {role.user} LOGIN PASSWORD {literal(role.password)}")
+    except DatabaseError as error:
+        reason = error.args[0]["M"]
+        raise LocalError(f"DATABASE_URL: {creator} cannot create the role {role.user}: {reason}") from error
 
 
 def drop_roles(connection: Connection) -> None:

@@ -18,7 +18,7 @@ from infra.local.containers import seen_from_functions, start_containers, stop_c
 from infra.local.emulator import EMULATORS, REGION
 from infra.local.postgres import PSQL, DatabaseAddress, Postgres, read_address, start_postgres
 from infra.local.processes import LocalError, free_port, run_logged
-from infra.local.roles import READER, WRITER, create_role, drop_roles
+from infra.local.roles import READER, WRITER, create_roles, drop_roles
 from infra.operations.deployed import DEFAULT_NAME, Deployed
 from infra.packaging import sam
 
@@ -217,8 +217,8 @@ def _use_containers(stack: Stack) -> None:
 
 
 def _create_roles(stack: Stack) -> None:
-    stack.writer_password = create_role(stack.address, WRITER).password
-    stack.reader_password = create_role(stack.address, READER).password
+    writer, reader = create_roles(stack.address, WRITER, READER)
+    stack.writer_password, stack.reader_password = writer.password, reader.password
 
 
 def _sam(stack: Stack, command: str, *options: str) -> None:

@@ -35,7 +35,7 @@ from functions.refresh.reading.bucket import ObjectVersion
 from infra import ROOT
 from infra.local.postgres import DatabaseAddress, Postgres, start_postgres
 from infra.local.processes import free_port, stop_group, wait_for
-from infra.local.roles import READER, create_role
+from infra.local.roles import READER, create_roles
 from infra.sample.sample import make_sample
 from tests.shipped import COLUMNS, SHIPPED
 from tests.support import Context
@@ -165,7 +165,7 @@ def main() -> None:
     """Run everything and print it."""
     folder, address = start_postgres()
     try:
-        reader = create_role(address, READER)
+        [reader] = create_roles(address, READER)
         publish_sample(address)
         os.environ["DATABASE_URL"] = reader.url
         sys.path.insert(0, str(ROOT / "chalice_app"))

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from infra.local.postgres import DatabaseAddress
-from infra.local.roles import READER, create_role
+from infra.local.roles import READER, create_roles
 from tests.faults.conftest import Server
 from tests.faults.proxy import Proxy
 from tests.faults.world import LONGEST_SECONDS, World, cases
@@ -33,7 +33,7 @@ Ask = Callable[[], Answer]
 @pytest.fixture
 def reader(world: World, server: Server) -> DatabaseAddress:
     """Make the role of the API, before the migrations find it."""
-    return create_role(server.address, READER)
+    return create_roles(server.address, READER)[0]
 
 
 @pytest.fixture

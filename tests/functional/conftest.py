@@ -22,7 +22,7 @@ from functions.refresh.usecases.events import read_event
 from functions.refresh.usecases.refresh import Refresh
 from functions.refresh.wiring import make_backlog, make_refresh
 from infra.local.postgres import DatabaseAddress
-from infra.local.roles import READER, create_role, drop_roles
+from infra.local.roles import READER, create_roles, drop_roles
 from infra.packaging.build import PACKAGES, build
 from tests.support import ARCHITECTURE, BUCKET, PREFIX, RUNTIME, Context, Published, parquet, read_published
 
@@ -59,7 +59,7 @@ def sql(postgres: DatabaseAddress) -> Iterator[Connection]:
 def reader(sql: Connection, postgres: DatabaseAddress) -> DatabaseAddress:
     """Create the API's role, before the migrations find it."""
     assert sql  # which empties the server first
-    return create_role(postgres, READER)
+    return create_roles(postgres, READER)[0]
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from chalicelib.published import NothingPublishedError, PublicationCache
 from functions.common.database import Database, DatabaseUnreachableError
 from functions.common.settings import DatabaseSettings, load_settings
 from infra.local.postgres import Postgres, start_postgres
-from infra.local.roles import READER, create_role
+from infra.local.roles import READER, create_roles
 from tests.functional.conftest import SECRET, Pipeline
 from tests.support import created, daily, record
 
@@ -76,7 +76,7 @@ def mortal(pipeline: Pipeline, clock: Clock) -> Iterator[tuple[PublicationCache,
     secret = json.dumps({"password": address.password})
     boto3.client("secretsmanager").put_secret_value(SecretId=SECRET, SecretString=secret)
     pipeline.database = Database(load_settings(DatabaseSettings, pipeline.environ), timeout_seconds=2)
-    reader = create_role(address, READER)
+    [reader] = create_roles(address, READER)
     pipeline.refresh(created(pipeline.put("v.parquet", [record()])))
     pipeline.database.close()
     database = Database(load_settings(DatabaseSettings, {"DATABASE_URL": reader.url}), timeout_seconds=2)

@@ -15,7 +15,8 @@ from functions.refresh.results import RefreshRow
 from functions.refresh.settings import RefreshSettings
 from functions.refresh.wiring import make_refresh
 from infra.local.postgres import DatabaseAddress
-from infra.local.roles import READER, WRITER, create_role
+from infra.local.processes import LocalError
+from infra.local.roles import READER, WRITER, create_roles
 from tests.functional.conftest import NOW, Pipeline
 from tests.support import created, record
 
@@ -107,7 +108,7 @@ def test_of_a_release_before_everything_is_handed_to_the_writer(
 
 def test_the_writer_refreshes_and_cannot_migrate(pipeline: Pipeline, postgres: DatabaseAddress) -> None:
     # Given a role that an administrator made, with a password
-    writer = create_role(postgres, WRITER)
+    [writer] = create_roles(postgres, WRITER)
     migrate(pipeline.database)
     database = Database(load_settings(DatabaseSettings, {"DATABASE_URL": writer.url}), timeout_seconds=10)
     try:
@@ -127,7 +128,7 @@ def test_neither_function_can_take_all_connections(
     database: Database, sql: Connection, postgres: DatabaseAddress
 ) -> None:
     # Given roles that sign in
-    addresses = [create_role(postgres, name) for name in (WRITER, READER)]
+    addresses = create_roles(postgres, WRITER, READER)
     migrate(database)
     [[most]] = sql.run("SELECT CAST(current_setting('max_connections') AS integer)")
     limits = dict(sql.run("SELECT rolname, rolconnlimit FROM pg_roles WHERE rolname LIKE 'voucher\\_%'"))
@@ -143,6 +144,14 @@ def test_neither_function_can_take_all_connections(
     finally:
         for connection in opened:
             connection.close()
+
+
+def test_of_the_roles_both_are_made_or_none(sql: Connection, postgres: DatabaseAddress) -> None:
+    sql.run("CREATE ROLE voucher_reader")
+    with pytest.raises(LocalError, match="its server has the role voucher_reader already"):
+        create_roles(postgres, WRITER, READER)
+    sql.run("DROP ROLE voucher_reader")
+    assert [address.user for address in create_roles(postgres, WRITER, READER)] == [WRITER, READER]
 
 
 def make_released(connection: Connection, names: list[str]) -> None:
