@@ -14,7 +14,8 @@ import msgspec
 from aws_lambda_powertools import Logger
 from chalice.app import Chalice, MultiDict, Request, Response
 
-from chalicelib.customers import Batch, Country, Latest, read_flag
+from chalicelib.customers import Batch, Country, HistoryOfFamily, Latest, read_flag
+from chalicelib.history import read_history
 from chalicelib.lookup import batch_result, explanations, lookup_answer, segments_of
 from chalicelib.problems import SERVED_ERRORS, MalformedError, TooLargeError, normalize_error, problem_response
 from chalicelib.published import Publication, PublicationCache, read_refreshes
@@ -178,6 +179,14 @@ def segments() -> Response:
     """Answer every segment of a country with the counts of its amounts."""
     country = read_fields(Country, _query())
     return _published(lambda publication: segments_of(publication, country.country_code))
+
+
+@app.route("/history", methods=_READ)
+@with_problems
+def history() -> Response:
+    """Answer the most used amounts of a family's segments by as-of day, and since when they are those of today."""
+    asked = read_fields(HistoryOfFamily, _query())
+    return _published(lambda publication: read_history(database(), publication, asked))
 
 
 @app.route("/refreshes", methods=_READ)

@@ -61,6 +61,13 @@ class Country(msgspec.Struct, frozen=True):
     country_code: NonEmpty
 
 
+class HistoryOfFamily(Country, frozen=True):
+    """The request for the most used amounts of a family by as-of day, so many days at most."""
+
+    segment_name: NonEmpty
+    limit: Annotated[int, msgspec.Meta(ge=1, le=366)] = 30
+
+
 class Latest(msgspec.Struct, frozen=True):
     """The request for the latest refreshes."""
 

@@ -127,7 +127,7 @@ def segments_of(publication: Publication, country_code: str) -> dict[str, Any]:
     NoAnswerError
         When the country is not served.
     """
-    _check_served(publication, country_code)
+    check_served(publication, country_code)
     families = {
         name: [
             {
@@ -179,7 +179,7 @@ def _others(publication: Publication, values: Mapping[str, Any], *, today: date)
 
 
 def _find(publication: Publication, customer: Customer) -> Answer:
-    _check_served(publication, customer.country_code)
+    check_served(publication, customer.country_code)
     family = customer.family
     number = family.dimension.number_of_customer(customer.value, publication.as_of)
     segment = family.covering(number)
@@ -191,7 +191,14 @@ def _find(publication: Publication, customer: Customer) -> Answer:
     return Answer("segment", use, family, number, segment)
 
 
-def _check_served(publication: Publication, country_code: str) -> None:
+def check_served(publication: Publication, country_code: str) -> None:
+    """Refuse a country that is not served.
+
+    Raises
+    ------
+    NoAnswerError
+        When it is not.
+    """
     if country_code not in publication.countries:
         served = ", ".join(publication.countries)
         raise NoAnswerError(f"country {country_code!r} is not served; served: {served}")

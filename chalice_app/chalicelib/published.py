@@ -183,7 +183,7 @@ class PublicationCache:
         return known
 
     def _read_if_other(self, known: Publication | None) -> Publication:
-        with _reading(self._database) as connection:
+        with reading(self._database) as connection:
             rows = connection.run("SELECT refresh_id FROM voucher_customer.publication")
             if known is not None and rows and rows[0][0] == known.refresh_id:
                 return known
@@ -192,8 +192,14 @@ class PublicationCache:
 
 
 @contextmanager
-def _reading(database: Database) -> Iterator[Connection]:
-    """Read in one transaction; tables that nobody has made yet hold no publication."""
+def reading(database: Database) -> Iterator[Connection]:
+    """Read in one transaction; tables that nobody has made yet hold no publication.
+
+    Raises
+    ------
+    NothingPublishedError
+        When a table is not there.
+    """
     try:
         with database.transaction() as connection:
             yield connection
@@ -241,6 +247,6 @@ def read_refreshes(database: Database, limit: int) -> list[dict[str, Any]]:
     limit : int
         How many at most.
     """
-    with _reading(database) as connection:
+    with reading(database) as connection:
         runs = [run for (run,) in connection.run(_READ_REFRESHES, limit=limit)]
     return [{_TOLD_AS.get(name, name): run[name] for name in run.keys() - _NOT_TOLD} for run in runs]

@@ -78,6 +78,7 @@ def test_the_document_has_every_field_of_a_body(model: type[msgspec.Struct], sch
     [
         ("/voucher_amount", (customers.CustomerFields,)),
         ("/segments", (customers.Country,)),
+        ("/history", (customers.HistoryOfFamily,)),
         ("/refreshes", (customers.Latest,)),
     ],
 )
@@ -181,7 +182,7 @@ def without_varying(answer: Any) -> Any:
 def test_the_page_of_the_api_shows_real_answers(pipeline: Pipeline, tmp_path: Path) -> None:
     pipeline.refresh(created(pipeline.put("vouchers.parquet", make_sample())))
     shown = re.findall(r"```sh\n(.*?)```\s+```(json|text)\n(.*?)```", API_PAGE, re.DOTALL)
-    assert len(shown) == API_PAGE.count("```sh") == 13
+    assert len(shown) == API_PAGE.count("```sh") == 14
     with chalice_local(pipeline, tmp_path) as url:
         for command, language, answer in shown:
             done = subprocess.run(
@@ -228,5 +229,5 @@ def test_no_request_gets_an_answer_that_is_not_described(local_api: str) -> None
 
             attack()
             attacked += 1
-    assert attacked == 13 + 8  # all operations but GET /openapi.json, and those of them that take input once more
+    assert attacked == 15 + 10  # all operations but GET /openapi.json, and those of them that take input once more
     assert requests >= (10_000 if IS_FULL else 1_000)
