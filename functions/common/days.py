@@ -84,18 +84,5 @@ def day_number(day: date) -> int:
 
 
 def days_since(day: int, as_of: date) -> int:
-    """Count whole calendar days in UTC from a day to the as-of day.
-
-    Parameters
-    ----------
-    day : int
-        The day as `day_number` gives it.
-    as_of : date
-        The day that the count is made for.
-
-    Returns
-    -------
-    int
-        Negative when the day comes after the as-of day.
-    """
+    """Count whole calendar days in UTC from a day number to the as-of day; negative when the day comes after it."""
     return day_number(as_of) - day

@@ -63,28 +63,14 @@ class Dimension(NamedTuple):
         return [name.removeprefix("total_").removesuffix("_ts").replace("_", " ") for name in self.columns]
 
     def number(self, value: int, as_of: date) -> int:
-        """Return the number that ranges speak of, from the value that usage is counted by.
-
-        Parameters
-        ----------
-        value : int
-            The number, the day number of the date, or the days between.
-        as_of : date
-            The as-of day.
-        """
+        """Return the number that ranges speak of, from the number, day number or days that usage is counted by."""
         return days_since(value, as_of) if self.kind == "days_since" else value
 
     def number_of_customer(self, value: int, as_of: date) -> int:
         """Return the number that ranges speak of, from what a lookup's field says.
 
-        Of days between two dates a customer has only the first yet: the as-of day stands for the second.
-
-        Parameters
-        ----------
-        value : int
-            The number, or the day number of the date.
-        as_of : date
-            The as-of day.
+        That is a number or a day number. Of days between two dates a customer has only the first yet: the as-of day
+        stands for the second.
         """
         return value if self.kind == "number" else days_since(value, as_of)
 

@@ -113,7 +113,7 @@ def test_the_page_tells_by_how_much_an_amount_leads(pipeline: Pipeline) -> None:
     [country] = figures(pipeline)["countries"]
     few, many = country["segments"][:2]
     assert few["most_used"] == {"amounts": ["2640"], "tied": 1, "count": 5, "vouchers": 11, "decided": False}
-    assert few["z"] == 0.7
+    assert few["doubt"]["z"] == 0.7
     assert few["runner_up"] == {"amounts": ["3520", "4400"], "tied": 2, "count": 3}
     assert many["most_used"] == {"amounts": ["1", "2640"], "tied": 2, "count": 1, "vouchers": 2, "decided": False}
     assert many["runner_up"] is None

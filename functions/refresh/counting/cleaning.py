@@ -91,11 +91,6 @@ def try_direct_codes(column: pa.Array) -> DirectCodes | None:
 
     Voucher amounts and days mostly are. This only replaces the dictionary, which costs ten times as much.
 
-    Parameters
-    ----------
-    column : pyarrow.Array
-        Of a type that `check_type` lets pass.
-
     Returns
     -------
     numpy.ndarray or None
@@ -122,13 +117,6 @@ def try_direct_codes(column: pa.Array) -> DirectCodes | None:
 
 def dictionary_encode(column: pa.Array, read_as: ColumnKind) -> pa.DictionaryArray:
     """Make a dictionary of a column's raw values, in which moments are the days on which they lie.
-
-    Parameters
-    ----------
-    column : pyarrow.Array
-        Of a type that `check_type` lets pass.
-    read_as : {'country', 'number', 'date', 'amount'}
-        How its values are read.
 
     Raises
     ------
@@ -165,16 +153,7 @@ def _check_indices(column: pa.DictionaryArray) -> None:
 
 
 def clean(distinct: pa.Array, name: str, read_as: ColumnKind) -> list[CleanValue]:
-    """Apply the rules of a column to distinct raw values.
-
-    Parameters
-    ----------
-    distinct : pyarrow.Array
-        The dictionary of what `dictionary_encode` returns, or what `try_direct_codes` does.
-    name : str
-        The column, by which a reason to reject begins.
-    read_as : {'country', 'number', 'date', 'amount'}
-        How its values are read.
+    """Apply the rules of a column, by whose name a reason to reject begins, to distinct raw values.
 
     Returns
     -------

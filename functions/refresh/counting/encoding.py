@@ -55,13 +55,6 @@ def _take(codes: Codes, places: Codes | pa.Array) -> Codes:
 class ColumnEncoder:
     """The clean values of a column, numbered from 0 as they are met, and the reasons to reject, from -1 down.
 
-    Parameters
-    ----------
-    name : str
-        The column.
-    read_as : {'country', 'number', 'date', 'amount'}
-        How its values are read.
-
     Attributes
     ----------
     rejects : bool
@@ -88,12 +81,7 @@ class ColumnEncoder:
         return self._codes.get(NULL_AS_ZERO, -1)
 
     def encode(self, column: pa.Array) -> Codes:
-        """Return the code of each row.
-
-        Parameters
-        ----------
-        column : pyarrow.Array
-            Of a type that `check_type` lets pass.
+        """Return the code of each row of a column, whose type `check_type` lets pass.
 
         Raises
         ------

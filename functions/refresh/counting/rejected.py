@@ -38,10 +38,8 @@ class RejectedRows:
 
         Parameters
         ----------
-        records : pyarrow.RecordBatch
-            The batch.
         first_row : int
-            The number of its first row in the object.
+            The number of the batch's first row in the object.
         rows : numpy.ndarray
             Which rows of the batch are rejected.
         columns : mapping of str to (numpy.ndarray, callable)

@@ -28,12 +28,7 @@ _KEYS = ["country_code", "dimension", "value", "voucher_amount"]
 
 
 class Usage:
-    """The usage of one object, gathered batch by batch.
-
-    Parameters
-    ----------
-    dimensions : Dimensions
-        What to count by.
+    """The usage of one object by some dimensions, gathered batch by batch.
 
     Attributes
     ----------
@@ -119,14 +114,7 @@ class Usage:
         self._others_defaulted.update(values_defaulted)
 
     def add(self, records: pa.RecordBatch, first_row: int) -> None:
-        """Count a batch of voucher records.
-
-        Parameters
-        ----------
-        records : pyarrow.RecordBatch
-            The needed columns, of types that `check_type` lets pass.
-        first_row : int
-            The number of its first row in the object.
+        """Count a batch of voucher records, whose types `check_type` lets pass.
 
         Raises
         ------

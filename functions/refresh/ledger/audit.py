@@ -1,5 +1,6 @@
 """Comparing the ledger with a recount, and the usage totals with the ledger."""
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from functions.common.database import Database
@@ -74,26 +75,20 @@ class Comparison(NamedTuple):
     dimensions_lacking: list[str]
 
 
+@dataclass(frozen=True)
 class LedgerAudit:
-    """Compares, and repairs the totals.
+    """Compares, and repairs the totals."""
 
-    Parameters
-    ----------
-    database : Database
-        The connection.
-    """
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    database: Database
 
     def keys_that_count_without_version(self, prefix: str = "") -> set[str]:
         """Return the keys that count something though no version of them is counted."""
-        with self._database.transaction() as connection:
+        with self.database.transaction() as connection:
             return {key for (key,) in connection.run(_COUNTS_WITHOUT_VERSION, prefix=prefix)}
 
     def compare(self, key: str, entry: LedgerEntry, version: ObjectVersion | None, usage: Usage) -> Comparison | None:
         """Compare what the ledger says of an object with a recount; None when the entry changed since it was read."""
-        with self._database.transaction() as connection:
+        with self.database.transaction() as connection:
             needed = usage.dimensions.names if version else None
             rows = connection.run(CHANGE + _COMPARE, key=key, dimensions=needed, **usage.table.to_pydict())
         if (rows[0][0] if rows else 0) != entry.revision:
@@ -108,13 +103,13 @@ class LedgerAudit:
 
     def count_wrong_totals(self) -> int:
         """Return how many of the totals are not the sum of the usage in the ledger."""
-        with self._database.transaction() as connection:
+        with self.database.transaction() as connection:
             [[count]] = connection.run(_DUE_TOTALS + _COUNT_WRONG_TOTALS)
         return int(count)
 
     def repair_totals(self) -> int:
         """Make the totals the sum of the usage in the ledger, and return how many were not."""
-        with self._database.transaction() as connection:
+        with self.database.transaction() as connection:
             lock(connection)
             [[count]] = connection.run(_DUE_TOTALS + _COUNT_WRONG_TOTALS)
             if count:

@@ -7,6 +7,7 @@ write is never based on an older look at the object than the one it replaces.
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
@@ -174,21 +175,15 @@ NO_ENTRY = LedgerEntry(0, None, (), {}, None, None, ())
 _ENTRY = ("revision", "etag", "dimensions", "rows_rejected", "error", "refused_etag", "refused_dimensions")
 
 
+@dataclass(frozen=True)
 class Ledger:
-    """Reads and changes the ledger, an object at a time.
+    """Reads and changes the ledger, an object at a time."""
 
-    Parameters
-    ----------
-    database : Database
-        The connection.
-    """
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    database: Database
 
     def entries(self, prefix: str = "") -> dict[str, LedgerEntry]:
         """Return every entry by key, or those whose keys begin with a prefix."""
-        with self._database.transaction() as connection:
+        with self.database.transaction() as connection:
             # A value for each column instead of tens of thousands of rows, which pg8000 takes apart field by field.
             [[keys, *columns]] = connection.run(
                 f"SELECT json_agg(key), {', '.join(f'json_agg({name})' for name in _ENTRY)}"  # noqa: S608
@@ -199,7 +194,7 @@ class Ledger:
 
     def entry(self, key: str) -> LedgerEntry:
         """Return the entry of a key, `NO_ENTRY` if it has none."""
-        with self._database.transaction() as connection:
+        with self.database.transaction() as connection:
             rows = connection.run(
                 f"SELECT {', '.join(_ENTRY)} FROM voucher_customer.ledger WHERE key = :key",  # noqa: S608
                 key=key,
@@ -208,7 +203,7 @@ class Ledger:
 
     def entries_of(self, keys: Sequence[str]) -> dict[str, LedgerEntry]:
         """Return the entries of some keys, those that have one."""
-        with self._database.transaction() as connection:
+        with self.database.transaction() as connection:
             rows = connection.run(
                 f"SELECT key, {', '.join(_ENTRY)} FROM voucher_customer.ledger"  # noqa: S608
                 " WHERE key = ANY (CAST(:keys AS text[]))",
@@ -221,7 +216,7 @@ class Ledger:
 
         Those refused before are the ones of the refused whose reason lies in what they hold.
         """
-        with self._database.transaction() as connection:
+        with self.database.transaction() as connection:
             rows = connection.run(_CHANGES, since=since, prefix=prefix, limit=_MAX_ERRORS)
         return msgspec.convert(dict(zip(_CHANGED, rows[0], strict=True)), ItemSummary)
 
@@ -289,7 +284,7 @@ class Ledger:
         bool
             False, and nothing written, when the entry changed since `entry` was read.
         """
-        with self._database.transaction() as connection:
+        with self.database.transaction() as connection:
             lock(connection)
             if not _is_unchanged(connection, key, entry):
                 return False
@@ -303,7 +298,7 @@ class Ledger:
     def _write(self, key: str, entry: LedgerEntry, usage: Usage, **values: object) -> bool:
         # Written out before the lock is taken: pg8000 would take ten milliseconds over it while others wait.
         arrays = {name: array_literal(column) for name, column in usage.table.to_pydict().items()}
-        with self._database.transaction() as connection:
+        with self.database.transaction() as connection:
             lock(connection)
             if not _is_unchanged(connection, key, entry):
                 return False

@@ -7,6 +7,7 @@ lock: nothing is derived from them before the ledger's entry of the whole object
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import pyarrow as pa
@@ -49,21 +50,15 @@ _USAGE = f"""
 """  # noqa: S608 - of constants
 
 
+@dataclass(frozen=True)
 class PartialCounts:
-    """Reads and writes the parts of objects.
+    """Reads and writes the parts of objects."""
 
-    Parameters
-    ----------
-    database : Database
-        The connection.
-    """
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    database: Database
 
     def has(self, key: str, version: ObjectVersion, part: Part, dimensions: Dimensions) -> bool:
         """Tell whether a part of a version is counted by some dimensions."""
-        with self._database.transaction() as connection:
+        with self.database.transaction() as connection:
             rows = connection.run(
                 f"SELECT 1 FROM voucher_customer.partial_counts WHERE {_THESE} AND part = :part",  # noqa: S608
                 key=key, etag=version.etag, dimensions=dimensions.names, parts=part.parts, part=part.number,
@@ -72,7 +67,7 @@ class PartialCounts:
 
     def write(self, key: str, version: ObjectVersion, part: Part, usage: Usage, *, now: datetime) -> None:
         """Keep what was counted of a part."""
-        with self._database.transaction() as connection:
+        with self.database.transaction() as connection:
             connection.run(
                 _WRITE, key=key, etag=version.etag, dimensions=usage.dimensions.names, parts=part.parts,
                 part=part.number, rows_read=usage.rows_read, rows_counted=usage.rows_counted,
@@ -83,7 +78,7 @@ class PartialCounts:
     def combined(self, key: str, version: ObjectVersion, parts: int, dimensions: Dimensions) -> Usage | None:
         """Return the usage of an object of so many parts, None while some of them are missing."""
         of = {"key": key, "etag": version.etag, "dimensions": dimensions.names, "parts": parts}
-        with self._database.transaction() as connection:
+        with self.database.transaction() as connection:
             [[there, rows_read, rows_counted, rows_rejected, values_defaulted]] = connection.run(_ROWS, **of)
             if there < parts:
                 return None
@@ -95,7 +90,7 @@ class PartialCounts:
 
     def forget(self, now: datetime) -> None:
         """Remove the parts that nobody has combined in a week: their objects went, or changed, before."""
-        with self._database.transaction() as connection:
+        with self.database.transaction() as connection:
             connection.run("DELETE FROM voucher_customer.partial_counts WHERE counted_at < :limit", limit=now - _KEPT)
 
 

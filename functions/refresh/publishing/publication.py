@@ -1,6 +1,7 @@
 """Publication: usage totals and segment rules become the published table, as of a day."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import NamedTuple
 
@@ -95,21 +96,15 @@ class PublishedTable(NamedTuple):
     is_followed: bool
 
 
+@dataclass(frozen=True)
 class Publications:
-    """Writes the published table and the log of refreshes.
+    """Writes the published table and the log of refreshes."""
 
-    Parameters
-    ----------
-    database : Database
-        The connection.
-    """
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    database: Database
 
     def start(self, kind: Kind, as_of: date, countries: Sequence[str], now: datetime) -> Summary:
         """Note that a refresh began."""
-        with self._database.transaction() as connection:
+        with self.database.transaction() as connection:
             [[refresh_id]] = connection.run(
                 "INSERT INTO voucher_customer.refreshes (trigger, as_of, started_at, outcome)"
                 " VALUES (:kind, :as_of, :now, 'running') RETURNING refresh_id",
@@ -128,7 +123,7 @@ class Publications:
         SegmentRulesError
             When the rules contradict themselves; the published table stays.
         """
-        with self._database.transaction() as connection:
+        with self.database.transaction() as connection:
             lock(connection)
             if summary.trigger not in BY_HAND:
                 summary.as_of = max(summary.as_of, _latest_automatic_day(connection) or summary.as_of)
@@ -157,7 +152,7 @@ class Publications:
         SegmentRulesError
             When the rules contradict themselves.
         """
-        with self._database.transaction() as connection:
+        with self.database.transaction() as connection:
             lock(connection)
             found = connection.run(_LATEST, since=now - _LONGEST_RUN)
             if not found:
@@ -169,7 +164,7 @@ class Publications:
 
     def fail(self, summary: Summary, now: datetime) -> None:
         """Finish a refresh that did not publish."""
-        with self._database.transaction() as connection:
+        with self.database.transaction() as connection:
             _finish(connection, summary, now, published=False)
 
 

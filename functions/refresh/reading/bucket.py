@@ -6,6 +6,7 @@ import re
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass
 from functools import cached_property
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
@@ -87,20 +88,12 @@ class _ClientOfKey:
         return self._client.get_object(**{**request, "Key": self._key})
 
 
+@dataclass(frozen=True)
 class Bucket:
-    """The objects of the dataset.
+    """The objects of the dataset: those of a bucket whose keys begin with a prefix."""
 
-    Parameters
-    ----------
-    name : str
-        The bucket.
-    prefix : str
-        Keys of the dataset begin with it.
-    """
-
-    def __init__(self, name: str, prefix: str) -> None:
-        self.name = name
-        self.prefix = prefix
+    name: str
+    prefix: str
 
     @cached_property
     def _client(self) -> "S3Client":
@@ -150,16 +143,10 @@ class Bucket:
 
         Parameters
         ----------
-        key : str
-            The object.
         version : ObjectVersion
-            The version to read; every request to S3 asks for this one.
-        columns : mapping of str to str
-            The needed columns, and how each is read.
+            Every request to S3 asks for this one.
         count : int
             How many shares at most: the row groups are dealt out to them.
-        part : Part
-            The part of the object to read.
 
         Returns
         -------

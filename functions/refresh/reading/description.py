@@ -152,16 +152,7 @@ def _is_made_of_another(kind: pa.DataType) -> bool:
 def describe_needed(source: Any, size: int, columns: Columns, error: Exception) -> Description:
     """Describe a file as if it had the needed columns only, without statistics and without Arrow's own schema.
 
-    Parameters
-    ----------
-    source : file-like
-        The file.
-    size : int
-        How long it is, in bytes.
-    columns : mapping of str to str
-        The needed columns, and how each is read.
-    error : Exception
-        Why it is not read as it is: what is raised when the needed columns are no better.
+    The error says why it is not read as it is: it is raised when the needed columns are no better.
     """
     try:
         footer = parse(_read_footer(source, size))

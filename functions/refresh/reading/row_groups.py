@@ -40,25 +40,9 @@ def has_large_group(metadata: pq.FileMetaData, groups: Collection[int], columns:
 def read_groups(
     source: Any, metadata: pq.FileMetaData, groups: Sequence[int], columns: Columns, size: int
 ) -> Iterator[Batch]:
-    """Read some row groups of a file of so many bytes, each fetched at once.
+    """Read the needed columns of some row groups of a file of so many bytes, each fetched at once.
 
-    Parameters
-    ----------
-    source : file-like
-        Keeps what it read last, until it reads something else.
-    metadata : pyarrow.parquet.FileMetaData
-        What `describe` returned.
-    groups : sequence of int
-        The row groups.
-    columns : mapping of str to str
-        The needed columns, and how each is read.
-    size : int
-        How long the file is, in bytes.
-
-    Yields
-    ------
-    Batch
-        The needed columns, text as dictionaries.
+    The source keeps what it read last, until it reads something else. Text comes as dictionaries.
     """
     rows = (metadata.row_group(group).num_rows for group in range(metadata.num_row_groups))
     first_rows = [0, *itertools.accumulate(rows)]

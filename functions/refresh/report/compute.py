@@ -182,7 +182,7 @@ def _segment(rows: list[PublishedRow], columns: Sequence[int]) -> SegmentFigures
         [*own, ranked.vouchers - sum(own)],
         _most_used(ranked),
         RankedAmounts(*_place(ranked.runner_up)) if ranked.runner_up else None,
-        ranked.doubt.z,
+        ranked.doubt,
     )
 
 

@@ -5,6 +5,7 @@ from datetime import date, datetime
 import msgspec
 
 from functions.common.families import Segment
+from functions.common.ranking import Doubt
 from functions.refresh.report.queries import LedgerTotals, OtherCountry, RefusedObject, RejectedForReason
 from functions.refresh.results import Run
 
@@ -55,8 +56,6 @@ class SegmentFigures(msgspec.Struct, frozen=True):
         By amount, as `CountryFigures.amounts`, then of all others together.
     runner_up : RankedAmounts or None
         Those with the next lower count.
-    z : float
-        As in `functions.common.ranking.Doubt`.
     """
 
     segment_name: str
@@ -66,7 +65,7 @@ class SegmentFigures(msgspec.Struct, frozen=True):
     counts: list[int]
     most_used: MostUsed
     runner_up: RankedAmounts | None
-    z: float
+    doubt: Doubt
 
 
 class Distribution(msgspec.Struct, frozen=True):

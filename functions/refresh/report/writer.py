@@ -1,6 +1,7 @@
 """Reports: the page is written to the bucket after a publication, beside the dataset."""
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
@@ -32,20 +33,12 @@ class ReportOutdatedError(Exception):
     """Others published each time while the page was written; the last of them writes the one that stays."""
 
 
+@dataclass(frozen=True)
 class Reports:
-    """Writes the report's pages.
+    """Writes the report's pages to the bucket that holds the dataset."""
 
-    Parameters
-    ----------
-    database : Database
-        The connection.
-    bucket : str
-        The bucket that holds the dataset.
-    """
-
-    def __init__(self, database: Database, bucket: str) -> None:
-        self._database = database
-        self._bucket = bucket
+    database: Database
+    bucket: str
 
     @cached_property
     def _client(self) -> "S3Client":
@@ -73,21 +66,21 @@ class Reports:
             When the figures cannot be read.
         """
         for _ in range(_ATTEMPTS):
-            facts = read_facts(self._database)
+            facts = read_facts(self.database)
             if facts is None:
                 return ""
             page = render(work_out(facts))
             key = f"{REPORTS_PREFIX}{facts.as_of}.html"
             with ThreadPoolExecutor(2) as both:
                 list(both.map(partial(self._put, page, facts.refresh_id), (key, LATEST)))
-            with self._database.transaction() as connection:
+            with self.database.transaction() as connection:
                 if published_refresh(connection) == facts.refresh_id:
                     return key
         raise ReportOutdatedError(f"others published {_ATTEMPTS} times while it was written")
 
     def _put(self, page: bytes, refresh_id: int, key: str) -> None:
         self._client.put_object(
-            Bucket=self._bucket,
+            Bucket=self.bucket,
             Key=key,
             Body=page,
             ContentType="text/html; charset=utf-8",

@@ -6,6 +6,7 @@ time, and asks for the publication. What each step finds is in the ledger, so an
 
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -62,66 +63,37 @@ def read_step(event: Mapping[str, Any]) -> Step:
     return step
 
 
+@dataclass(frozen=True)
 class Backlog:
     """Takes the steps of a backlog.
 
-    Parameters
+    Attributes
     ----------
-    reconciler : Reconciler
-        Makes the ledger match the bucket.
-    bucket : Bucket
-        Takes the plan.
-    items : WorkItems
-        Counts items.
-    partial_counts : PartialCounts
-        What is counted of parts of objects.
-    refresh : Refresh
-        Publishes.
-    clock : callable
-        Gives the present moment with its zone.
     item_bytes : int
         How large an item is, more or less.
     """
 
-    def __init__(
-        self,
-        reconciler: Reconciler,
-        bucket: Bucket,
-        items: WorkItems,
-        partial_counts: PartialCounts,
-        refresh: Refresh,
-        *,
-        clock: Callable[[], datetime],
-        item_bytes: int,
-    ) -> None:
-        self._reconciler = reconciler
-        self._bucket = bucket
-        self._items = items
-        self._partial_counts = partial_counts
-        self._refresh = refresh
-        self._clock = clock
-        self._item_bytes = item_bytes
+    reconciler: Reconciler
+    bucket: Bucket
+    items: WorkItems
+    partial_counts: PartialCounts
+    refresh: Refresh
+    clock: Callable[[], datetime]
+    item_bytes: int
 
     def take(self, step: Step, trigger: Trigger, deadline: Deadline) -> Plan | ItemSummary:
-        """Take a step.
+        """Take a step: the trigger's prefix bounds what is counted, its day is published as of.
 
-        Parameters
-        ----------
-        step : PlanStep, CountStep or PublishStep
-            The step.
-        trigger : Trigger
-            What its event asks for: its prefix bounds what is counted, its day is published as of.
-        deadline : Deadline
-            When to stop. What is left then is planned again.
+        What is left at the deadline is planned again.
         """
         match step:
             case PlanStep():
                 return self.plan(trigger, deadline)
             case CountStep():
-                return self._items.count(step.item, trigger, deadline)
+                return self.items.count(step.item, trigger, deadline)
             case PublishStep():
-                self._partial_counts.forget(self._clock())
-                return self._refresh.publish_backlog(trigger, step.since, deadline)
+                self.partial_counts.forget(self.clock())
+                return self.refresh.publish_backlog(trigger, step.since, deadline)
 
     def plan(self, trigger: Trigger, deadline: Deadline) -> Plan:
         """Write down what is to be counted."""
@@ -138,23 +110,23 @@ class Backlog:
                 last_key = item.objects[0].key
             manifest.write(b"]" if items else b"[]")
             manifest.seek(0)
-            return Plan(items, objects, backlog_bytes, self._bucket.put_plan(manifest))
+            return Plan(items, objects, backlog_bytes, self.bucket.put_plan(manifest))
 
     def _make_items(self, trigger: Trigger, deadline: Deadline) -> Iterator[WorkItem]:
         """Split large objects, and put small ones together."""
         together: list[PlannedObject] = []
         size = json_bytes = 0
-        for observed, version in self._reconciler.differences(trigger):
+        for observed, version in self.reconciler.differences(trigger):
             if deadline.is_over:
                 break
             planned = PlannedObject(observed.key, version, observed.entry.revision)
-            parts = version.size // self._item_bytes
+            parts = version.size // self.item_bytes
             if parts > 1:
                 yield from (WorkItem((planned,), Part(number, parts)) for number in range(parts))
                 continue
             length = len(msgspec.json.encode(planned))
             if together and (
-                size + estimated_bytes(version) > self._item_bytes or json_bytes + length > _MAX_ITEM_JSON_BYTES
+                size + estimated_bytes(version) > self.item_bytes or json_bytes + length > _MAX_ITEM_JSON_BYTES
             ):
                 yield WorkItem(tuple(together))
                 together, size, json_bytes = [], 0, 0

@@ -27,8 +27,6 @@ class VerificationRequest(NamedTuple):
 
     Attributes
     ----------
-    now : datetime
-        The present moment.
     prefix : str
         The part of the bucket to look at; empty means the whole dataset.
     fix : bool
@@ -48,8 +46,6 @@ class Trigger(NamedTuple):
 
     Attributes
     ----------
-    kind : {'object_created', 'object_deleted', 'daily', 'unfinished', 'backlog', 'manual', 'backfill'}
-        What happened.
     as_of : date
         The day to publish as of.
     key : str or None
@@ -76,10 +72,8 @@ def read_event(event: Mapping[str, Any], *, bucket: str, prefix: str, now: datet
         An EventBridge event (S3 "Object Created" or "Object Deleted", a schedule, or what a rule makes of the
         result of a run that left objects, "Refresh Unfinished" or "Refresh Backlog"), or a manual one:
         `{}` or `{"as_of": "2018-08-05"}`, for a part of the dataset with `{"prefix": "vouchers/2019/"}`.
-    bucket : str
-        The bucket that the function serves.
-    prefix : str
-        The prefix of the dataset.
+    bucket, prefix : str
+        Of the dataset that the function serves.
     now : datetime
         The present moment, for a manual event that names no day.
 
@@ -133,19 +127,7 @@ def _read_prefix(event: Mapping[str, Any], dataset: str) -> str:
 def read_verification(event: Mapping[str, Any], *, prefix: str, now: datetime) -> VerificationRequest | None:
     """Tell which verification an invocation asks for: `{"verify": true}`, with `prefix`, `fix` and `after` or without.
 
-    Parameters
-    ----------
-    event : mapping
-        Whatever the function was invoked with.
-    prefix : str
-        The prefix of the dataset.
-    now : datetime
-        The present moment.
-
-    Returns
-    -------
-    VerificationRequest or None
-        None when it asks for something else.
+    None when it asks for something else.
 
     Raises
     ------

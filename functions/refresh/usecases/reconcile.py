@@ -4,6 +4,7 @@ import math
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
@@ -67,49 +68,35 @@ def _finished(under_way: dict[Future[Outcome], int]) -> Iterator[Outcome]:
         yield finished.result()
 
 
+@dataclass(frozen=True)
 class Reconciler:
     """Makes the ledger match the bucket.
 
-    Parameters
+    Attributes
     ----------
-    bucket : Bucket
-        The dataset.
-    ledger : Ledger
-        What is counted of it.
     dimensions : callable
         Gives the dimensions of today's families.
     clock : callable
         Gives the present moment with its zone.
-    inline_bytes : int
+    inline_bytes : float
         How much `estimated_bytes` one run takes upon itself; where there is more, it counts nothing.
     """
 
-    def __init__(
-        self,
-        bucket: Bucket,
-        ledger: Ledger,
-        dimensions: Callable[[], Dimensions],
-        clock: Callable[[], datetime],
-        *,
-        inline_bytes: float = math.inf,
-    ) -> None:
-        self._bucket = bucket
-        self._ledger = ledger
-        self.dimensions = dimensions
-        self._clock = clock
-        self._inline_bytes = inline_bytes
+    bucket: Bucket
+    ledger: Ledger
+    dimensions: Callable[[], Dimensions]
+    clock: Callable[[], datetime]
+    inline_bytes: float = math.inf
 
     def reconcile_all(
         self, trigger: Trigger, deadline: Deadline, *, inline_bytes: float | None = None
     ) -> Iterator[Outcome]:
         """Compare the ledger with the listing, and look closer only where they differ.
 
+        After the deadline, what differs is only numbered.
+
         Parameters
         ----------
-        trigger : Trigger
-            Its prefix bounds what is looked at.
-        deadline : Deadline
-            After it, what differs is only numbered.
         inline_bytes : float or None
             Another limit than the usual one on the `estimated_bytes` of this run.
 
@@ -118,7 +105,7 @@ class Reconciler:
         Outcome
             One for each object, as it is done, and one for all that are skipped.
         """
-        limit = self._inline_bytes if inline_bytes is None else inline_bytes
+        limit = self.inline_bytes if inline_bytes is None else inline_bytes
         to_do: list[ObservedObject] = []
         waiting: list[tuple[ObservedObject, int]] = []
         backlog_bytes = 0
@@ -151,7 +138,7 @@ class Reconciler:
 
     def changes(self, since: datetime, prefix: str) -> ItemSummary:
         """Return what became since a moment of objects whose keys begin with a prefix."""
-        return self._ledger.changes(since, prefix)
+        return self.ledger.changes(since, prefix)
 
     def reconcile_each(
         self, objects: Iterable[tuple[str, ObservedObject | None]], trigger: Trigger, deadline: Deadline
@@ -175,11 +162,11 @@ class Reconciler:
     def _look(self, prefix: str) -> Iterator[ObservedObject | Outcome]:
         """Look at every key that the bucket holds, then at those that only the ledger knows; tell what differs."""
         # The order matters: the ledger's entries first, then the bucket. See `ledger`.
-        entries = self._ledger.entries(prefix)
+        entries = self.ledger.entries(prefix)
         needed = self.dimensions()
         skipped = 0
         ignored, first_ignored = 0, list[str]()
-        for key, version in self._bucket.objects(prefix):
+        for key, version in self.bucket.objects(prefix):
             if version is None:
                 ignored += 1
                 first_ignored += [key] if ignored <= _MAX_IGNORED_TOLD else []
@@ -200,8 +187,8 @@ class Reconciler:
 
         An object that is not part of the dataset is ignored; what an earlier release counted of it is taken out.
         """
-        is_ignored = not self._bucket.has_in_dataset(key)
-        if is_ignored and trigger.kind == "object_created" and key.startswith(self._bucket.prefix):
+        is_ignored = not self.bucket.has_in_dataset(key)
+        if is_ignored and trigger.kind == "object_created" and key.startswith(self.bucket.prefix):
             yield Outcome("ignored", keys=[key])
         if "\0" in key:  # which no ledger has an entry of
             return
@@ -215,12 +202,12 @@ class Reconciler:
             if deadline.is_over:
                 return Outcome("deferred")
             # The order matters here too.
-            entry = observed.entry if observed else self._ledger.entry(key)
+            entry = observed.entry if observed else self.ledger.entry(key)
             version = None
             try:
-                version = observed.version if observed else self._bucket.version(key)
+                version = observed.version if observed else self.bucket.version(key)
                 is_unseen = not observed and version and not entry.matches(version, self.dimensions())
-                if is_unseen and version and estimated_bytes(version) > self._inline_bytes:
+                if is_unseen and version and estimated_bytes(version) > self.inline_bytes:
                     return Outcome("deferred", backlog_bytes=estimated_bytes(version))
                 observed = None
                 outcome = self._match(key, entry, version, trigger, deadline)
@@ -257,11 +244,11 @@ class Reconciler:
     ) -> Outcome | None:
         """Note an object as counted, or as gone without a version; None when another changed the entry meanwhile."""
         if version is None:
-            is_written = self._ledger.write_removed(key, entry, sequencer=sequencer, now=self._clock())
+            is_written = self.ledger.write_removed(key, entry, sequencer=sequencer, now=self.clock())
             return Outcome("removed") if is_written else None
         # First these: once it is in the ledger, nobody looks at this version again.
         error = self._put_rejected(key, version, usage)
-        is_written = self._ledger.write_counted(key, entry, version, usage, sequencer=sequencer, now=self._clock())
+        is_written = self.ledger.write_counted(key, entry, version, usage, sequencer=sequencer, now=self.clock())
         if not is_written:
             return None
         return Outcome("counted", error, usage.rows_read, usage.rows_counted, usage.rows_rejected)
@@ -271,7 +258,7 @@ class Reconciler:
         rows = usage.rejected.table
         try:
             if rows is not None:
-                self._bucket.put_rejected(key, version, rows)
+                self.bucket.put_rejected(key, version, rows)
         except (ClientError, BotoCoreError, pa.ArrowException) as error:
             return f"{key}: is counted, but its rejected rows cannot be written: {in_short(error)}"
         return ""
@@ -281,8 +268,8 @@ class Reconciler:
     ) -> Outcome | None:
         """Note in the ledger why an object cannot be counted; None when another refresh changed the entry meanwhile."""
         reason = in_short(error)
-        written = self._ledger.write_refusal(
-            key, entry, reason, refused, self.dimensions(), sequencer=trigger.sequencer, now=self._clock()
+        written = self.ledger.write_refusal(
+            key, entry, reason, refused, self.dimensions(), sequencer=trigger.sequencer, now=self.clock()
         )
         return Outcome("refused", f"{key}: {reason}") if written else None
 
@@ -296,7 +283,7 @@ class Reconciler:
         """
         needed = self.dimensions()
         count = _PROCESSORS if version.size > _LARGE_BYTES else 1
-        shares = self._bucket.shares(key, version, needed.columns, count, part)
+        shares = self.bucket.shares(key, version, needed.columns, count, part)
         usages = [Usage(needed) for _ in shares]
         try:
             if len(shares) == 1:

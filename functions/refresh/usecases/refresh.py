@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime
 
 from functions.refresh.publishing.publication import Publications
@@ -26,37 +27,15 @@ class RefreshError(Exception):
         self.summary = summary
 
 
+@dataclass(frozen=True)
 class Refresh:
-    """Makes the ledger match the bucket and publishes.
+    """Makes the ledger match the bucket and publishes."""
 
-    Parameters
-    ----------
-    reconciler : Reconciler
-        Makes the ledger match the bucket.
-    publications : Publications
-        Where the result goes.
-    reports : Reports
-        Writes the page that shows it.
-    countries : sequence of str
-        The countries to publish.
-    clock : callable
-        Gives the present moment with its zone.
-    """
-
-    def __init__(
-        self,
-        reconciler: Reconciler,
-        publications: Publications,
-        reports: Reports,
-        *,
-        countries: Sequence[str],
-        clock: Callable[[], datetime],
-    ) -> None:
-        self._reconciler = reconciler
-        self._publications = publications
-        self._reports = reports
-        self._countries = countries
-        self._clock = clock
+    reconciler: Reconciler
+    publications: Publications
+    reports: Reports
+    countries: Sequence[str]
+    clock: Callable[[], datetime]
 
     def run(self, trigger: Trigger, deadline: Deadline | None = None) -> Summary:
         """Refresh once.
@@ -64,13 +43,6 @@ class Refresh:
         An object that cannot be counted is noted and does not stop the others, nor the publication. Nor does
         the deadline: what is left is counted by the next run. A report that cannot be written is told of in the
         summary only.
-
-        Parameters
-        ----------
-        trigger : Trigger
-            Where to look, and the day.
-        deadline : Deadline or None
-            When to stop reading; None reads to the end.
 
         Raises
         ------
@@ -81,53 +53,37 @@ class Refresh:
         return self.publish(trigger, self._outcomes(trigger, deadline or Deadline()))
 
     def publish(self, trigger: Trigger, outcomes: Iterable[Outcome]) -> Summary:
-        """Publish once what became of objects is known.
-
-        Parameters
-        ----------
-        trigger : Trigger
-            The day.
-        outcomes : iterable of Outcome
-            What became of each object, as it comes.
+        """Publish as of the trigger's day once what became of each object is known.
 
         Raises
         ------
         RefreshError
             As `run`.
         """
-        summary = self._publications.start(trigger.kind, trigger.as_of, self._countries, self._clock())
+        summary = self.publications.start(trigger.kind, trigger.as_of, self.countries, self.clock())
         with self._noting_failure(summary):
             for outcome in outcomes:
                 summary.add(outcome)
-            self._publications.publish(summary, self._clock())
+            self.publications.publish(summary, self.clock())
         self._write_report(summary)
         if summary.errors and not summary.objects_deferred:
             raise RefreshError(summary)
         return summary
 
     def publish_backlog(self, trigger: Trigger, since: datetime, deadline: Deadline | None = None) -> Summary:
-        """Publish what the items of a backlog came to, and say what they left.
+        """Publish what the items of a backlog came to since the first of them began, and say what they left.
 
         Deleted objects are taken out. Nothing is counted: what is left may be what a function died of. That an
         object cannot be counted is no error of this run, but stands in its summary.
-
-        Parameters
-        ----------
-        trigger : Trigger
-            Where to look, and the day.
-        since : datetime
-            When the first of the items began.
-        deadline : Deadline or None
-            When to stop.
         """
-        summary = self._publications.start(trigger.kind, trigger.as_of, self._countries, self._clock())
+        summary = self.publications.start(trigger.kind, trigger.as_of, self.countries, self.clock())
         # Whoever started it, what was refused meanwhile is not to be tried again.
         looking = trigger._replace(kind="backlog")
         with self._noting_failure(summary):
-            for outcome in self._reconciler.reconcile_all(looking, deadline or Deadline(), inline_bytes=0):
+            for outcome in self.reconciler.reconcile_all(looking, deadline or Deadline(), inline_bytes=0):
                 summary.add(outcome)
             # What the items counted is as it should be by now, and what cannot be counted is known as refused.
-            changes = self._reconciler.changes(since, trigger.prefix)
+            changes = self.reconciler.changes(since, trigger.prefix)
             summary.objects_counted = changes.objects_counted
             summary.objects_skipped = max(0, summary.objects_skipped - changes.objects_counted)
             summary.objects_refused += changes.objects_refused
@@ -135,7 +91,7 @@ class Refresh:
             summary.rows_read, summary.rows_counted = changes.rows_read, changes.rows_counted
             summary.rows_rejected = changes.rows_rejected
             summary.errors += changes.errors
-            self._publications.publish(summary, self._clock())
+            self.publications.publish(summary, self.clock())
         self._write_report(summary)
         return summary
 
@@ -145,20 +101,20 @@ class Refresh:
             yield
         except Exception as error:
             summary.errors.append(f"{type(error).__name__}: {in_short(error)}")
-            self._publications.fail(summary, self._clock())
+            self.publications.fail(summary, self.clock())
             raise
 
     def _write_report(self, summary: Summary) -> None:
         """Write the report, and tell in the summary of what became of it; a page that fails costs no publication."""
-        started = self._clock()
+        started = self.clock()
         try:
-            summary.report = self._reports.write()
+            summary.report = self.reports.write()
         except Exception as error:
             summary.report_error = f"{type(error).__name__}: {in_short(error)}"
-        summary.report_ms = round((self._clock() - started).total_seconds() * 1000)
+        summary.report_ms = round((self.clock() - started).total_seconds() * 1000)
 
     def _outcomes(self, trigger: Trigger, deadline: Deadline) -> Iterator[Outcome]:
         if trigger.key is None:
-            yield from self._reconciler.reconcile_all(trigger, deadline)
+            yield from self.reconciler.reconcile_all(trigger, deadline)
         else:
-            yield from self._reconciler.reconcile(trigger.key, trigger, deadline)
+            yield from self.reconciler.reconcile(trigger.key, trigger, deadline)

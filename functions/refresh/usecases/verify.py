@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
 
@@ -34,64 +35,32 @@ class _Finding(NamedTuple):
     has_changed: bool = False
 
 
+@dataclass(frozen=True)
 class Verification:
-    """Compares what is counted and published with a recount of the bucket, and repairs it where that is asked for.
+    """Compares what is counted and published with a recount of the bucket, and repairs it where that is asked for."""
 
-    Parameters
-    ----------
-    reconciler : Reconciler
-        Counts objects.
-    bucket : Bucket
-        The dataset.
-    ledger : Ledger
-        What is counted of it.
-    audit : LedgerAudit
-        Compares that with a recount.
-    publications : Publications
-        What is published.
-    refresh : Refresh
-        Publishes what is repaired.
-    """
-
-    def __init__(
-        self,
-        reconciler: Reconciler,
-        bucket: Bucket,
-        ledger: Ledger,
-        audit: LedgerAudit,
-        publications: Publications,
-        refresh: Refresh,
-    ) -> None:
-        self._reconciler = reconciler
-        self._bucket = bucket
-        self._ledger = ledger
-        self._audit = audit
-        self._publications = publications
-        self._refresh = refresh
+    reconciler: Reconciler
+    bucket: Bucket
+    ledger: Ledger
+    audit: LedgerAudit
+    publications: Publications
+    refresh: Refresh
 
     def run(self, request: VerificationRequest, deadline: Deadline) -> Verified:
-        """Verify, from where the request says to the end or to the deadline.
-
-        Parameters
-        ----------
-        request : VerificationRequest
-            What to look at, and whether to repair it.
-        deadline : Deadline
-            When to stop reading.
-        """
+        """Verify, from where the request says to the end or to the deadline."""
         found = Verified(go_on_after=request.after)
         # An object that there is no time for shall be told as such, and not as a refused one.
         deadline.mark_progress()
         if request.fix and not request.after:
             # First these: repairing an object changes them by the difference, and they must not fall below nothing.
-            found.totals_repaired = self._audit.repair_totals()
+            found.totals_repaired = self.audit.repair_totals()
         outcomes = list(self._verify_objects(request, deadline, found))
         is_at_end = found.objects_verified == found.objects and not deadline.is_over
         if is_at_end:
             found.go_on_after = None
-            found.totals_different = self._audit.count_wrong_totals()
+            found.totals_different = self.audit.count_wrong_totals()
             if request.fix and found.totals_different:
-                found.totals_repaired += self._audit.repair_totals()
+                found.totals_repaired += self.audit.repair_totals()
                 found.totals_different = 0
             self._verify_table(request, found)
         is_stale = is_at_end and (found.published is None or found.rows_different)
@@ -143,12 +112,12 @@ class Verification:
     def _look(self, prefix: str) -> Iterator[ObservedObject]:
         """Look at every key that the bucket holds, or of which the ledger says something, in the order of the keys."""
         # The order matters: the ledger's entries first, then the bucket. See `ledger`.
-        entries = self._ledger.entries(prefix)
-        said = self._audit.keys_that_count_without_version(prefix)
+        entries = self.ledger.entries(prefix)
+        said = self.audit.keys_that_count_without_version(prefix)
         said |= {key for key, entry in entries.items() if not entry.matches(None, NO_DIMENSIONS)}
         # S3 lists keys in the order of their code points, as Python sorts them.
         rest = deque(sorted(said))
-        for key, version in self._bucket.versions(prefix):
+        for key, version in self.bucket.versions(prefix):
             while rest and rest[0] <= key:
                 if (gone := rest.popleft()) != key:
                     yield ObservedObject(gone, entries.get(gone, NO_ENTRY), None)
@@ -175,30 +144,30 @@ class Verification:
     def _recount(
         self, key: str, entry: LedgerEntry, version: ObjectVersion | None, deadline: Deadline
     ) -> _Finding | None:
-        usage = self._reconciler.count(key, version, deadline) if version else Usage()
+        usage = self.reconciler.count(key, version, deadline) if version else Usage()
         if usage is None:
             return None
-        ledger = self._audit.compare(key, entry, version, usage)
+        ledger = self.audit.compare(key, entry, version, usage)
         if ledger is None:
             return _Finding(has_changed=True)
         difference = _difference(key, version, usage, ledger)
         if difference is None:
             return _Finding()
-        return _Finding(difference, partial(self._reconciler.write, key, entry, version, usage))
+        return _Finding(difference, partial(self.reconciler.write, key, entry, version, usage))
 
     def _verify_table(self, request: VerificationRequest, found: Verified) -> None:
         """Compare the published table with what the totals give."""
-        table = self._publications.compare(request.now)
+        table = self.publications.compare(request.now)
         if table:
             found.published, found.is_followed = table.refresh_id, table.is_followed
             found.rows_different = table.rows_different
 
     def _publish(self, request: VerificationRequest, outcomes: list[Outcome], found: Verified) -> None:
         """Publish as of the day that the published table is of, or today where there is none."""
-        table = self._publications.compare(request.now)
+        table = self.publications.compare(request.now)
         trigger = Trigger("manual", table.as_of if table else utc_day(request.now))
         try:
-            found.refreshed = self._refresh.publish(trigger, outcomes).refresh_id
+            found.refreshed = self.refresh.publish(trigger, outcomes).refresh_id
         except RefreshError as error:
             found.refreshed, found.errors = error.summary.refresh_id, error.summary.errors
 

@@ -1,6 +1,7 @@
 """WorkItems: what one function counts of a backlog. Some small objects, or a part of a large one."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
@@ -42,36 +43,15 @@ class WorkItem(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_f
     part: Part | None = None
 
 
+@dataclass(frozen=True)
 class WorkItems:
-    """Counts items. Whoever counts one again finds what is done, and does the rest.
+    """Counts items. Whoever counts one again finds what is done, and does the rest."""
 
-    Parameters
-    ----------
-    reconciler : Reconciler
-        Makes the ledger match the bucket.
-    bucket : Bucket
-        The dataset.
-    ledger : Ledger
-        What is counted of it.
-    partial_counts : PartialCounts
-        What is counted of parts of objects.
-    clock : callable
-        Gives the present moment with its zone.
-    """
-
-    def __init__(
-        self,
-        reconciler: Reconciler,
-        bucket: Bucket,
-        ledger: Ledger,
-        partial_counts: PartialCounts,
-        clock: Callable[[], datetime],
-    ) -> None:
-        self._reconciler = reconciler
-        self._bucket = bucket
-        self._ledger = ledger
-        self._partial_counts = partial_counts
-        self._clock = clock
+    reconciler: Reconciler
+    bucket: Bucket
+    ledger: Ledger
+    partial_counts: PartialCounts
+    clock: Callable[[], datetime]
 
     def count(self, item: WorkItem, trigger: Trigger, deadline: Deadline) -> ItemSummary:
         """Count one item.
@@ -94,7 +74,7 @@ class WorkItems:
     def _count_objects(
         self, objects: tuple[PlannedObject, ...], trigger: Trigger, deadline: Deadline
     ) -> Iterator[Outcome]:
-        entries = self._ledger.entries_of([planned.key for planned in objects])
+        entries = self.ledger.entries_of([planned.key for planned in objects])
         to_do: list[tuple[str, ObservedObject | None]] = []
         for planned in objects:
             entry = entries.get(planned.key, NO_ENTRY)
@@ -104,46 +84,46 @@ class WorkItems:
                 yield settled
             else:
                 to_do.append((planned.key, None))
-        yield from self._reconciler.reconcile_each(to_do, trigger, deadline)
+        yield from self.reconciler.reconcile_each(to_do, trigger, deadline)
 
     def _count_part(self, planned: PlannedObject, part: Part, trigger: Trigger, deadline: Deadline) -> Outcome:
         """Count a part; whoever finds that no other one is missing writes the ledger."""
         key, version = planned.key, planned.version
-        needed = self._reconciler.dimensions()
+        needed = self.reconciler.dimensions()
         for _ in range(_ATTEMPTS):
             # The order matters: the ledger's entry first, then the bucket. See `ledger`.
-            entry = self._ledger.entry(key)
+            entry = self.ledger.entry(key)
             if entry.revision != planned.revision and (settled := self._settled_since(entry, version)):
                 return settled
-            if self._bucket.version(key) != version:
+            if self.bucket.version(key) != version:
                 return Outcome("deferred")
             try:
-                is_there = self._partial_counts.has(key, version, part, needed)
+                is_there = self.partial_counts.has(key, version, part, needed)
                 if not is_there and not self._write_part(key, version, part, deadline):
                     return Outcome("deferred")
-                whole = self._partial_counts.combined(key, version, part.parts, needed)
-                outcome = self._reconciler.write(key, entry, version, whole) if whole else Outcome("deferred")
+                whole = self.partial_counts.combined(key, version, part.parts, needed)
+                outcome = self.reconciler.write(key, entry, version, whole) if whole else Outcome("deferred")
             except ObjectChangedError:
                 return Outcome("deferred")
             except ObjectError as error:
-                outcome = self._reconciler.refuse(key, entry, version, error, trigger)
+                outcome = self.reconciler.refuse(key, entry, version, error, trigger)
             if outcome:
                 return outcome
         return Outcome("deferred")
 
     def _write_part(self, key: str, version: ObjectVersion, part: Part, deadline: Deadline) -> bool:
-        usage = self._reconciler.count(key, version, deadline, part)
+        usage = self.reconciler.count(key, version, deadline, part)
         if usage is None:
             return False
         rows = usage.rejected.table
         if rows is not None:
-            self._bucket.put_rejected(key, version, rows, part)
-        self._partial_counts.write(key, version, part, usage, now=self._clock())
+            self.bucket.put_rejected(key, version, rows, part)
+        self.partial_counts.write(key, version, part, usage, now=self.clock())
         return True
 
     def _settled_since(self, entry: LedgerEntry, version: ObjectVersion) -> Outcome | None:
         """Return what became of a version since it was planned, None when that is not known."""
-        needed = self._reconciler.dimensions()
+        needed = self.reconciler.dimensions()
         if entry.matches(version, needed):
             return Outcome("skipped")
         return Outcome("refused_before") if entry.knows_as_refused(version, needed) else None

@@ -163,13 +163,14 @@
   }
 
   function lead(segment) {
-    const { tied, count, vouchers, decided } = segment.most_used;
-    const sure = [element("br"), element("span", { class: "soft small" }, `${decided ? "decided" : "undecided"}, z ${hundredths.format(segment.z)}`)];
+    const { tied } = segment.most_used;
+    const { lead, lead_share: share, z, decided } = segment.doubt;
+    const sure = [element("br"), element("span", { class: "soft small" }, `${decided ? "decided" : "undecided"}, z ${hundredths.format(z)}`)];
     if (tied > 1) return element("td", { class: "soft" }, `${whole.format(tied)} are tied`, ...sure);
     if (!segment.runner_up) return element("td", { class: "soft" }, "no other amount", ...sure);
     const second = segment.runner_up;
-    return element("td", { class: "nowrap" }, `+${points.format((100 * (count - second.count)) / vouchers)} points`, element("br"),
-      element("span", { class: "soft small" }, `${whole.format(count - second.count)} over ${amountsText(second.amounts, second.tied)}`), ...sure);
+    return element("td", { class: "nowrap" }, `+${points.format(100 * share)} points`, element("br"),
+      element("span", { class: "soft small" }, `${whole.format(lead)} over ${amountsText(second.amounts, second.tied)}`), ...sure);
   }
 
   const OTHERS = 6;
