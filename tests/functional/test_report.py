@@ -149,7 +149,7 @@ def test_the_page_lets_one_check_what_is_published(pipeline: Pipeline) -> None:
     assert (failed["key"], "no readable parquet" in failed["error"]) == ("vouchers/b.parquet", True)
     [run] = shown["runs"]
     assert (run["trigger"], run["outcome"], run["rows_counted"], run["objects_refused"]) == ("daily", "failed", 5, 1)
-    assert "vouchers/b.parquet: is no readable parquet" in run["error"]
+    assert "vouchers/b.parquet: is no readable parquet" in run["errors"][0]
 
 
 def test_distributions_hold_every_row_once_however_far_off_its_value(pipeline: Pipeline) -> None:
