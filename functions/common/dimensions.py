@@ -16,6 +16,12 @@ RESERVED_COLUMNS = frozenset(
 )
 """Columns that are no dimension: each voucher record needs the first two, the API has the others beside dimensions."""
 
+UNKNOWN = -1
+"""What usage has for a number or an amount that is null, NaN or blank: no number that is there is below 0."""
+
+UNKNOWN_APART = "unknown apart"
+"""What a ledger entry has beside its dimensions when it was counted so; before, these were counted as 0."""
+
 _NAME = r"([^\W\d]\w*)"
 _DIMENSION = re.compile(rf"\s*(?:{_NAME}|days_since\(\s*{_NAME}\s*\)|days_between\(\s*{_NAME}\s*,\s*{_NAME}\s*\))\s*")
 
@@ -63,8 +69,17 @@ class Dimension(NamedTuple):
         return [name.removeprefix("total_").removesuffix("_ts").replace("_", " ") for name in self.columns]
 
     def number(self, value: int, as_of: date) -> int:
-        """Return the number that ranges speak of, from the number, day number or days that usage is counted by."""
-        return days_since(value, as_of) if self.kind == "days_since" else value
+        """Return the number that ranges speak of, from the number, day number or days that usage is counted by.
+
+        An `UNKNOWN` number is 0.
+        """
+        if self.kind == "days_since":
+            return days_since(value, as_of)
+        return 0 if self.is_unknown(value) else value
+
+    def is_unknown(self, value: int) -> bool:
+        """Tell whether a value that usage is counted by stands for a number that is not there."""
+        return self.kind == "number" and value == UNKNOWN
 
     def number_of_customer(self, value: int, as_of: date) -> int:
         """Return the number that ranges speak of, from what a lookup's field says.
@@ -123,8 +138,8 @@ class Dimensions(NamedTuple):
 
     @property
     def names(self) -> list[str]:
-        """The names by which usage is counted."""
-        return list(self.by_name)
+        """What a ledger entry has to have: the names by which usage is counted, and `UNKNOWN_APART`."""
+        return [*self.by_name, UNKNOWN_APART]
 
 
 def combine(dimensions: Iterable[Dimension]) -> Dimensions:

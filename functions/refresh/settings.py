@@ -34,6 +34,10 @@ class RefreshSettings(DatabaseSettings, frozen=True, kw_only=True, rename="upper
         What one run takes upon itself; what is more is a backlog, which many functions count item by item.
     item_bytes : int
         How large an item of a backlog is, more or less.
+    unknown_amount_is_used : bool
+        Whether an unknown amount is published as 0, and may be the most used one.
+    unknown_number_has_segment : bool
+        Whether an unknown number is 0, and belongs to a segment.
     """
 
     bucket: NonEmpty
@@ -41,6 +45,8 @@ class RefreshSettings(DatabaseSettings, frozen=True, kw_only=True, rename="upper
     countries: NonEmpty = "Peru"
     inline_bytes: Annotated[int, msgspec.Meta(ge=0)] = 10 * 2**30
     item_bytes: Annotated[int, msgspec.Meta(ge=1)] = 256 * 2**20
+    unknown_amount_is_used: bool = True
+    unknown_number_has_segment: bool = True
 
     def __post_init__(self) -> None:
         super().__post_init__()

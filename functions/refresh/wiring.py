@@ -11,6 +11,7 @@ from functions.refresh.ledger.ledger import Ledger
 from functions.refresh.ledger.partial_counts import PartialCounts
 from functions.refresh.ledger.schema import needed_dimensions
 from functions.refresh.publishing.publication import Publications
+from functions.refresh.publishing.unknowns import UnknownRules
 from functions.refresh.reading.bucket import Bucket
 from functions.refresh.report.writer import Reports
 from functions.refresh.settings import RefreshSettings
@@ -32,7 +33,7 @@ def make_refresh(settings: RefreshSettings, database: Database, clock: Callable[
     check_schema(database)
     return Refresh(
         _make_reconciler(settings, database, Bucket(settings.bucket, settings.prefix), clock),
-        Publications(database),
+        _make_publications(settings, database),
         Reports(database, settings.bucket),
         countries=settings.published_countries,
         clock=clock,
@@ -53,7 +54,13 @@ def make_verification(settings: RefreshSettings, database: Database, clock: Call
     refresh = make_refresh(settings, database, clock)
     bucket, ledger = Bucket(settings.bucket, settings.prefix), Ledger(database)
     reconciler = _make_reconciler(settings, database, bucket, clock)
-    return Verification(reconciler, bucket, ledger, LedgerAudit(database), Publications(database), refresh)
+    return Verification(
+        reconciler, bucket, ledger, LedgerAudit(database), _make_publications(settings, database), refresh
+    )
+
+
+def _make_publications(settings: RefreshSettings, database: Database) -> Publications:
+    return Publications(database, UnknownRules(settings.unknown_amount_is_used, settings.unknown_number_has_segment))
 
 
 def _make_reconciler(

@@ -227,11 +227,16 @@ def naive_usage(rows: Rows) -> Counter[tuple[str, str, int, int]]:
     """Count rows one by one."""
     usage: Counter[tuple[str, str, int, int]] = Counter()
     for row in rows:
-        amount = int(row["voucher_amount"] or 0)
+        amount = _known(row["voucher_amount"])
         day = (datetime.fromisoformat(row["last_order_ts"][:10]) - datetime(1970, 1, 1)).days
-        usage[row["country_code"], "total_orders", int(float(row["total_orders"] or 0)), amount] += 1
+        usage[row["country_code"], "total_orders", _known(row["total_orders"]), amount] += 1
         usage[row["country_code"], "days_since(last_order_ts)", day, amount] += 1
     return usage
+
+
+def _known(value: Any) -> int:
+    """Return a number, -1 for one that is not there."""
+    return -1 if value in (None, "") else int(float(value))
 
 
 def _totals(sql: Connection) -> Counter[tuple[str, str, int, int]]:

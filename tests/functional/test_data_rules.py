@@ -202,7 +202,7 @@ def test_values_filled_are_those_of_the_rows_counted_whoever_shares_the_object(
     assert pipeline.column("SELECT values_defaulted FROM voucher_customer.ledger") == [
         {"total_orders": 20, "voucher_amount": 30}
     ]
-    # And the usage has one row for a 0, filled or not
+    # And the usage has one row for what is unknown, however many threads met it
     assert pipeline.column(
         "SELECT array_length(usage_count, 1) - (SELECT count(*) FROM voucher_customer.usage_totals)"
         " FROM voucher_customer.ledger"

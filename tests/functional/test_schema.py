@@ -20,7 +20,10 @@ from infra.local.roles import READER, WRITER, create_roles
 from tests.functional.conftest import NOW, Pipeline
 from tests.support import created, record
 
-READ_BY_THE_API = {"customer_segments", "publication", "rankings", "refreshes", "segment_families", "voucher_segments"}
+READ_BY_THE_API = {
+    "customer_segments", "publication", "rankings", "refreshes", "segment_families", "segment_unknowns",
+    "voucher_segments",
+}  # fmt: skip
 ALL = sorted(path.name for path in (migrations.SQL_FOLDER / "migrations").glob("*.sql"))
 
 JOIN = "GRANT voucher_writer TO migrator"

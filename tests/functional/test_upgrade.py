@@ -77,12 +77,11 @@ def released(pipeline: Pipeline) -> Pipeline:
     return pipeline
 
 
-def test_a_database_of_the_release_before_publishes_the_same_table_and_counts_nothing_again(
-    released: Pipeline, call: Call
-) -> None:
+def test_a_database_of_the_release_before_publishes_the_same_table(released: Pipeline, call: Call) -> None:
     table = released.published()
     summary = released.refresh(daily())
-    assert (summary.objects_counted, summary.objects_skipped, summary.objects_refused_before) == (0, 1, 1)
+    # What it counted, in which unknown amounts are no others than 0, is counted again once.
+    assert (summary.objects_counted, summary.objects_skipped, summary.objects_refused_before) == (1, 0, 1)
     assert (released.published(), summary.rankings_changed, summary.report_error) == (table, [], "")
     found = verify(released)
     assert (found.totals_different, found.rows_different) == (0, 0)
@@ -94,18 +93,22 @@ def test_a_database_of_the_release_before_publishes_the_same_table_and_counts_no
     assert call("GET", "/health")[0] == 200
 
 
-def test_a_part_that_the_release_before_counted_is_not_counted_again(released: Pipeline) -> None:
+def test_a_part_that_the_release_before_counted_is_counted_again(released: Pipeline) -> None:
     key = released.put("large.parquet", [record(voucher_amount=None), record()], row_group_size=1)
     held = released.s3.head_object(Bucket=BUCKET, Key=key)
     released.sql.run("UPDATE voucher_customer.ledger_parts SET etag = :etag", etag=held["ETag"])
     planned = PlannedObject(key, ObjectVersion(held["ETag"], held["ContentLength"]), 0)
-    summary = Backlog(released).count(msgspec.to_builtins(WorkItem((planned,), Part(1, 2))))
+    backlog = Backlog(released)
+    assert backlog.count(msgspec.to_builtins(WorkItem((planned,), Part(1, 2)))).objects_deferred == 1
+    summary = backlog.count(msgspec.to_builtins(WorkItem((planned,), Part(0, 2))))
     assert (summary.objects_counted, summary.rows_counted, summary.errors) == (1, 2, [])
     assert released.column(
         "SELECT values_defaulted FROM voucher_customer.ledger WHERE key = 'vouchers/large.parquet'"
     ) == [{"total_orders": 0, "voucher_amount": 1}]
     found = verify(released)
-    assert (told(found), found.totals_different) == ([(f"{PREFIX}bad.parquet", "refused object", False)], 0)
+    bad = (f"{PREFIX}bad.parquet", "refused object", False)
+    good = (f"{PREFIX}good.parquet", "dimension missing", False)  # which is counted again by the next run
+    assert (told(found), found.totals_different) == ([bad, good], 0)
 
 
 def test_a_migration_and_a_refresh_of_the_release_before_do_not_wait_for_each_other(

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from functions.common.days import day_number, parse_day
+from functions.common.dimensions import UNKNOWN
 from functions.refresh.counting.cleaning import (
     DIRECT_CODE_LIMIT,
-    Defaulted,
     ObjectError,
     Rejected,
     check_type,
@@ -58,9 +58,9 @@ FIRST_DAY, LAST_DAY = -719_162, 2_932_896
     ("values", "kind", "meant"),
     [
         (["2.0", " 2 ", "2e0", "0", "-0"], pa.string(), [2, 2, 2, 0, 0]),
-        ([None, "", " ", "nan"], pa.large_string(), [Defaulted(0)] * 4),
-        ([None, float("nan"), 0.0, 2.0], pa.float64(), [Defaulted(0), Defaulted(0), 0, 2]),
-        ([Decimal("2.00"), None], pa.decimal64(9, 2), [2, Defaulted(0)]),
+        ([None, "", " ", "nan"], pa.large_string(), [UNKNOWN] * 4),
+        ([None, float("nan"), 0.0, 2.0], pa.float64(), [UNKNOWN, UNKNOWN, 0, 2]),
+        ([Decimal("2.00"), None], pa.decimal64(9, 2), [2, UNKNOWN]),
         ([MOST, MOST + 1], pa.uint64(), [MOST, "unreadable"]),
         (["1e999999999", "many", "-inf", "inf"], pa.string(), ["unreadable", "unreadable", "infinite", "infinite"]),
         ([-1, 1], pa.int8(), ["negative", 1]),

@@ -70,12 +70,12 @@ def test_distinct_values_are_bounded() -> None:
         check_size(500_001)
 
 
-def test_a_nought_that_is_filled_in_counts_beside_one_that_was_there() -> None:
+def test_an_unknown_amount_is_counted_apart_from_a_nought_that_was_there() -> None:
     usage = Usage(SHIPPED)
     for amounts in ([None], [0.0, None]):
         usage.add(pa.RecordBatch.from_pylist([record(total_orders=2, voucher_amount=amount) for amount in amounts]), 0)
     assert [(row["dimension"], row["voucher_amount"], row["count"]) for row in usage.table.to_pylist()] == [
-        ("days_since(last_order_ts)", 0, 3), ("total_orders", 0, 3)
+        (dimension, amount, count) for dimension in SHIPPED.by_name for amount, count in ((-1, 2), (0, 1))
     ]  # fmt: skip
     assert usage.values_defaulted == {"voucher_amount": 2, "total_orders": 0}
 

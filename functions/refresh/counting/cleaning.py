@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from functions.common.days import day_number, find_day
-from functions.common.dimensions import ColumnKind
+from functions.common.dimensions import UNKNOWN, ColumnKind
 from functions.refresh.counting.text_dates import shorten
 
 DIRECT_CODE_LIMIT = 65_536
@@ -42,17 +42,8 @@ class Rejected(NamedTuple):
     reason: str
 
 
-class Defaulted(NamedTuple):
-    """What stands in for a value that is not there."""
-
-    value: int
-
-
-CleanValue = int | str | Defaulted | Rejected
-"""What a raw value means: a value, a default for one that is missing, or a reason to reject its row."""
-
-NULL_AS_ZERO = Defaulted(0)
-"""What a null, a NaN or a blank means as a number: it counts as 0, and is told from one that was there."""
+CleanValue = int | str | Rejected
+"""What a raw value means: a value, which may be `UNKNOWN`, or a reason to reject its row."""
 
 
 class _RejectedError(Exception):
@@ -158,8 +149,8 @@ def clean(distinct: pa.Array, name: str, read_as: ColumnKind) -> list[CleanValue
     Returns
     -------
     list
-        What each means, a country, a day number or a whole number, be it a default; or why its row is rejected. One
-        entry more than there are values: the last is what a null means.
+        What each means, a country, a day number, a whole number or `UNKNOWN`; or why its row is rejected. One entry
+        more than there are values: the last is what a null means.
     """
     rule = _RULES[read_as]
     cleaned: list[CleanValue] = []
@@ -212,16 +203,16 @@ def _day(value: str | int | None) -> int:
     return day_number(day)
 
 
-def _whole_number(value: str | int | float | Decimal | None) -> int | Defaulted:
+def _whole_number(value: str | int | float | Decimal | None) -> int:
     if value is None or (isinstance(value, str) and not value.strip()):
-        return NULL_AS_ZERO
+        return UNKNOWN
     try:
         number = value if isinstance(value, int) else Decimal(value)  # which a whole number does not need, and is slow
     except InvalidOperation as error:
         raise _RejectedError("unreadable") from error
     if isinstance(number, Decimal) and not number.is_finite():
         if number.is_nan():
-            return NULL_AS_ZERO
+            return UNKNOWN
         raise _RejectedError("infinite")
     if number < 0:
         raise _RejectedError("negative")
@@ -240,7 +231,7 @@ _READABLE_TYPES: dict[ColumnKind, str] = {
     "amount": "text, integer, float and decimal",
 }
 
-_RULES: dict[ColumnKind, Callable[[Any], int | str | Defaulted]] = {
+_RULES: dict[ColumnKind, Callable[[Any], int | str]] = {
     "country": _country,
     "number": _whole_number,
     "date": _day,

@@ -10,12 +10,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from functions.common.dimensions import ColumnKind
+from functions.common.dimensions import UNKNOWN, ColumnKind
 from functions.refresh.counting.cleaning import (
     DIRECT_CODE_LIMIT,
-    NULL_AS_ZERO,
     CleanValue,
-    Defaulted,
     ObjectError,
     Rejected,
     clean,
@@ -76,9 +74,10 @@ class ColumnEncoder:
         return len(self._values)
 
     @property
-    def defaulted(self) -> int:
-        """The code of `NULL_AS_ZERO`, -1 when it did not occur."""
-        return self._codes.get(NULL_AS_ZERO, -1)
+    def unknown(self) -> int:
+        """The code of `UNKNOWN`, -1 when it did not occur."""
+        is_number = self._read_as in ("number", "amount")  # a day may be the one before 1970
+        return self._codes.get(UNKNOWN, -1) if is_number else -1
 
     def encode(self, column: pa.Array) -> Codes:
         """Return the code of each row of a column, whose type `check_type` lets pass.
@@ -127,7 +126,7 @@ class ColumnEncoder:
                 self._reasons.append(value.reason)
                 code = -len(self._reasons)
             else:
-                self._values.append(value.value if isinstance(value, Defaulted) else value)
+                self._values.append(value)
                 code = len(self._values) - 1
             self._codes[value] = code
         return code

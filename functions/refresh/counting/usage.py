@@ -56,20 +56,22 @@ class Usage:
 
     @property
     def values_defaulted(self) -> Counter[str]:
-        """How many values of the rows counted were not there and count as 0, by column."""
+        """How many values of the rows counted were not there, by column."""
         filled = Counter(self._others_defaulted)
         for number, (name, dimension) in enumerate(self.dimensions.by_name.items()):
             pairs, values, counts = self._counts[name].found()
             if dimension.kind == "number":
-                filled[name] += int(counts[values == self._encoders[name].defaulted].sum())
+                filled[name] += int(counts[values == self._encoders[name].unknown].sum())
             if number == 0:
                 _, amounts = self._pairs.decode(pairs)
-                filled["voucher_amount"] += int(counts[amounts == self._encoders["voucher_amount"].defaulted].sum())
+                filled["voucher_amount"] += int(counts[amounts == self._encoders["voucher_amount"].unknown].sum())
         return filled
 
     @property
     def table(self) -> pa.Table:
         """The counts with the columns of `USAGE_SCHEMA`, a row per country, dimension, value and amount.
+
+        A number or an amount that was not there is `UNKNOWN`.
 
         Raises
         ------
@@ -78,9 +80,7 @@ class Usage:
         """
         parts = [*self._others, *(self._table_of(name) for name in self.dimensions.by_name)]
         table = pa.concat_tables([USAGE_SCHEMA.empty_table(), *parts])
-        # A default 0 is numbered apart from one that was there.
-        is_split = any(encoder.defaulted >= 0 for encoder in self._encoders.values())
-        if self._others or is_split:
+        if self._others:
             table = (
                 table.group_by(_KEYS, use_threads=False).aggregate([("count", "sum")]).rename_columns([*_KEYS, "count"])
             )

@@ -15,7 +15,7 @@ import msgspec
 from pg8000.native import Connection
 
 from functions.common.database import Database
-from functions.common.dimensions import NO_DIMENSIONS, Dimensions, parse_dimension
+from functions.common.dimensions import NO_DIMENSIONS, UNKNOWN_APART, Dimensions, parse_dimension
 from functions.refresh.counting.usage import Usage
 from functions.refresh.ledger.schema import lock
 from functions.refresh.reading.bucket import ObjectVersion
@@ -159,15 +159,15 @@ class LedgerEntry(NamedTuple):
 
     def _is_counted_by(self, needed: Dimensions) -> bool:
         """Tell whether it is counted by the needed dimensions, and rejects no row by a column of any other."""
-        needless = set(self.dimensions) - needed.by_name.keys()
+        needless = set(self.dimensions) - set(needed.names) - {UNKNOWN_APART}
         columns = {name for text in needless for name in parse_dimension(text).columns} - needed.columns.keys()
         rejects = any(reason.startswith(tuple(f"{name}_" for name in columns)) for reason in self.rows_rejected)
-        return needed.by_name.keys() <= set(self.dimensions) and not rejects
+        return set(needed.names) <= set(self.dimensions) and not rejects
 
     def knows_as_refused(self, version: ObjectVersion | None, needed: Dimensions) -> bool:
         """Tell whether this version cannot be counted by the needed dimensions, however often it is tried."""
         is_known = version is not None and self.refused_etag == version.etag
-        return is_known and set(self.refused_dimensions) <= needed.by_name.keys()
+        return is_known and set(self.refused_dimensions) <= set(needed.names)
 
 
 NO_ENTRY = LedgerEntry(0, None, (), {}, None, None, ())

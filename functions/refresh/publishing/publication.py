@@ -1,6 +1,6 @@
 """Publication: usage totals and segment rules become the published table, as of a day."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import NamedTuple
@@ -9,13 +9,21 @@ import msgspec
 from pg8000.native import Connection
 
 from functions.common.database import Database
-from functions.common.dimensions import combine
-from functions.common.families import Family, Segment
+from functions.common.dimensions import UNKNOWN_APART, combine
+from functions.common.families import Family
 from functions.common.ranking import changed_rankings
-from functions.refresh.ledger.completeness import count_lacking, forget_needless_errors
+from functions.refresh.ledger.completeness import Lacking, count_lacking, forget_needless_errors
 from functions.refresh.ledger.schema import load_families, lock, read_families
 from functions.refresh.publishing.countries import tell_missing
 from functions.refresh.publishing.rankings import read_rankings
+from functions.refresh.publishing.unknowns import (
+    AS_ZERO,
+    NO_VALUES,
+    PlacedValues,
+    UnknownRules,
+    count_wrong_unknowns,
+    publish_unknowns,
+)
 from functions.refresh.results import BY_HAND, Kind, RefreshRow, Summary
 
 _DUE = """
@@ -23,7 +31,10 @@ _DUE = """
         SELECT row_number() OVER (
                    PARTITION BY country_code, segment_name ORDER BY min_range, voucher_amount
                ) - 1, min_range, max_range, segment_name, voucher_amount, sum(count), country_code, segment_type
-        FROM voucher_customer.usage_totals
+        FROM (
+            SELECT country_code, dimension, value, greatest(voucher_amount, 0) AS voucher_amount, count
+            FROM voucher_customer.usage_totals WHERE :amount_is_used OR voucher_amount >= 0
+        ) AS used
         JOIN unnest(
             CAST(:dimension AS text[]), CAST(:value AS bigint[]), CAST(:segment_name AS text[]),
             CAST(:segment_type AS text[]), CAST(:min_range AS integer[]), CAST(:max_range AS integer[])
@@ -43,12 +54,15 @@ _COUNT_WRONG_ROWS = """
 """
 
 _SET_PUBLICATION = """
-    INSERT INTO voucher_customer.publication (refresh_id) VALUES (:refresh_id)
-    ON CONFLICT (only_row) DO UPDATE SET refresh_id = excluded.refresh_id
+    INSERT INTO voucher_customer.publication (refresh_id, unknown_amount_is_used, unknown_number_has_segment)
+    VALUES (:refresh_id, :amount_is_used, :number_has_segment)
+    ON CONFLICT (only_row) DO UPDATE SET
+        (refresh_id, unknown_amount_is_used, unknown_number_has_segment)
+        = (excluded.refresh_id, excluded.unknown_amount_is_used, excluded.unknown_number_has_segment)
 """
 
 _LATEST = """
-    SELECT refresh_id, as_of, countries, EXISTS (
+    SELECT refresh_id, as_of, countries, unknown_amount_is_used, unknown_number_has_segment, EXISTS (
         SELECT FROM voucher_customer.refreshes WHERE outcome = 'running' AND started_at > :since
     )
     FROM voucher_customer.publication JOIN voucher_customer.refreshes USING (refresh_id)
@@ -101,6 +115,7 @@ class Publications:
     """Writes the published table and the log of refreshes."""
 
     database: Database
+    unknowns: UnknownRules = AS_ZERO
 
     def start(self, kind: Kind, as_of: date, countries: Sequence[str], now: datetime) -> Summary:
         """Note that a refresh began."""
@@ -127,17 +142,21 @@ class Publications:
             lock(connection)
             if summary.trigger not in BY_HAND:
                 summary.as_of = max(summary.as_of, _latest_automatic_day(connection) or summary.as_of)
-            families = _complete_families(connection, summary)
-            placed, unplaced = _place_values(connection, families, summary.countries, summary.as_of)
+            families, is_told = _complete_families(connection, summary)
+            placed, unplaced = _place_values(connection, families, summary.countries, summary.as_of, self.unknowns)
             before = read_rankings(connection)
             connection.run("DELETE FROM voucher_customer.voucher_segments")
-            connection.run(_DUE + _PUBLISH, countries=summary.countries, **placed)
+            connection.run(
+                _DUE + _PUBLISH, countries=summary.countries, amount_is_used=self.unknowns.amount_is_used,
+                **placed._asdict(),
+            )  # fmt: skip
             summary.rows_published = connection.row_count
+            publish_unknowns(connection, families, summary.countries, placed, is_told=is_told)
             summary.rows_in_no_segment = unplaced
             summary.rankings = read_rankings(connection)
             summary.rankings_changed = changed_rankings(before, summary.rankings)
             summary.countries_missing = tell_missing(connection, summary.countries)
-            connection.run(_SET_PUBLICATION, refresh_id=summary.refresh_id)
+            connection.run(_SET_PUBLICATION, refresh_id=summary.refresh_id, **self.unknowns._asdict())
             connection.run(
                 _KEEP_RANKINGS, as_of=summary.as_of, refresh_id=summary.refresh_id,
                 rankings=_json(summary.rankings), changes=_json(summary.rankings_changed),
@@ -157,9 +176,14 @@ class Publications:
             found = connection.run(_LATEST, since=now - _LONGEST_RUN)
             if not found:
                 return None
-            [[refresh_id, as_of, countries, is_followed]] = found
-            placed, _ = _place_values(connection, read_families(connection), countries, as_of)
-            [[rows_different]] = connection.run(_DUE + _COUNT_WRONG_ROWS, countries=countries, **placed)
+            [[refresh_id, as_of, countries, *rules, is_followed]] = found
+            unknowns, families = UnknownRules(*rules), read_families(connection)
+            placed, _ = _place_values(connection, families, countries, as_of, unknowns)
+            [[rows_different]] = connection.run(
+                _DUE + _COUNT_WRONG_ROWS, countries=countries, amount_is_used=unknowns.amount_is_used,
+                **placed._asdict(),
+            )  # fmt: skip
+            rows_different += count_wrong_unknowns(connection, families, countries, placed)
         return PublishedTable(refresh_id, as_of, rows_different, is_followed)
 
     def fail(self, summary: Summary, now: datetime) -> None:
@@ -177,8 +201,19 @@ def _latest_automatic_day(connection: Connection) -> date | None:
     return day  # type: ignore[no-any-return]
 
 
-def _complete_families(connection: Connection, summary: Summary) -> list[Family]:
-    """Load the families, leave out those whose dimension counted objects lack, and tell of that in the summary."""
+def _is_told(lacking: Mapping[str, Lacking]) -> bool:
+    """Tell whether unknown values are counted apart in all objects that can be counted again."""
+    return UNKNOWN_APART not in lacking or not lacking[UNKNOWN_APART].waiting
+
+
+def _complete_families(connection: Connection, summary: Summary) -> tuple[list[Family], bool]:
+    """Load the families, leave out those whose dimension counted objects lack, and tell of that in the summary.
+
+    Returns
+    -------
+    list of Family, bool
+        The families, and whether all unknown values are counted apart.
+    """
     families = load_families(connection)
     needed = combine(family.dimension for family in families)
     forget_needless_errors(connection, needed)
@@ -194,12 +229,13 @@ def _complete_families(connection: Connection, summary: Summary) -> list[Family]
             f"DELETE FROM voucher_customer.{table} WHERE segment_name = ANY (CAST(:waiting AS text[]))",  # noqa: S608
             waiting=list(summary.families_waiting),
         )
-    return [family for family in families if family.segment_name not in summary.families_waiting]
+    complete = [family for family in families if family.segment_name not in summary.families_waiting]
+    return complete, _is_told(lacking)
 
 
 def _place_values(
-    connection: Connection, families: Sequence[Family], countries: Sequence[str], as_of: date
-) -> tuple[dict[str, list[object]], dict[str, int]]:
+    connection: Connection, families: Sequence[Family], countries: Sequence[str], as_of: date, unknowns: UnknownRules
+) -> tuple[PlacedValues, dict[str, int]]:
     """Find the segment of every value of a dimension that occurs, and count the records that none covers."""
     occurring: dict[str, list[tuple[int, int]]] = {str(family.dimension): [] for family in families}
     for dimension, value, count in connection.run(
@@ -213,14 +249,13 @@ def _place_values(
     unplaced = {family.segment_name: 0 for family in families}
     for family in families:
         for value, count in occurring[str(family.dimension)]:
-            segment = family.covering(family.dimension.number(value, as_of))
+            has_number = unknowns.number_has_segment or not family.dimension.is_unknown(value)
+            segment = family.covering(family.dimension.number(value, as_of)) if has_number else None
             if segment is None:
                 unplaced[family.segment_name] += count
-            else:
-                rows.append((str(family.dimension), value, *segment))
-    names = ("dimension", "value", *Segment._fields)
-    columns = zip(*rows, strict=True) if rows else ([] for _ in names)
-    return {name: list(column) for name, column in zip(names, columns, strict=True)}, unplaced
+                continue
+            rows.append((str(family.dimension), value, *segment))
+    return PlacedValues(*map(list, zip(*rows, strict=True))) if rows else NO_VALUES, unplaced
 
 
 def _finish(connection: Connection, summary: Summary, now: datetime, *, published: bool) -> None:

@@ -13,6 +13,7 @@ from functions.common.database import Database
 from functions.common.families import Family
 from functions.common.ranking import Ranking, RankingChange
 from functions.refresh.ledger.schema import read_families
+from functions.refresh.publishing.unknowns import UnknownRules
 from functions.refresh.results import Run
 
 MAX_OTHER_COUNTRIES = 40
@@ -24,7 +25,8 @@ MAX_OBJECTS_REFUSED = 30
 _STATEMENT_TIMEOUT = "2s"
 
 _READ_PUBLICATION = """
-    SELECT refresh_id, as_of, published_at, refreshes.countries, families_partial, coalesce(rankings.changes, '[]')
+    SELECT refresh_id, as_of, published_at, refreshes.countries, families_partial, coalesce(rankings.changes, '[]'),
+           unknown_amount_is_used, unknown_number_has_segment
     FROM voucher_customer.publication
     JOIN voucher_customer.refreshes USING (refresh_id)
     LEFT JOIN voucher_customer.rankings USING (refresh_id, as_of)
@@ -232,7 +234,7 @@ def read_facts(database: Database) -> Facts | None:
         publication = connection.run(_READ_PUBLICATION)
         if not publication:
             return None
-        refresh_id, as_of, published_at, countries, partial, changes = publication[0]
+        refresh_id, as_of, published_at, countries, partial, changes, *rules = publication[0]
         families = read_families(connection)
         # By any of them each country has the same rows, unless refused objects lack it.
         dimension = next((str(family.dimension) for family in families if family.segment_name not in partial), "")
@@ -245,7 +247,7 @@ def read_facts(database: Database) -> Facts | None:
             msgspec.convert(changes, list[RankingChange]),
             _rows(connection, _READ_TABLE, PublishedRow),
             families,
-            _read_usage(connection, families, countries),
+            _read_usage(connection, families, countries, UnknownRules(*rules)),
             _rows(
                 connection,
                 _READ_OTHERS,
@@ -263,15 +265,19 @@ def read_facts(database: Database) -> Facts | None:
 
 
 def _read_usage(
-    connection: Connection, families: Sequence[Family], countries: Sequence[str]
+    connection: Connection, families: Sequence[Family], countries: Sequence[str], unknowns: UnknownRules
 ) -> dict[tuple[str, str], CountryUsage]:
-    dimensions = list({str(family.dimension): None for family in families})
-    return {
-        (country, dimension): CountryUsage(*(np.fromstring(column, np.int64, sep=",") for column in columns))
-        for country, dimension, *columns in connection.run(
-            _READ_USAGE, countries=list(countries), dimensions=dimensions
-        )
-    }
+    """Read the usage by each family's dimension, in which unknown amounts and numbers are 0 or left out."""
+    dimensions = {str(family.dimension): family.dimension for family in families}
+    usage = {}
+    for country, name, *columns in connection.run(_READ_USAGE, countries=list(countries), dimensions=list(dimensions)):
+        value, amount, rows = (np.fromstring(column, np.int64, sep=",") for column in columns)
+        is_number = dimensions[name].kind == "number"
+        kept = (amount >= 0) | unknowns.amount_is_used
+        kept &= (value >= 0) | unknowns.number_has_segment | (not is_number)
+        known = np.maximum(value, 0) if is_number else value
+        usage[country, name] = CountryUsage(known[kept], np.maximum(amount, 0)[kept], rows[kept])
+    return usage
 
 
 Row = TypeVar("Row", bound=msgspec.Struct)

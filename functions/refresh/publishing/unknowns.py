@@ -1,0 +1,96 @@
+"""Unknown amounts and numbers: what they count as in the published table, and how many each segment has."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from pg8000.native import Connection
+
+from functions.common.families import Family
+
+_DUE = """
+    WITH due AS (
+        SELECT country_code, segment_name, segment_type, CAST(sum(count) AS bigint) AS vouchers,
+               CASE WHEN :is_told THEN
+                   coalesce(CAST(sum(count) FILTER (WHERE voucher_amount < 0) AS bigint), 0)
+               END AS unknown_amounts,
+               CASE WHEN :is_told THEN
+                   coalesce(CAST(sum(count) FILTER (
+                       WHERE value < 0 AND dimension = ANY (CAST(:numbers AS text[]))
+                   ) AS bigint), 0)
+               END AS unknown_numbers
+        FROM voucher_customer.usage_totals
+        JOIN unnest(
+            CAST(:dimension AS text[]), CAST(:value AS bigint[]), CAST(:segment_name AS text[]),
+            CAST(:segment_type AS text[])
+        ) AS placed (dimension, value, segment_name, segment_type) USING (dimension, value)
+        WHERE country_code = ANY (CAST(:countries AS text[]))
+        GROUP BY country_code, segment_name, segment_type
+    )
+"""
+
+_PUBLISH = "INSERT INTO voucher_customer.segment_unknowns TABLE due"
+
+_COUNT_WRONG_ROWS = """
+    SELECT count(*) FROM (
+        (TABLE due EXCEPT TABLE voucher_customer.segment_unknowns)
+        UNION ALL (TABLE voucher_customer.segment_unknowns EXCEPT TABLE due)
+    ) AS wrong
+"""
+
+
+class UnknownRules(NamedTuple):
+    """What unknown amounts and numbers count as. By default as 0, as in the source system.
+
+    Attributes
+    ----------
+    amount_is_used : bool
+        Whether an unknown amount is published as the amount 0, and so may be the most used one; else such vouchers
+        are not in the published table.
+    number_has_segment : bool
+        Whether an unknown number is 0, and so belongs to a segment; else such vouchers are in none of the family.
+    """
+
+    amount_is_used: bool = True
+    number_has_segment: bool = True
+
+
+AS_ZERO = UnknownRules()
+"""As in the source system."""
+
+
+class PlacedValues(NamedTuple):
+    """The values of dimensions that lie in a segment, each with it, column by column."""
+
+    dimension: list[object]
+    value: list[object]
+    segment_name: list[object]
+    segment_type: list[object]
+    min_range: list[object]
+    max_range: list[object]
+
+
+NO_VALUES = PlacedValues([], [], [], [], [], [])
+
+
+def publish_unknowns(
+    connection: Connection, families: Sequence[Family], countries: Sequence[str], placed: PlacedValues, *, is_told: bool
+) -> None:
+    """Replace the counts of unknown amounts and numbers; they are null while objects are to be counted again."""
+    connection.run("DELETE FROM voucher_customer.segment_unknowns")
+    connection.run(_DUE + _PUBLISH, **_given(families, countries, placed), is_told=is_told)
+
+
+def count_wrong_unknowns(
+    connection: Connection, families: Sequence[Family], countries: Sequence[str], placed: PlacedValues
+) -> int:
+    """Return how many of these rows are not what the totals give, be they told or not."""
+    [[is_told]] = connection.run(
+        "SELECT NOT EXISTS (SELECT FROM voucher_customer.segment_unknowns WHERE unknown_amounts IS NULL)"
+    )
+    [[rows]] = connection.run(_DUE + _COUNT_WRONG_ROWS, **_given(families, countries, placed), is_told=is_told)
+    return int(rows)
+
+
+def _given(families: Sequence[Family], countries: Sequence[str], placed: PlacedValues) -> dict[str, list[object]]:
+    numbers = [str(family.dimension) for family in families if family.dimension.kind == "number"]
+    return {**placed._asdict(), "countries": list(countries), "numbers": numbers}
