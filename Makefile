@@ -6,6 +6,20 @@ OPERATE = $(BIN)/python -m infra.operations $(if $(STACK),--stack "$(STACK)")
 PYTHONS = 3.13 3.14
 export PATH := $(PATH):$(CURDIR)/.local/pythons/3.13/usr/bin:$(CURDIR)/.local/pythons/3.14/usr/bin
 
+# Where nobody may write to HOME, uv keeps its cache in the checkout.
+ifeq ($(UV_CACHE_DIR)$(shell test -w "$${XDG_CACHE_HOME:-$$HOME}" && echo writable),)
+export UV_CACHE_DIR := $(CURDIR)/.local/uv-cache
+endif
+
+# What commands take. A variable that none takes is a slip of the pen, which would be passed over in silence.
+VARIABLES = ARCHITECTURE AS_OF CONFIRM COUNTRIES DATA DATABASE_URL EMULATOR FIX FULL MINUTES MODULE OPEN PARAMETERS PLOTS \
+	PREFIX PYTHON PYTHONS RAW RDS_CA ROWS RUNTIME STACK UPGRADE
+GIVEN = $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(name)))
+UNKNOWN := $(filter-out $(VARIABLES) AWS_% UV_% MAKE% -%,$(GIVEN))
+ifneq ($(UNKNOWN),)
+$(error $(UNKNOWN): no command takes that. They take $(sort $(VARIABLES)), each as make help says)
+endif
+
 .DEFAULT_GOAL := help
 .PHONY: help setup demo up up-localstack down clean preflight deploy migrate refresh backfill backlog verify report explore redrive logs teardown test pythons test-runtimes test-faults fuzz e2e-localstack mutants bench bench-memory bench-api bench-scale simulate lint fix hooks lock
 
@@ -14,15 +28,19 @@ help:  ## list the targets
 
 setup: .venv/.ready .local/tools/emulator/.ready .local/tools/sam/.ready .local/tools/lambda/.ready  ## install everything, from the hashed locks
 
+# Shows what is installed, by what uv tells of each package.
+SHOW = $(PYTHON) infra/progress.py
+FROM_LOCK = --verbose --require-hashes
+
 .venv/.ready: requirements.lock infra/tools/uv.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, $(PYTHON) is " + sys.version.split()[0] + ": make PYTHON=python3.13 ...")'
 	@$(PYTHON) -c 'import ensurepip' || (echo "$(PYTHON) comes without venv: install python3-venv, or make PYTHON=..." >&2; exit 1)
-	$(PYTHON) -m venv --clear .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r infra/tools/uv.lock
-	$(BIN)/uv pip sync --quiet --require-hashes --python $(BIN)/python requirements.lock
+	@$(SHOW) "make .venv" $(PYTHON) -m venv --clear .venv
+	@$(SHOW) "install uv" $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r infra/tools/uv.lock
+	@$(SHOW) "install what the project needs" $(BIN)/uv pip sync $(FROM_LOCK) --python $(BIN)/python requirements.lock
 	@# `chalice local` runs in chalice_app and needs functions.common too.
 	@$(BIN)/python -c 'import pathlib, sysconfig; pathlib.Path(sysconfig.get_path("purelib"), "checkout.pth").write_text("$(CURDIR)\n")'
-	touch $@
+	@touch $@
 
 TOOL_PYTHON = $(BIN)/python
 # LocalStack runs on Python 3.11 and 3.12 only: .venv's if it is one of them, else any that is on this machine.
@@ -30,9 +48,9 @@ LOCALSTACK_PYTHON = "$$($(BIN)/python -c 'import sys; print(sys.executable if sy
 .local/tools/localstack/.ready: TOOL_PYTHON = $(LOCALSTACK_PYTHON)
 
 .local/tools/%/.ready: infra/tools/%.lock | .venv/.ready
-	$(BIN)/uv venv --quiet --clear --no-python-downloads --python $(TOOL_PYTHON) $(@D)
-	$(BIN)/uv pip sync --quiet --require-hashes --python $(@D)/bin/python infra/tools/$*.lock
-	touch $@
+	@$(BIN)/uv venv --quiet --clear --no-python-downloads --python $(TOOL_PYTHON) $(@D)
+	@$(SHOW) "install the tool $*" $(BIN)/uv pip sync $(FROM_LOCK) --python $(@D)/bin/python infra/tools/$*.lock
+	@touch $@
 
 .local/pythons/%/.ready: infra/packaging/pythons.py | .venv/.ready
 	@$(BIN)/uv python find --quiet --no-python-downloads $* >/dev/null 2>&1 || $(BIN)/python -m infra.packaging.pythons $* $(@D)
@@ -40,9 +58,9 @@ LOCALSTACK_PYTHON = "$$($(BIN)/python -c 'import sys; print(sys.executable if sy
 
 # Lambda's runtime of another Python than .venv's, such as .local/tools/lambda-3.13/.ready.
 .local/tools/lambda-%/.ready: infra/tools/lambda.lock | .venv/.ready
-	$(BIN)/uv venv --quiet --clear --no-python-downloads --python $* $(@D)
-	$(BIN)/uv pip sync --quiet --require-hashes --python $(@D)/bin/python infra/tools/lambda.lock
-	touch $@
+	@$(BIN)/uv venv --quiet --clear --no-python-downloads --python $* $(@D)
+	@$(SHOW) "install Lambda's runtime of Python $*" $(BIN)/uv pip sync $(FROM_LOCK) --python $(@D)/bin/python infra/tools/lambda.lock
+	@touch $@
 
 # What stands for AWS: EMULATOR=localstack for the other one.
 EMULATOR ?= ministack

@@ -1,7 +1,20 @@
-"""Arguments that more than one command line takes."""
+"""Arguments that more than one command line takes, and how their errors are told: by the variables of `make`."""
 
 import argparse
+import re
 from datetime import date
+from typing import NoReturn
+
+
+class Parser(argparse.ArgumentParser):
+    """Tells of a wrong argument in one line, which names the variable of `make` that it came from."""
+
+    def error(self, message: str) -> NoReturn:
+        """Exit with status 2, as argparse does."""
+        missing = re.sub(r"^the following arguments are required: (.+)$", r"\1 is missing", message)
+        told = re.sub(r"^argument ", "", missing)
+        named = re.sub(r"^(?:--)?([a-z-]+)(?=:| is missing)", lambda found: found[1].replace("-", "_").upper(), told)
+        self.exit(2, f"failed: {named}\n")
 
 from functions.common.days import parse_day
 

@@ -28,7 +28,9 @@ def copy_checkout(copy: Path) -> Path:
             shutil.copy2(ROOT / name, copy / name)
     (copy / ".local").mkdir()
     (copy / ".venv").symlink_to(ROOT / ".venv")
-    (copy / ".local" / "tools").symlink_to(ROOT / ".local" / "tools")
+    (ROOT / ".local" / "packages").mkdir(exist_ok=True)
+    for shared in ("tools", "packages"):  # packages are kept by what they are built from
+        (copy / ".local" / shared).symlink_to(ROOT / ".local" / shared)
     return copy
 
 

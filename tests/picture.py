@@ -5,7 +5,6 @@ It shows the report of the sample for all its countries, after a fortnight of as
 
 import sys
 import tempfile
-from contextlib import nullcontext
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -33,7 +32,7 @@ _SIZE: ViewportSize = {"width": 960, "height": 1090}
 
 def write_page(path: Path) -> None:
     """Count the sample, publish it as of some days, and write the last report."""
-    with embedded(lambda _: nullcontext()) as database_url:
+    with embedded() as database_url:
         client = boto3.client("s3")
         client.create_bucket(Bucket=BUCKET)
         with tempfile.TemporaryDirectory() as folder:

@@ -3,48 +3,18 @@
 import argparse
 import os
 import shutil
-import signal
 import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from types import FrameType
-
-from rich.console import Console
 
 from infra import ROOT
-from infra.arguments import day
+from infra.arguments import Parser, day
 from infra.local.containers import has_engine
 from infra.local.demo import objects_of, run_demo
 from infra.local.emulator import EMULATORS
-from infra.local.explore import explore
-from infra.local.processes import LocalError
-from infra.local.stack import CONTAINERS, Stack, load_stack, start_stack
-from infra.operations.deployed import OperationError
+from infra.local.processes import LocalError, unwind_on_signals
+from infra.local.stack import CONTAINERS, Stack, load_stack
+from infra.local.starting import start_stack
 
 _UP = ROOT / ".local"
-_console = Console(highlight=False)
-
-
-@contextmanager
-def step(text: str) -> Iterator[None]:
-    """Show a step: under way, then done and how long it took; nothing at all when nobody watches.
-
-    Raises
-    ------
-    LocalError
-        The step's own, with the step named first.
-    """
-    started = time.monotonic()
-    try:
-        if _console.is_terminal:
-            with _console.status(text):
-                yield
-            _console.print(f"[green]✓[/green] {text} [dim]{time.monotonic() - started:.1f} s[/dim]")
-        else:
-            yield
-    except (LocalError, OperationError) as error:
-        raise LocalError(f"{text}: {error}") from error
 
 
 def _demo(arguments: argparse.Namespace) -> None:
@@ -53,8 +23,8 @@ def _demo(arguments: argparse.Namespace) -> None:
     folder = _UP / f"demo-{os.getpid()}"
     stack: Stack | None = None
     try:
-        stack = start_stack(folder, countries=arguments.countries, emulator=arguments.emulator, step=step)
-        run_demo(stack, data=arguments.data, as_of=arguments.as_of, step=step)
+        stack = start_stack(folder, countries=arguments.countries, emulator=arguments.emulator)
+        run_demo(stack, data=arguments.data, as_of=arguments.as_of)
     finally:
         if stack:
             stack.stop()
@@ -70,7 +40,7 @@ def _up(arguments: argparse.Namespace) -> None:
     if emulator == CONTAINERS and not has_engine():
         print("No container engine runs here: LocalStack and PostgreSQL start on this machine itself.")
         emulator = "localstack"
-    start_stack(_UP, countries=arguments.countries, emulator=emulator, step=step)
+    start_stack(_UP, countries=arguments.countries, emulator=emulator)
     print("The stack is up. `source .local/env` lets aws, psql and curl talk to it; `make down` stops it.")
 
 
@@ -79,22 +49,20 @@ def _down(_: argparse.Namespace) -> None:
     if stack is None:
         print("nothing is running")
         return
-    stack.stop()
-    print("stopped")
+    print(f"stopped: {stack.stop()}")
 
 
 def _explore(arguments: argparse.Namespace) -> None:
-    if not explore(objects_of(arguments.data), as_of=arguments.as_of, countries=arguments.countries, step=step):
+    # Here, because moto and awswrangler take seconds to import.
+    from infra.local.explore import explore
+
+    if not explore(objects_of(arguments.data), as_of=arguments.as_of, countries=arguments.countries):
         sys.exit(1)
-
-
-def _terminate(signum: int, _: FrameType | None) -> None:
-    sys.exit(128 + signum)  # unwinds, so that everything is stopped
 
 
 def main() -> None:
     """Run one command; on failure print one line and exit with status 1."""
-    parser = argparse.ArgumentParser(prog="python -m infra.local", description=__doc__)
+    parser = Parser(prog="python -m infra.local", description=__doc__)
     commands = parser.add_subparsers(required=True)
     demo = commands.add_parser("demo", help="do the main job and stop again")
     demo.add_argument("--data", help="parquet files or folders of your own")
@@ -112,7 +80,7 @@ def main() -> None:
     for command, run in ((demo, _demo), (up, _up), (down, _down), (exploring, _explore)):
         command.set_defaults(run=run)
     arguments = parser.parse_args()
-    signal.signal(signal.SIGTERM, _terminate)
+    unwind_on_signals()
     try:
         arguments.run(arguments)
     except LocalError as error:

@@ -17,8 +17,8 @@ from functions.refresh.publishing.countries import tell_missing
 from functions.refresh.reading.dataset import is_in_dataset
 from functions.refresh.settings import read_names
 from infra.local.postgres import PSQL
-from infra.local.processes import LocalError, wait_for
-from infra.local.stack import PREFIX, Stack, Step
+from infra.local.processes import LocalError, step, wait_for
+from infra.local.stack import PREFIX, Stack
 from infra.operations.commands import REPORT, fetch_report
 from infra.operations.deployed import OperationError
 from infra.sample.sample import write_sample
@@ -86,7 +86,7 @@ def counted_of(objects: Iterable[str]) -> list[str]:
     return [key for key in objects if is_in_dataset(key, PREFIX)]
 
 
-def run_demo(stack: Stack, *, data: str | None, as_of: date | None, step: Step) -> None:
+def run_demo(stack: Stack, *, data: str | None, as_of: date | None) -> None:
     """Do the main job on a running stack and print what came of it.
 
     Raises
@@ -99,9 +99,9 @@ def run_demo(stack: Stack, *, data: str | None, as_of: date | None, step: Step) 
             sample = Path(folder, "vouchers.parquet")
             with step("make the sample: 511,427 voucher records"):
                 write_sample(sample)
-            _drop(stack, {PREFIX + sample.name: sample}, step)
+            _drop(stack, {PREFIX + sample.name: sample})
     else:
-        _drop(stack, objects_of(data), step)
+        _drop(stack, objects_of(data))
     if as_of is not None:
         with step(f"refresh as of {as_of} (lambda invoke)"):
             stack.deployed.invoke_refresh({"as_of": as_of.isoformat()})
@@ -123,7 +123,7 @@ def _print_missing(stack: Stack) -> None:
         print(f"\nCOUNTRIES: {missing}")
 
 
-def _drop(stack: Stack, objects: Mapping[str, Path], step: Step) -> None:
+def _drop(stack: Stack, objects: Mapping[str, Path]) -> None:
     with step(f"put {len(objects)} file{'s' * (len(objects) > 1)} into the bucket"):
         for key, path in objects.items():
             stack.client("s3").upload_file(str(path), stack.bucket, key)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from infra import ROOT
-from infra.local.processes import LocalError, last_line, stop_group, wait_for
+from infra.local.processes import LocalError, last_line, stop_session, wait_for
 
 REGION = "us-east-1"
 
@@ -66,7 +66,7 @@ class Emulator:
 
     def stop(self, pid: int) -> None:
         """Stop the emulator and the functions that it runs."""
-        stop_group(pid, name=self.program)
+        stop_session(pid, name=self.program)
 
     def _spawn(self, folder: Path, port: int, log: Path) -> subprocess.Popen[bytes]:
         python = ROOT / ".local" / "tools" / self.tool / "bin" / "python"

@@ -35,7 +35,8 @@ from functions.refresh.wiring import make_refresh
 from infra import ROOT
 from infra.local.demo import counted_of, published_table
 from infra.local.postgres import Postgres, start_postgres
-from infra.local.stack import PREFIX, Step
+from infra.local.processes import step
+from infra.local.stack import PREFIX
 
 REPORT = ROOT / ".local" / "explored.html"
 """Where the page goes."""
@@ -108,7 +109,7 @@ def _shown(distinct: pa.Array, number: int) -> str:
         return repr(distinct[number].cast(pa.large_binary()).as_py())
 
 
-def explore(objects: Mapping[str, Path], *, as_of: date | None, countries: str, step: Step) -> bool:
+def explore(objects: Mapping[str, Path], *, as_of: date | None, countries: str) -> bool:
     """Print what the refresh function would make of files, write its report to `REPORT`.
 
     Parameters
@@ -119,8 +120,6 @@ def explore(objects: Mapping[str, Path], *, as_of: date | None, countries: str, 
         The day to publish as of; None means today.
     countries : str
         The countries to publish, as the setting has them; empty means those that occur, the first fifty.
-    step : callable
-        Told of each step.
 
     Returns
     -------
@@ -133,7 +132,7 @@ def explore(objects: Mapping[str, Path], *, as_of: date | None, countries: str, 
         When PostgreSQL does not start.
     """
     keys = counted_of(objects)
-    with embedded(step) as database_url:
+    with embedded() as database_url:
         client = boto3.client("s3")
         client.create_bucket(Bucket=_BUCKET)
         for key, path in objects.items():
@@ -159,7 +158,7 @@ def explore(objects: Mapping[str, Path], *, as_of: date | None, countries: str, 
 
 
 @contextmanager
-def embedded(step: Step) -> Iterator[str]:
+def embedded() -> Iterator[str]:
     """Run PostgreSQL, and S3 for this process, whatever AWS the environment points to; give the database's address."""
     kept = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith("AWS_")}
     folder: Path | None = None

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
+from pg8000.exceptions import DatabaseError, InterfaceError
 from pg8000.native import Connection, identifier
 
 from functions.common.settings import SettingsError, read_database_url
@@ -43,11 +44,22 @@ class DatabaseAddress(NamedTuple):
         return f"postgresql://{who}@{self.host}:{self.port}/{quote(self.name, safe='')}?sslmode={mode}"
 
     def connect(self) -> Connection:
-        """Open a connection."""
+        """Open a connection.
+
+        Raises
+        ------
+        LocalError
+            When the server refuses, or none answers.
+        """
         tls = ssl.create_default_context() if self.tls == "verify" else False
-        return Connection(
-            self.user, self.host, self.name, self.port, self.password, ssl_context=tls, timeout=_TIMEOUT_SECONDS
-        )
+        try:
+            return Connection(
+                self.user, self.host, self.name, self.port, self.password, ssl_context=tls, timeout=_TIMEOUT_SECONDS
+            )
+        except DatabaseError as error:
+            raise LocalError(f"PostgreSQL at {self.host}:{self.port} refuses: {error.args[0]['M']}") from error
+        except (InterfaceError, OSError) as error:
+            raise LocalError(f"no PostgreSQL answers at {self.host}:{self.port}: {error}") from error
 
 
 def read_address(url: str) -> DatabaseAddress:
@@ -60,8 +72,8 @@ def read_address(url: str) -> DatabaseAddress:
     """
     try:
         parts = read_database_url(url)
-    except SettingsError as error:
-        raise LocalError(str(error)) from error
+    except (SettingsError, ValueError) as error:  # the second of a port that is no number
+        raise LocalError(f"DATABASE_URL: {error}") from error
     return DatabaseAddress(
         parts["DATABASE_HOST"],
         int(parts["DATABASE_PORT"]),

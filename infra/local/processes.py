@@ -4,13 +4,18 @@ import os
 import signal
 import socket
 import subprocess
+import sys
+import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import FrameType
 from typing import TypeVar
 
 from infra import ROOT
+from infra.operations.deployed import OperationError
+from infra.progress import Progress, Tell
 
 Found = TypeVar("Found")
 
@@ -19,25 +24,100 @@ class LocalError(Exception):
     """A step of the local stack failed; the message is one line that says why and where to read on."""
 
 
-def run_logged(command: Sequence[str | Path], log: Path, *, env: Mapping[str, str], timeout_seconds: int = 600) -> None:
-    """Run a program to its end with its output in a log.
+@contextmanager
+def step(text: str) -> Iterator[Progress]:
+    """Show that a step is under way.
+
+    Raises
+    ------
+    LocalError
+        The step's own, with the step named first.
+    """
+    try:
+        with Progress(text) as progress:
+            yield progress
+    except (LocalError, OperationError) as error:
+        raise LocalError(f"{text}: {error}") from error
+
+
+_STOPPING_SECONDS = 30
+
+_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def unwind_on_signals() -> None:
+    """Have Ctrl-C, a closed terminal and a polite end unwind this process, so that everything is stopped.
+
+    What follows the first of these signals is the stopping: the others, such as a second Ctrl-C, are ignored.
+    """
+    for one in _ENDING:
+        signal.signal(one, _unwind)
+
+
+def _unwind(number: int, _: FrameType | None) -> None:
+    for one in _ENDING:
+        signal.signal(one, signal.SIG_IGN)
+    if number == signal.SIGHUP:  # nobody reads any more, and writing would fail
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.dup2(nowhere, sys.stderr.fileno())
+    if number == signal.SIGINT:
+        raise KeyboardInterrupt
+    sys.exit(128 + number)
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Ignore these signals, also in the programs that are started meanwhile."""
+    if threading.current_thread() is not threading.main_thread():  # which is the one that signals reach
+        yield
+        return
+    before = {one: signal.signal(one, signal.SIG_IGN) for one in _ENDING}
+    try:
+        yield
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)
+
+
+def run_logged(
+    command: Sequence[str | Path],
+    log: Path,
+    *,
+    env: Mapping[str, str],
+    tell: Tell = lambda _: None,
+    timeout_seconds: int = 600,
+) -> None:
+    """Run a program to its end with its output in a log, each line of which is told too.
 
     Raises
     ------
     LocalError
         When it fails or takes too long; names the log and quotes its last line.
     """
-    with log.open("ab") as output:
+    name = Path(command[0]).name
+    with log.open("a") as output, subprocess.Popen(
+        [str(word) for word in command],
+        cwd=ROOT, env=dict(env), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        text=True, errors="replace",
+    ) as process:  # fmt: skip
+        began = time.monotonic()
+        timer = threading.Timer(timeout_seconds, process.kill)
+        timer.start()
         try:
-            done = subprocess.run(
-                [str(word) for word in command],
-                cwd=ROOT, env=dict(env), stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
-                check=False, timeout=timeout_seconds,
-            )  # fmt: skip
-        except subprocess.TimeoutExpired as error:
-            raise LocalError(f"{Path(command[0]).name} took longer than {timeout_seconds} s; see {log}") from error
-    if done.returncode != 0:
-        raise LocalError(f"{Path(command[0]).name} ended with status {done.returncode}: {last_line(log)}; see {log}")
+            for line in process.stdout or ():
+                output.write(line)
+                tell(line)
+            process.wait()
+        except BaseException:
+            process.kill()
+            raise
+        finally:
+            timer.cancel()
+    if process.returncode == -signal.SIGKILL and time.monotonic() - began >= timeout_seconds:
+        raise LocalError(f"{name} took longer than {timeout_seconds} s; see {log}")
+    if process.returncode != 0:
+        raise LocalError(f"{name} ended with status {process.returncode}: {last_line(log)}; see {log}")
 
 
 def last_line(log: Path) -> str:
@@ -51,6 +131,12 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def answers(port: int) -> bool:
+    """Tell whether somebody listens on a port of 127.0.0.1."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def wait_for(what: str, ask: Callable[[], Found | None], *, seconds: float, every: float = 0.1) -> Found:
@@ -69,8 +155,8 @@ def wait_for(what: str, ask: Callable[[], Found | None], *, seconds: float, ever
     return found
 
 
-def stop_group(pid: int, *, name: str) -> None:
-    """End a process that we started, and all that it started: politely, then for certain.
+def stop_session(pid: int, *, name: str) -> None:
+    """Kill a process that we started, and all that it started: nothing of theirs is kept.
 
     Parameters
     ----------
@@ -78,31 +164,34 @@ def stop_group(pid: int, *, name: str) -> None:
         The leader of its session.
     name : str
         A word of its command line. The number may belong to another program by now, which is left alone.
+
+    Raises
+    ------
+    LocalError
+        When some of them run still.
     """
-    if not _is_running(pid, name):
+    if not is_running(pid, name):
         return
-    for how in (signal.SIGTERM, signal.SIGKILL):
-        with suppress(ProcessLookupError):  # when the leader has ended, and nobody else is of its group
-            os.killpg(pid, how)
-        deadline = time.monotonic() + 5
-        while time.monotonic() < deadline:
-            if not _is_running(pid, name):
-                break
-            time.sleep(0.05)
-    _reap(pid)
-    for left in _session(pid):
-        with suppress(ProcessLookupError):
-            os.kill(left, signal.SIGKILL)
+
+    def is_over() -> bool | None:
+        for left in (processes := _session(pid)):
+            with suppress(ProcessLookupError):
+                os.kill(left, signal.SIGKILL)
+        _reap(pid)
+        return None if processes else True
+
+    wait_for(f"the end of {name}, process {pid}", is_over, seconds=_STOPPING_SECONDS)
 
 
 def _session(leader: int) -> list[int]:
-    """Return the processes of a session: some have a group of their own."""
-    shown = subprocess.run(["ps", "-A", "-o", "pid=,sess="], check=False, capture_output=True, text=True)
+    """Return the processes of a session that run: some have a group of their own."""
+    shown = subprocess.run(["ps", "-A", "-o", "pid=,sess=,stat="], check=False, capture_output=True, text=True)
     processes = [line.split() for line in shown.stdout.splitlines()]
-    return [int(pid) for pid, session in processes if session == str(leader)]
+    return [int(pid) for pid, session, status in processes if session == str(leader) and not status.startswith("Z")]
 
 
-def _is_running(pid: int, name: str) -> bool:
+def is_running(pid: int, name: str) -> bool:
+    """Tell whether a process runs that has a word in its command line."""
     _reap(pid)
     shown = subprocess.run(["ps", "-ww", "-o", "command=", "-p", str(pid)], check=False, capture_output=True, text=True)
     return name in shown.stdout

@@ -12,11 +12,24 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from infra.arguments import day
+from infra.arguments import Parser, day
 from infra.operations import commands
-from infra.operations.deploy import check, deploy
 from infra.operations.deployed import DEFAULT_NAME, Deployed, OperationError, settle_region
 from infra.operations.teardown import teardown
+
+
+def _check(stack: Deployed, given: argparse.Namespace) -> None:
+    # Here, because cfn-lint takes seconds to import.
+    from infra.operations.deploy import check
+
+    check(stack, dict(given.parameters))
+
+
+def _deploy(stack: Deployed, given: argparse.Namespace) -> None:
+    # Here, because cfn-lint takes seconds to import.
+    from infra.operations.deploy import deploy
+
+    deploy(stack, dict(given.parameters))
 
 
 def _setting(text: str) -> tuple[str, str]:
@@ -26,18 +39,18 @@ def _setting(text: str) -> tuple[str, str]:
     return name, value
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m infra.operations", description=__doc__)
+def _parser() -> Parser:
+    parser = Parser(prog="python -m infra.operations", description=__doc__)
     parser.add_argument("--stack", default=DEFAULT_NAME, help="the stack's name")
     subparsers = parser.add_subparsers(required=True)
 
-    def add(name: str, run: Callable[[Deployed, Any], None], does: str) -> argparse.ArgumentParser:
+    def add(name: str, run: Callable[[Deployed, Any], None], does: str) -> Parser:
         subparser = subparsers.add_parser(name, help=does)
         subparser.set_defaults(run=run)
         return subparser
 
-    checking = add("preflight", lambda stack, given: check(stack, dict(given.parameters)), "check account and region")
-    deploying = add("deploy", lambda stack, given: deploy(stack, dict(given.parameters)), "build, deploy, migrate")
+    checking = add("preflight", _check, "check account and region")
+    deploying = add("deploy", _deploy, "build, deploy, migrate")
     for subparser in (checking, deploying):
         subparser.add_argument(
             "parameters", nargs="*", type=_setting, help="parameters to change, like Countries=Peru,China"

@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import tempfile
 import urllib.request
 from collections.abc import Mapping
 from typing import Any
@@ -53,7 +54,9 @@ def deploy(stack: Deployed, given: Mapping[str, str]) -> None:
         kept = delete(stack)
         print(f"deleted. Kept: {'; '.join(kept) or 'nothing'}", flush=True)
         stack = stack.asked_again()
-    environment = sam_environment(os.environ, runtime=plan.known["Runtime"], architecture=plan.known["Architecture"])
+    # SAM does not hand parameters to the build.
+    built_for = {"RUNTIME": plan.known["Runtime"], "ARCHITECTURE": plan.known["Architecture"]}
+    environment = sam_environment(os.environ, **built_for)
     on_emulator = stack.endpoint is not None
     _sam("build", environment, on_emulator=on_emulator)
     options = ["--stack-name", stack.name]
@@ -100,6 +103,7 @@ def _answers(address: str) -> bool:
 
 def _sam(name: str, environment: Mapping[str, str], *options: str, on_emulator: bool) -> None:
     command = sam_command(name, *options, on_emulator=on_emulator)
-    done = subprocess.run(command, cwd=ROOT, env=environment, check=False)
+    with tempfile.TemporaryDirectory() as temporary:  # SAM leaves folders behind
+        done = subprocess.run(command, cwd=ROOT, env={**environment, "TMPDIR": temporary}, check=False)
     if done.returncode != 0:
         raise OperationError(f"sam {name} ended with status {done.returncode}; what it printed says why")

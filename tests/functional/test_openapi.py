@@ -25,7 +25,7 @@ from schemathesis.specs.openapi.checks import positive_data_acceptance
 from chalicelib import customers, problems
 from functions.common.days import OFFSET_PATTERN, OWN_DAY_PATTERN
 from functions.common.dimensions import RESERVED_COLUMNS
-from infra.local.processes import free_port, stop_group, wait_for
+from infra.local.processes import free_port, stop_session, wait_for
 from infra.sample.sample import make_sample
 from tests.functional.conftest import Pipeline
 from tests.shipped import SHIPPED
@@ -163,7 +163,7 @@ def chalice_local(pipeline: Pipeline, folder: Path) -> Iterator[str]:
         wait_for("chalice local", answers, seconds=30)
         yield f"http://127.0.0.1:{port}"
     finally:
-        stop_group(process.pid, name="chalice")
+        stop_session(process.pid, name="chalice")
         process.wait(5)
 
 

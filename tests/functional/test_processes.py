@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from infra.local.processes import stop_group, wait_for
+from infra.local.processes import stop_session, wait_for
 from tests.support import has_ended
 
 # It starts a child in a group of its own, says which, and takes the politeness of SIGTERM or not.
@@ -27,7 +27,7 @@ def test_a_program_ends_with_all_that_it_started(action: str, monkeypatch: pytes
     assert leader.stdout is not None
     child = int(leader.stdout.readline())
     leader.stdout.close()
-    stop_group(leader.pid, name="signal.SIGTERM")
+    stop_session(leader.pid, name="signal.SIGTERM")
     assert has_ended(leader.pid)
     assert wait_for("its child has ended", lambda: has_ended(child), seconds=60)
     leader.wait()
@@ -44,7 +44,7 @@ def test_a_program_that_its_starter_has_left_ends_with_all_that_it_started() -> 
     starter.wait()
 
     # When it is stopped
-    stop_group(pid, name="signal.SIGTERM")
+    stop_session(pid, name="signal.SIGTERM")
 
     # Then so is what it started
     assert wait_for("its child has ended", lambda: has_ended(child), seconds=60)
@@ -52,7 +52,7 @@ def test_a_program_that_its_starter_has_left_ends_with_all_that_it_started() -> 
 
 def test_a_number_that_belongs_to_another_program_by_now_is_left_alone() -> None:
     other = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True)
-    stop_group(other.pid, name="ministack")
+    stop_session(other.pid, name="ministack")
     assert not has_ended(other.pid)
     other.kill()
     other.wait()

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, nullcontext
+from contextlib import ExitStack
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -88,7 +88,7 @@ Show = Callable[..., Shown]
 def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Write a page: two as-of days, a run that failed, rejected rows, names that would do harm."""
     path = tmp_path_factory.mktemp("report") / "report.html"
-    with embedded(lambda _: nullcontext()) as database_url, ExitStack() as closing:
+    with embedded() as database_url, ExitStack() as closing:
         client = boto3.client("s3")
         client.create_bucket(Bucket=BUCKET)
         variables = {"DATABASE_URL": database_url, "BUCKET": BUCKET, "COUNTRIES": write_names(COUNTRIES)}

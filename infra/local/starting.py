@@ -1,0 +1,229 @@
+"""Starting the stack on this machine: the template, deployed by the SAM command line to an emulator."""
+
+import json
+import os
+import re
+import shlex
+import sys
+from pathlib import Path
+
+from infra import ROOT
+from infra.local.containers import start_containers
+from infra.local.emulator import EMULATORS
+from infra.local.postgres import PSQL, read_address, start_postgres
+from infra.local.processes import LocalError, free_port, run_logged, step
+from infra.local.roles import READER, WRITER, create_roles
+from infra.local.stack import CONTAINERS, OWN_DATABASE, PREFIX, Stack, load_stack
+from infra.packaging import sam
+from infra.packaging.build import LAMBDA_SYSTEM
+from infra.packaging.errors import BuildError
+from infra.packaging.kept import kept_package
+from infra.progress import Tell
+
+# RefreshFunction is built as `refresh`: its property CodeUri, before the next resource begins.
+_CODE = re.compile(r"^(?P<before>  (?P<name>\w+)Function:\n(?:(?!  \w).*\n)*?      CodeUri: )\S+", re.MULTILINE)
+_NESTED = re.compile(r"^(?P<before>      TemplateURL: )(?P<path>\S+)", re.MULTILINE)
+
+
+def start_stack(folder: Path, *, countries: str, emulator: str) -> Stack:
+    """Start database and emulator, have both functions' packages, deploy the template.
+
+    A database that the variable DATABASE_URL names is used instead of an embedded one; it must not hold the
+    schema `voucher_customer` yet nor its server the role of the API, and loses both again when the stack stops.
+    What is left in the folder of a stack whose processes are gone is removed first.
+
+    Parameters
+    ----------
+    folder : Path
+        Takes everything that the stack writes, PostgreSQL's files excepted.
+    countries : str
+        The countries to publish, separated by commas.
+    emulator : {'ministack', 'localstack', 'containers'}
+        What stands for AWS.
+
+    Raises
+    ------
+    LocalError
+        When a step fails; by then everything is stopped again.
+    """
+    if earlier := load_stack(folder):
+        if earlier.is_running:
+            raise LocalError(f"a stack runs already in {folder}: `make down` stops it")
+        print(f"removing what is left of a stack that runs no more: {earlier.stop()}", file=sys.stderr)
+    folder.mkdir(parents=True, exist_ok=True)
+    for log in folder.glob("*.log"):
+        log.unlink()
+    stack = Stack(folder=str(folder), countries=countries, emulator=emulator)
+    try:
+        _start_parts(stack)
+        _write_template(stack)
+        with step("deploy template.yaml (sam deploy)") as progress:
+            _deploy(stack, progress.tell)
+        with step("make the schema (make migrate)"):
+            stack.deployed.migrate()
+        _write_environment(stack)
+    except BaseException:
+        stack.stop()
+        raise
+    return stack
+
+
+def _start_parts(stack: Stack) -> None:
+    """Start what stands for AWS, and the database."""
+    if stack.emulator == CONTAINERS:
+        with step("start LocalStack and PostgreSQL in containers (docker compose up)"):
+            _use_containers(stack)
+        return
+    with step("start PostgreSQL"):
+        _use_database(stack)
+    with step(f"start the AWS emulator ({stack.emulator})"):
+        stack.emulator_port = free_port()
+        stack.emulator_pid = EMULATORS[stack.emulator].start(Path(stack.folder), stack.emulator_port)
+        stack.save()
+
+
+def _database_of_ones_own() -> str | None:
+    """Return the DATABASE_URL that the user set: a sourced `.local/env` sets one too, and says so."""
+    url = os.environ.get("DATABASE_URL")
+    return None if url == os.environ.get(OWN_DATABASE) else url
+
+
+def _use_database(stack: Stack) -> None:
+    if url := _database_of_ones_own():
+        stack.database_url = read_address(url).url
+        try:
+            connection = stack.connect()
+        except LocalError as error:
+            raise LocalError(f"DATABASE_URL: {error}") from error
+        [[is_there]] = connection.run("SELECT to_regnamespace('voucher_customer') IS NOT NULL")
+        connection.close()
+        if is_there:
+            raise LocalError("DATABASE_URL: it holds the schema voucher_customer already; drop that or name another")
+        _create_roles(stack)
+        stack.owns_schema = True
+    else:
+        folder, address = start_postgres()
+        stack.postgres_folder, stack.database_url = str(folder), address.url
+        _create_roles(stack)
+    stack.save()
+
+
+def _use_containers(stack: Stack) -> None:
+    if _database_of_ones_own():
+        raise LocalError("DATABASE_URL: functions in containers use the PostgreSQL that comes with them; unset it")
+    stack.emulator_port, address = start_containers(Path(stack.folder))
+    stack.database_url = address.url
+    _create_roles(stack)
+    stack.save()
+
+
+def _create_roles(stack: Stack) -> None:
+    writer, reader = create_roles(stack.address, WRITER, READER)
+    stack.writer_password, stack.reader_password = writer.password, reader.password
+
+
+def _write_template(stack: Stack) -> None:
+    """Write the template with the functions' archives in place of the folders that `sam build` would build from."""
+    target = {"runtime": _runtime(), "architecture": _architecture(os.uname().machine)}
+    system = local_system(stack.emulator, sys.platform)
+
+    def package(found: re.Match[str]) -> str:
+        name = found["name"].lower()
+        with step(f"package the function {name}"):
+            return found["before"] + json.dumps(str(kept_package(name, **target, system=system)))
+
+    template = (ROOT / "template.yaml").read_text()
+    try:
+        template = _CODE.sub(package, template)
+    except BuildError as error:
+        raise LocalError(str(error)) from error
+    template = _NESTED.sub(lambda found: found["before"] + json.dumps(str(ROOT / found["path"])), template)
+    Path(stack.folder, "template.yaml").write_text(template)
+
+
+def _sam_deploy(stack: Stack, options: list[str], tell: Tell) -> None:
+    temporary = Path(stack.folder, "tmp")  # SAM leaves folders behind
+    temporary.mkdir(exist_ok=True)
+    variables = {
+        **{name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "MAKE", "MFLAGS"))},
+        **stack.environment(),
+        "__SAM_CLI_APP_DIR": str(sam.FOLDER / "settings"),
+        "SAM_CLI_POLL_DELAY": "0.2",
+        "TMPDIR": str(temporary),
+    }
+    run_logged(
+        sam.sam_command("deploy", *options, on_emulator=True),
+        Path(stack.folder, "sam-deploy.log"),
+        env=sam.sam_environment(variables),
+        tell=tell,
+    )
+
+
+def _deploy(stack: Stack, tell: Tell) -> None:
+    address = stack.address_for_functions
+    stack.client("s3").create_bucket(Bucket="artifacts")
+    secrets = {
+        name: stack.client("secretsmanager").create_secret(Name=name, SecretString=json.dumps({"password": password}))
+        for name, password in (
+            ("database", address.password),
+            ("writer", stack.writer_password),
+            ("reader", stack.reader_password),
+        )
+    }
+    parameters = {
+        "Runtime": _runtime(),
+        "Architecture": _architecture(os.uname().machine),
+        "Prefix": PREFIX,
+        "Countries": stack.countries,
+        "DatabaseHost": address.host,
+        "DatabasePort": address.port,
+        "DatabaseName": address.name,
+        "DatabaseUser": address.user,
+        "DatabaseSignIn": "secret",
+        "DatabaseSecret": secrets["database"]["ARN"],
+        "DatabaseWriterSecret": secrets["writer"]["ARN"],
+        "DatabaseReaderSecret": secrets["reader"]["ARN"],
+        "DatabaseTls": address.tls,
+        "ApiAuthorization": "NONE",
+    }
+    overrides = [sam.parameter_override(name, value) for name, value in parameters.items()]
+    template = Path(stack.folder, "template.yaml")
+    _sam_deploy(stack, ["--template-file", str(template), "--parameter-overrides", *overrides], tell)
+    deployed = stack.deployed
+    stack.bucket = deployed.output("BucketName")
+    stack.refresh_function = deployed.output("RefreshFunctionName")
+    stack.api_url = deployed.api_url
+    stack.save()
+
+
+def _write_environment(stack: Stack) -> None:
+    """Write `env` to source, and put the command lines that it speaks to beside it."""
+    tools = Path(stack.folder, "bin")
+    tools.mkdir(exist_ok=True)
+    for name, program in (("aws", sam.FOLDER / "bin" / "aws"), ("psql", PSQL)):
+        (tools / name).unlink(missing_ok=True)
+        (tools / name).symlink_to(program)
+    lines = [f"export {name}={shlex.quote(value)}" for name, value in stack.environment().items()]
+    # Last, so that tools of one's own come first.
+    lines.append(f'export PATH="$PATH":{shlex.quote(str(tools))}')
+    path = Path(stack.folder, "env")
+    path.touch(mode=0o600)
+    path.write_text("\n".join(lines) + "\n")
+
+
+def _runtime() -> str:
+    """Return the runtime that every emulator has: ministack runs functions on its own Python."""
+    return f"python{sys.version_info.major}.{sys.version_info.minor}"
+
+
+def _architecture(machine: str) -> str:
+    """Return Lambda's name of a processor."""
+    return "arm64" if machine in ("arm64", "aarch64") else "x86_64"
+
+
+def local_system(emulator: str, system: str) -> str:
+    """Return the operating system that functions run on: ministack runs them on this machine's own, `system`.
+
+    LocalStack runs them on Linux only.
+    """
+    return system if emulator == "ministack" else LAMBDA_SYSTEM

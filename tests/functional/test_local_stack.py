@@ -1,0 +1,100 @@
+"""The commands of the local stack, as far as they need no emulator: what they refuse, and packages built once."""
+
+from pathlib import Path
+
+import pytest
+
+from infra.local.postgres import DatabaseAddress
+from infra.local.processes import free_port
+from infra.local.stack import Stack
+from infra.local.starting import local_system
+from tests.checkout import copy_checkout, run
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return copy_checkout(tmp_path_factory.mktemp("checkout"))
+
+
+def test_a_database_of_ones_own_that_does_not_answer_is_told_in_one_line(
+    checkout: Path, postgres: DatabaseAddress
+) -> None:
+    for address, says in (
+        (postgres._replace(password="wrong"), f"PostgreSQL at 127.0.0.1:{postgres.port} refuses: password auth"),
+        (postgres._replace(name="nowhere"), 'refuses: database "nowhere" does not exist'),
+        (postgres._replace(port=(port := free_port())), f"no PostgreSQL answers at 127.0.0.1:{port}: "),
+    ):
+        done = run("make up", checkout, status=2, DATABASE_URL=address.url)
+        assert "failed: start PostgreSQL: DATABASE_URL: " in done.stderr
+        assert says in done.stderr
+        assert "Traceback" not in done.stderr
+    for url in ("postgresql://u:p@host:port/d", "mysql://u:p@host/d", "nonsense"):
+        done = run("make up", checkout, status=2, DATABASE_URL=url)
+        assert "failed: start PostgreSQL: DATABASE_URL: " in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+def test_what_is_typed_wrong_is_told_in_the_words_that_were_typed(checkout: Path) -> None:
+    for command, says in (
+        ("make demo COUNTRY=Peru", "COUNTRY: no command takes that. They take "),
+        ("make refresh ASOF=2020-06-15 COUNTRIES=Peru", "ASOF: no command takes that"),
+        ("make demo AS_OF=05.08.2018", "failed: AS_OF: '05.08.2018' is no day like 2018-08-05\n"),
+        ("make up EMULATOR=aws", "failed: EMULATOR: invalid choice: 'aws'"),
+        ("make refresh AS_OF=soon", "failed: AS_OF: 'soon' is no day like 2018-08-05\n"),
+        ("make logs MINUTES=ten", "failed: MINUTES: invalid int value: 'ten'\n"),
+        ("make deploy PARAMETERS=Peru", "failed: PARAMETERS: 'Peru' is no setting like Countries=Peru,China\n"),
+    ):
+        said = run(command, checkout, status=2).stderr
+        assert says in said
+        assert "usage:" not in said
+
+
+def test_a_stack_whose_processes_are_gone_is_not_taken_for_running(tmp_path: Path) -> None:
+    for emulator in ("ministack", "localstack", "containers"):
+        stack = Stack(
+            folder=str(tmp_path), countries="Peru", emulator=emulator, emulator_pid=2**22, emulator_port=free_port()
+        )
+        assert not stack.is_running
+
+
+def test_a_stack_that_lost_the_database_of_its_user_says_what_stays_there(tmp_path: Path) -> None:
+    gone = f"postgresql://u:p@127.0.0.1:{free_port()}/d"
+    stack = Stack(folder=str(tmp_path), countries="Peru", emulator="ministack", owns_schema=True, database_url=gone)
+    stack.save()
+    said = stack.stop()
+    assert "the schema voucher_customer and the role voucher_reader stay where DATABASE_URL was: no PostgreSQL" in said
+    assert not list(tmp_path.iterdir())
+
+
+_KEEP = """.venv/bin/python -c '
+from infra.packaging.kept import kept_package
+print(kept_package("lookup", runtime="python3.13", architecture="x86_64", system="linux"))'
+"""
+
+
+def test_a_package_is_built_once_of_the_same_inputs_and_anew_of_others(tmp_path: Path) -> None:
+    copy = copy_checkout(tmp_path)
+    (copy / ".local" / "packages").unlink()
+    # When it is asked for twice, then it is built once
+    first = Path(run(_KEEP, copy).stdout.strip())
+    made = first.stat().st_ino
+    assert run(_KEEP, copy, PATH="/usr/bin:/bin", UV_OFFLINE="1").stdout.strip() == str(first)
+    assert first.stat().st_ino == made
+    # When a source or a lock differs, then another one is built
+    kept = {first}
+    for changed in ("functions/common/days.py", "chalice_app/requirements.lock"):
+        with (copy / changed).open("a") as file:
+            file.write("\n# changed\n")
+        kept.add(Path(run(_KEEP, copy).stdout.strip()))
+    assert len(kept) == 3
+    # And what nobody ships makes no difference, and the eldest goes
+    (copy / "functions" / "common" / "requirements.txt").write_text("nothing")
+    assert Path(run(_KEEP, copy).stdout.strip()) in kept
+    assert len(list((copy / ".local" / "packages").glob("lookup-*.zip"))) == 2
+
+
+def test_functions_are_built_for_the_system_that_runs_them() -> None:
+    assert local_system("ministack", "darwin") == "darwin"
+    assert local_system("ministack", "linux") == "linux"
+    assert local_system("localstack", "darwin") == "linux"
+    assert local_system("containers", "darwin") == "linux"

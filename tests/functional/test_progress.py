@@ -1,0 +1,98 @@
+"""What people see while something takes its time, and what is left when they end it."""
+
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support import ROOT
+
+PROGRESS = [sys.executable, str(ROOT / "infra" / "progress.py")]
+
+# It says what uv and SAM say of what they are at, and waits until the line has moved.
+_TALKS = """
+import sys
+print("DEBUG Registry requirement already cached: pyarrow==25.0.0", flush=True)
+sys.stdin.readline()
+print("CREATE_COMPLETE      AWS::S3::Bucket      VoucherBucket      -", flush=True)
+sys.stdin.readline()
+"""
+
+# It stops what it started when a signal unwinds it; the stopping takes until somebody says so.
+_UNWINDS = """
+import sys, time
+from infra.local.processes import unwind_on_signals
+unwind_on_signals()
+try:
+    print("started", flush=True)
+    time.sleep(600)
+finally:
+    print("stopping", flush=True)
+    open(sys.argv[2]).read()
+    open(sys.argv[1], "w").write("stopped")
+"""
+
+
+def read_until(terminal: int, pattern: bytes) -> bytes:
+    """Read from a terminal until it has shown something; it ends with an error when the program has."""
+    shown = b""
+    while not re.search(pattern, shown):
+        shown += os.read(terminal, 1000)
+    return shown
+
+
+def test_a_line_moves_and_says_what_a_command_is_at() -> None:
+    ours, its = pty.openpty()
+    process = subprocess.Popen(
+        [*PROGRESS, "install", sys.executable, "-c", _TALKS], stdin=subprocess.PIPE, stdout=its, stderr=its
+    )
+    os.close(its)
+    assert process.stdin is not None
+    read_until(ours, rb"install  0 s  pyarrow 25\.0\.0")
+    process.stdin.write(b"\n")
+    process.stdin.flush()
+    shown = read_until(ours, rb"install  \d+ s  VoucherBucket")
+    assert {sign for sign in shown.decode(errors="ignore") if sign in "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"}
+    process.stdin.close()
+    read_until(ours, "✓ install  ".encode())
+    assert process.wait() == 0
+    os.close(ours)
+
+
+def test_a_command_that_fails_shows_what_it_said_and_not_what_it_was_at() -> None:
+    says = "print('DEBUG a==1.0'); print('no such wheel'); raise SystemExit(3)"
+    done = subprocess.run(
+        [*PROGRESS, "install", sys.executable, "-c", says], check=False, capture_output=True, text=True
+    )
+    assert done.returncode == 1
+    assert done.stderr == f"install …\nno such wheel\nfailed: install: {sys.executable} ended with status 3\n"
+
+
+@pytest.mark.parametrize(
+    ("first", "status"),
+    [(signal.SIGINT, -signal.SIGINT), (signal.SIGTERM, 128 + signal.SIGTERM), (signal.SIGHUP, 128 + signal.SIGHUP)],
+)
+def test_everything_is_stopped_whatever_comes_while_it_stops(
+    tmp_path: Path, first: signal.Signals, status: int
+) -> None:
+    done, go_on = tmp_path / "done", tmp_path / "go-on"
+    os.mkfifo(go_on)
+    process = subprocess.Popen(
+        [sys.executable, "-c", _UNWINDS, str(done), str(go_on)], stdout=subprocess.PIPE, cwd=ROOT, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "started\n"
+    # When it is told to end, and told again while it stops
+    process.send_signal(first)
+    with go_on.open("w"):  # which waits until it is stopping
+        for again in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            process.send_signal(again)
+    # Then it stops everything all the same
+    assert process.wait() == status
+    assert done.read_text() == "stopped"
+    process.stdout.close()
