@@ -5,6 +5,8 @@ import re
 from datetime import date
 from typing import NoReturn
 
+from functions.common.days import parse_day
+
 
 class Parser(argparse.ArgumentParser):
     """Tells of a wrong argument in one line, which names the variable of `make` that it came from."""
@@ -15,8 +17,6 @@ class Parser(argparse.ArgumentParser):
         told = re.sub(r"^argument ", "", missing)
         named = re.sub(r"^(?:--)?([a-z-]+)(?=:| is missing)", lambda found: found[1].replace("-", "_").upper(), told)
         self.exit(2, f"failed: {named}\n")
-
-from functions.common.days import parse_day
 
 
 def day(text: str) -> date:

@@ -5,34 +5,44 @@ import os
 import shutil
 import sys
 
+from functions.refresh.settings import write_names
 from infra import ROOT
 from infra.arguments import Parser, day
 from infra.local.containers import has_engine
-from infra.local.demo import objects_of, run_demo
+from infra.local.demo import run_demo
 from infra.local.emulator import EMULATORS
-from infra.local.processes import LocalError, unwind_on_signals
-from infra.local.stack import CONTAINERS, Stack, load_stack
+from infra.local.objects import MAX_COUNTRIES, check_footers, countries_of, objects_of
+from infra.local.processes import LocalError, step, unwind_on_signals
+from infra.local.stack import CONTAINERS, DEFAULT_COUNTRIES, Stack, load_stack
 from infra.local.starting import start_stack
 
 _UP = ROOT / ".local"
 
+_NEXT = (
+    "`make demo DATA=file-or-folder AS_OF=2018-08-05 COUNTRIES=Peru,China` does the same with your own\n"
+    "parquet; `make up` leaves the stack running for aws, psql and curl (see README.md)."
+)
+_NEXT_WITH_DATA = "`make up` leaves the stack running for aws, psql and curl (see README.md)."
+
 
 def _demo(arguments: argparse.Namespace) -> None:
-    if arguments.data is not None:
-        objects_of(arguments.data)  # before anything is started
+    data, countries = arguments.data, arguments.countries
+    if data is not None:  # what can be told is told before anything is started
+        objects = objects_of(data)
+        check_footers(objects)
+        if not countries:
+            with step("read which countries occur"):
+                countries = write_names(countries_of(objects)[:MAX_COUNTRIES])
     folder = _UP / f"demo-{os.getpid()}"
     stack: Stack | None = None
     try:
-        stack = start_stack(folder, countries=arguments.countries, emulator=arguments.emulator)
-        run_demo(stack, data=arguments.data, as_of=arguments.as_of)
+        stack = start_stack(folder, countries=countries or DEFAULT_COUNTRIES, emulator=arguments.emulator)
+        verdict = run_demo(stack, data=data, as_of=arguments.as_of, full=arguments.full)
     finally:
         if stack:
             stack.stop()
     shutil.rmtree(folder)  # kept only when something failed: it holds the logs
-    print(
-        "\nNext: `make demo DATA=file-or-folder AS_OF=2018-08-05 COUNTRIES=Peru,China` does the same with your own\n"
-        "parquet; `make up` leaves the stack running for aws, psql and curl (see README.md)."
-    )
+    print(f"Next: {_NEXT if data is None else _NEXT_WITH_DATA}\n\n{verdict}")
 
 
 def _up(arguments: argparse.Namespace) -> None:
@@ -40,7 +50,7 @@ def _up(arguments: argparse.Namespace) -> None:
     if emulator == CONTAINERS and not has_engine():
         print("No container engine runs here: LocalStack and PostgreSQL start on this machine itself.")
         emulator = "localstack"
-    start_stack(_UP, countries=arguments.countries, emulator=emulator)
+    start_stack(_UP, countries=arguments.countries or DEFAULT_COUNTRIES, emulator=emulator)
     print("The stack is up. `source .local/env` lets aws, psql and curl talk to it; `make down` stops it.")
 
 
@@ -67,14 +77,15 @@ def main() -> None:
     demo = commands.add_parser("demo", help="do the main job and stop again")
     demo.add_argument("--data", help="parquet files or folders of your own")
     demo.add_argument("--as-of", type=day, help="then publish as of this day")
+    demo.add_argument("--full", action="store_true", help="print the whole table, however long it is")
     up = commands.add_parser("up", help="start the stack and leave it running")
     for command in (demo, up):
-        command.add_argument("--countries", default="Peru", help="the countries to publish: Peru,China")
+        command.add_argument("--countries", help="the countries to publish: Peru,China")
     demo.add_argument("--emulator", default="ministack", choices=EMULATORS, help="what stands for AWS")
     up.add_argument("--emulator", default="ministack", choices=[*EMULATORS, CONTAINERS], help="what stands for AWS")
     down = commands.add_parser("down", help="stop it")
     exploring = commands.add_parser("explore", help="profile parquet as the refresh function would take it")
-    exploring.add_argument("--data", required=True, help="parquet files or folders")
+    exploring.add_argument("--data", default="", help="parquet files or folders")
     exploring.add_argument("--as-of", type=day, help="the day to publish as of, instead of today")
     exploring.add_argument("--countries", default="", help="the countries to publish, instead of all that occur")
     for command, run in ((demo, _demo), (up, _up), (down, _down), (exploring, _explore)):

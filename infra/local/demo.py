@@ -5,17 +5,19 @@ import subprocess
 import tempfile
 import urllib.error
 import urllib.request
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from http import HTTPStatus
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from pg8000.exceptions import DatabaseError
 
+from functions.common.ranking import rank
 from functions.refresh.publishing.countries import tell_missing
-from functions.refresh.reading.dataset import is_in_dataset
 from functions.refresh.settings import read_names
+from infra.local.objects import counted_of, objects_of
 from infra.local.postgres import PSQL
 from infra.local.processes import LocalError, step, wait_for
 from infra.local.stack import PREFIX, Stack
@@ -26,6 +28,10 @@ from infra.sample.sample import write_sample
 _REFRESH_SECONDS = 300
 _REPORT_SECONDS = 30
 _MAX_SHOWN = 5
+_MOST_ROWS = 40
+
+# Of the sample: by today all of its customers were silent for longer than any but the last segment says.
+_DAY_OF_ALL_SEGMENTS = date(2020, 6, 15)
 
 _CUSTOMER = {
     "customer_id": 123,
@@ -40,6 +46,24 @@ _PUBLISHED_TABLE = """
     SELECT * FROM voucher_customer.voucher_segments ORDER BY country_code, segment_name DESC, index
 """
 
+_COUNTS = """
+    SELECT country_code, segment_name, segment_type, voucher_amount, count FROM voucher_customer.voucher_segments
+    ORDER BY country_code, segment_name DESC, min_range, voucher_amount
+"""
+
+_RECENCY_SEGMENTS = """
+    SELECT segment_type, sum(count) FROM voucher_customer.voucher_segments WHERE segment_name = 'recency_segment'
+    GROUP BY segment_type, min_range ORDER BY min_range
+"""
+
+_RECORDS = "SELECT sum(rows_read)::bigint, sum(rows_counted)::bigint FROM voucher_customer.ledger"
+
+_REASONS = """
+    SELECT reason, sum(rows::bigint)::bigint FROM voucher_customer.ledger,
+        jsonb_each_text(rows_rejected) AS rejected (reason, rows)
+    GROUP BY reason ORDER BY 2 DESC, reason
+"""
+
 _WHERE_IT_STANDS = """
     SELECT count(*) FILTER (WHERE etag IS NOT NULL),
            EXISTS (SELECT FROM voucher_customer.publication)
@@ -52,42 +76,24 @@ _WHERE_IT_STANDS = """
 """
 
 
-def objects_of(data: str) -> dict[str, Path]:
-    """Name the objects that DATA stands for: one file, several separated by spaces, or folders with all that they hold.
-
-    Raises
-    ------
-    LocalError
-        When none of them would be counted, or a file that is named would not.
-    """
-    whole = Path(data).expanduser()
-    named = [whole] if whole.exists() else [Path(word).expanduser() for word in data.split()]
-    objects: dict[str, Path] = {}
-    for number, path in enumerate(named):
-        if not path.exists():
-            raise LocalError(f"DATA: there is no {path}")
-        files = {path.name: path} if path.is_file() else _files_in(path)
-        if path.is_file() and not is_in_dataset(path.name, ""):
-            raise LocalError(f"DATA: {path} is not named *.parquet, so it would not be counted")
-        # Where names repeat, each of DATA has a folder of its own.
-        folder = f"{PREFIX}{number}/" if any(PREFIX + name in objects for name in files) else PREFIX
-        objects.update({folder + name: file for name, file in files.items()})
-    if not counted_of(objects):
-        raise LocalError(f"DATA: no *.parquet file in {data}")
-    return objects
-
-
-def _files_in(folder: Path) -> dict[str, Path]:
-    return {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
-
-
-def counted_of(objects: Iterable[str]) -> list[str]:
-    """Return the keys of those objects that are part of the dataset."""
-    return [key for key in objects if is_in_dataset(key, PREFIX)]
-
-
-def run_demo(stack: Stack, *, data: str | None, as_of: date | None) -> None:
+def run_demo(stack: Stack, *, data: str | None, as_of: date | None, full: bool) -> str:
     """Do the main job on a running stack and print what came of it.
+
+    Parameters
+    ----------
+    stack : Stack
+        The stack.
+    data : str or None
+        What to put into its bucket; None means the sample.
+    as_of : date or None
+        The day to publish as of in the end; None means today.
+    full : bool
+        Whether the whole table is printed, however long it is.
+
+    Returns
+    -------
+    str
+        How many of the records were counted, and why others were not.
 
     Raises
     ------
@@ -103,14 +109,68 @@ def run_demo(stack: Stack, *, data: str | None, as_of: date | None) -> None:
     else:
         _drop(stack, objects_of(data))
     if as_of is not None:
-        with step(f"refresh as of {as_of} (lambda invoke)"):
-            stack.deployed.invoke_refresh({"as_of": as_of.isoformat()})
+        _publish_as_of(stack, as_of)
     with step("fetch the report"):
         wait_for("the report of the last refresh", lambda: _has_report(stack), seconds=_REPORT_SECONDS)
-    print(published_table(stack.database_url))
-    _print_missing(stack)
+    _print_published(stack, full=full)
     _ask(stack)
+    if data is None and as_of is None:
+        _publish_as_of(stack, _DAY_OF_ALL_SEGMENTS)
+        print(f"\nAs of {_DAY_OF_ALL_SEGMENTS} (AS_OF=...), when customers were in all five recency segments:\n")
+        print(query(stack.database_url, _RECENCY_SEGMENTS))
     print(f"\nThe report, to open in a browser: {REPORT}")
+    return _verdict(stack)
+
+
+def _publish_as_of(stack: Stack, as_of: date) -> None:
+    with step(f"refresh as of {as_of} (make refresh AS_OF={as_of})"):
+        stack.deployed.invoke_refresh({"as_of": as_of.isoformat()})
+
+
+def _print_published(stack: Stack, *, full: bool) -> None:
+    """Print the published table, or of a long one the most used amounts only."""
+    connection = stack.connect()
+    try:
+        rows = connection.run(_COUNTS)
+    finally:
+        connection.close()
+    if full or len(rows) <= _MOST_ROWS:
+        print(published_table(stack.database_url))
+    else:
+        print(most_used(rows))
+        print(f"(the most used amounts of a table of {len(rows):,} rows: FULL=1 prints all of them)")
+    _print_missing(stack)
+
+
+def most_used(rows: Iterable[Sequence[Any]]) -> str:
+    """Return the most used amounts of every segment and how sure they are, as a table for people.
+
+    Parameters
+    ----------
+    rows : iterable of sequences
+        Country, family, segment, amount and count, those of a segment together.
+    """
+    table = [("country", "family", "segment", "most used", "times", "of", "how sure")]
+    for (country, family, segment), counts in groupby(rows, key=lambda row: (row[0], row[1], row[2])):
+        ranked = rank((int(amount), int(count)) for *_, amount, count in counts)
+        amounts, doubt = " and ".join(map(str, ranked.most_used.voucher_amount)), ranked.doubt
+        sure = "" if doubt.decided else "undecided: tied" if doubt.lead == 0 else f"undecided: {doubt.lead:,} more"
+        table.append((country, family, segment, amounts, f"{ranked.most_used.count:,}", f"{ranked.vouchers:,}", sure))
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    lines = [" | ".join(field.ljust(width) for field, width in zip(line, widths, strict=True)) for line in table]
+    rule = "-+-".join("-" * width for width in widths)
+    return "\n".join([f" {lines[0]}", f"-{rule}-", *(f" {line}".rstrip() for line in lines[1:])])
+
+
+def _verdict(stack: Stack) -> str:
+    connection = stack.connect()
+    try:
+        [[read, counted]] = connection.run(_RECORDS)
+        reasons = connection.run(_REASONS)
+    finally:
+        connection.close()
+    why = ", ".join(f"{reason} {rows:,}" for reason, rows in reasons)
+    return f"{read - counted:,} of {read:,} records rejected: {why}" if why else f"all {read:,} records counted"
 
 
 def _print_missing(stack: Stack) -> None:
@@ -173,7 +233,18 @@ def published_table(database_url: str) -> str:
     LocalError
         When psql fails.
     """
-    command = [str(PSQL), database_url, "--no-psqlrc", "--pset=pager=off", "--command", _PUBLISHED_TABLE]
+    return query(database_url, _PUBLISHED_TABLE)
+
+
+def query(database_url: str, text: str) -> str:
+    """Return the answer to a query as psql prints it.
+
+    Raises
+    ------
+    LocalError
+        When psql fails.
+    """
+    command = [str(PSQL), database_url, "--no-psqlrc", "--pset=pager=off", "--command", text]
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     if done.returncode != 0:
         raise LocalError(f"psql: {done.stderr.strip()}")

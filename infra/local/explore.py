@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import NamedTuple
 
 import boto3
 import numpy as np
@@ -21,7 +20,7 @@ from functions.common.database import Database
 from functions.common.days import utc_day
 from functions.common.migrations import migrate
 from functions.common.settings import DatabaseSettings, load_settings
-from functions.refresh.counting.cleaning import ObjectError, Rejected, clean, dictionary_encode
+from functions.refresh.counting.cleaning import ObjectError
 from functions.refresh.ledger.schema import needed_dimensions
 from functions.refresh.reading.bucket import Bucket, ObjectVersion
 from functions.refresh.reading.description import Description
@@ -33,9 +32,11 @@ from functions.refresh.usecases.events import Trigger
 from functions.refresh.usecases.refresh import RefreshError
 from functions.refresh.wiring import make_refresh
 from infra import ROOT
-from infra.local.demo import counted_of, published_table
+from infra.local.demo import published_table
+from infra.local.objects import MAX_COUNTRIES, counted_of
 from infra.local.postgres import Postgres, start_postgres
 from infra.local.processes import step
+from infra.local.profile import Profile
 from infra.local.stack import PREFIX
 
 REPORT = ROOT / ".local" / "explored.html"
@@ -43,70 +44,8 @@ REPORT = ROOT / ".local" / "explored.html"
 
 _BUCKET = "explored"
 _TIMEOUT_SECONDS = 60
-_MAX_COUNTRIES = 50
 _MAX_SHOWN = 50
 _LONGEST_VALUE = 60
-
-
-class BadValue(NamedTuple):
-    """A raw value that makes its row useless, and why."""
-
-    reason: str
-    value: str
-
-
-class Profile:
-    """What the values of an object mean, column by column.
-
-    Parameters
-    ----------
-    columns : mapping of str to str
-        The needed columns, and how each is read.
-
-    Attributes
-    ----------
-    rows : int
-        Rows of the object.
-    countries : collections.Counter
-        Rows by country.
-    bad : collections.Counter
-        Rows by bad value. A row with two of them counts for both.
-    first_rows : dict of BadValue to int
-        The number of the first row that has it.
-    """
-
-    def __init__(self, columns: Columns) -> None:
-        self._columns = columns
-        self.rows = 0
-        self.countries: Counter[str] = Counter()
-        self.bad: Counter[BadValue] = Counter()
-        self.first_rows: dict[BadValue, int] = {}
-
-    def add(self, records: pa.RecordBatch, first_row: int) -> None:
-        """Look at a batch of the needed columns."""
-        self.rows += records.num_rows
-        for name, read_as in self._columns.items():
-            distinct = dictionary_encode(records.column(name), read_as)
-            meanings = clean(distinct.dictionary, name, read_as)
-            # What a null means comes last.
-            at = distinct.indices.fill_null(len(meanings) - 1).to_numpy()
-            rows = np.bincount(at, minlength=len(meanings))
-            for number, meaning in enumerate(meanings):
-                if isinstance(meaning, Rejected) and rows[number]:
-                    bad = BadValue(meaning.reason, _shown(distinct.dictionary, number))
-                    self.bad[bad] += int(rows[number])
-                    self.first_rows.setdefault(bad, first_row + int(np.argmax(at == number)))
-                elif name == "country_code" and rows[number]:
-                    self.countries[str(meaning)] += int(rows[number])
-
-
-def _shown(distinct: pa.Array, number: int) -> str:
-    if number == len(distinct):
-        return "null"
-    try:
-        return repr(distinct[number].as_py())
-    except UnicodeDecodeError:
-        return repr(distinct[number].cast(pa.large_binary()).as_py())
 
 
 def explore(objects: Mapping[str, Path], *, as_of: date | None, countries: str) -> bool:
@@ -145,7 +84,7 @@ def explore(objects: Mapping[str, Path], *, as_of: date | None, countries: str) 
             print(f"\n{objects[key]}")
             _print_schema(bucket, key, versions[key], columns)
             occurring.update(_print_profile(bucket, key, versions[key], columns))
-        chosen = countries or write_names(name for name, _ in occurring.most_common(_MAX_COUNTRIES))
+        chosen = countries or write_names(name for name, _ in occurring.most_common(MAX_COUNTRIES))
         with step("refresh, by the function's own code"):
             summary = _refresh(database_url, chosen, as_of)
         print(f"\nThe table that would be published as of {summary.as_of}:\n")
@@ -153,7 +92,7 @@ def explore(objects: Mapping[str, Path], *, as_of: date | None, countries: str) 
         _print_left_out(occurring, summary)
         REPORT.parent.mkdir(exist_ok=True)
         REPORT.write_bytes(client.get_object(Bucket=_BUCKET, Key=LATEST)["Body"].read())
-    _print_verdict(summary, len(keys))
+    _print_verdict(summary, {key: objects[key] for key in keys})
     return not summary.errors
 
 
@@ -235,6 +174,10 @@ def _print_profile(bucket: Bucket, key: str, version: ObjectVersion, columns: Co
     for name, rows in profile.countries.most_common(_MAX_SHOWN):
         print(f"  {rows:>12,}  {name!r}")
     _print_more(len(profile.countries), "countries")
+    for name, (first, last) in profile.days.items():
+        print(f"  {name}: {np.datetime64(first, 'D')} to {np.datetime64(last, 'D')}")
+    if nulls := [f"{name} {rows:,}" for name, rows in profile.defaulted.items() if rows]:
+        print(f"  nothing there, counted as 0: {', '.join(nulls)}")
     if not profile.bad:
         print("  values rejected: none")
         return profile.countries
@@ -262,12 +205,10 @@ def _print_left_out(occurring: Counter[str], summary: Summary) -> None:
         print(f"\nCOUNTRIES: {summary.countries_missing}")
 
 
-def _print_verdict(summary: Summary, files: int) -> None:
+def _print_verdict(summary: Summary, files: Mapping[str, Path]) -> None:
     rejected = sum(summary.rows_rejected.values())
-    print(
-        f"\n{summary.rows_read:,} rows read, {summary.rows_counted:,} counted, {rejected:,} rejected;"
-        f" rows in no segment: {', '.join(f'{family} {rows:,}' for family, rows in summary.rows_in_no_segment.items())}"
-    )
+    in_none = ", ".join(f"{family} {rows:,}" for family, rows in summary.rows_in_no_segment.items())
+    print(f"\nRows in no segment: {in_none}; rows rejected: {rejected:,}")
     for reason, rows in sorted(summary.rows_rejected.items(), key=lambda found: -found[1]):
         print(f"  {rows:>12,}  {reason}")
     if summary.objects_ignored:
@@ -276,6 +217,19 @@ def _print_verdict(summary: Summary, files: int) -> None:
         print(f"Ignored, because not part of the dataset: {summary.objects_ignored:,}: {shown}{more}")
     print(f"The report, to open in a browser: {REPORT}")
     for error in summary.errors:
-        print(f"REFUSED {error}")
-    if not summary.errors:
-        print(f"ACCEPTED: {files} file{'s' * (files > 1)} would be counted")
+        print(f"REFUSED {_with_its_path(error, files)}")
+    of_rows = f"{summary.rows_counted:,} of {summary.rows_read:,} rows counted, {rejected:,} rejected"
+    if summary.errors:
+        print(f"REFUSED: {len(summary.errors)} of {_files(len(files))}; of the others {of_rows}")
+    else:
+        print(f"ACCEPTED: {_files(len(files))}; {of_rows}")
+
+
+def _files(number: int) -> str:
+    return f"{number:,} file{'s' * (number != 1)}"
+
+
+def _with_its_path(error: str, files: Mapping[str, Path]) -> str:
+    """Name the file of an error as it was given, in place of the key under which it was explored."""
+    key = max((key for key in files if error.startswith(f"{key}: ")), key=len, default="")
+    return f"{files[key]}{error[len(key) :]}" if key else error

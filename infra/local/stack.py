@@ -18,6 +18,7 @@ from infra.operations.deployed import DEFAULT_NAME, Deployed
 from infra.progress import Progress
 
 PREFIX = "vouchers/"
+DEFAULT_COUNTRIES = "Peru"
 
 CONTAINERS = "containers"
 """What stands for AWS where it is no emulator of this machine: LocalStack in containers, with PostgreSQL."""

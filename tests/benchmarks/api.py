@@ -26,16 +26,16 @@ from sqlalchemy import create_engine, text
 
 from functions.common.database import Database
 from functions.common.days import utc_day
+from functions.common.migrations import migrate
 from functions.common.settings import DatabaseSettings, load_settings
 from functions.refresh.counting.usage import Usage
 from functions.refresh.ledger.ledger import NO_ENTRY, Ledger
-from functions.refresh.ledger.schema import migrate
 from functions.refresh.publishing.publication import Publications
 from functions.refresh.reading.bucket import ObjectVersion
 from infra import ROOT
 from infra.local.postgres import DatabaseAddress, Postgres, start_postgres
 from infra.local.processes import free_port, stop_session, wait_for
-from infra.local.reader import create_reader
+from infra.local.roles import READER, create_roles
 from infra.sample.sample import make_sample
 from tests.shipped import COLUMNS, SHIPPED
 from tests.support import Context
@@ -165,7 +165,7 @@ def main() -> None:
     """Run everything and print it."""
     folder, address = start_postgres()
     try:
-        reader = create_reader(address)
+        [reader] = create_roles(address, READER)
         publish_sample(address)
         os.environ["DATABASE_URL"] = reader.url
         sys.path.insert(0, str(ROOT / "chalice_app"))

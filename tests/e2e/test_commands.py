@@ -38,11 +38,15 @@ def test_make_demo_does_the_same_with_data_of_ones_own(checkout: Path) -> None:
 
 def test_a_demo_that_cannot_work_says_so_in_one_line(checkout: Path, tmp_path: Path) -> None:
     (tmp_path / "notes.csv").write_text("a,b")
+    (tmp_path / "cut.parquet").write_bytes(parquet([record()])[:-9])
+    (tmp_path / "other.parquet").write_bytes(parquet([{k: v for k, v in record().items() if k != "total_orders"}]))
     for options, says in (
         ("DATA=/no/such/file", "there is no /no/such/file"),
         (f"DATA={tmp_path}", "no *.parquet file"),
         (f"DATA={tmp_path}/notes.csv", "not named *.parquet,"),
-        ("AS_OF=05.08.2018", "is no day like 2018-08-05"),
+        ("AS_OF=05.08.2018", "AS_OF: '05.08.2018' is no day like 2018-08-05"),
+        (f"DATA={tmp_path}/cut.parquet", f"DATA: {tmp_path}/cut.parquet: is no readable parquet"),
+        (f"DATA={tmp_path}/other.parquet", "other.parquet: needed column missing: ['total_orders']"),
     ):
         done = run(f"make demo {options}", checkout, status=2)
         assert says in done.stderr
@@ -54,10 +58,11 @@ def test_make_explore_tells_whether_a_file_would_be_counted(checkout: Path, tmp_
     (tmp_path / "bad.parquet").write_bytes(b"garbage")
     said = run(f"make explore DATA={tmp_path}/good.parquet AS_OF=2020-12-22", checkout).stdout
     assert printed_table(said) == recount([record()], date(2020, 12, 22), ["Peru"])
-    assert "ACCEPTED: 1 file would be counted" in said
+    assert said.endswith("\nACCEPTED: 1 file; 1 of 1 rows counted, 0 rejected\n")
     assert (checkout / ".local" / "explored.html").exists()
     said = run(f"make explore DATA={tmp_path}", checkout, status=2).stdout
-    assert "REFUSED vouchers/bad.parquet: is no readable parquet" in said
+    assert f"REFUSED {tmp_path}/bad.parquet: is no readable parquet" in said
+    assert said.endswith("\nREFUSED: 1 of 2 files; of the others 1 of 1 rows counted, 0 rejected\n")
 
 
 def test_a_demo_with_broken_parquet_fails_with_its_name_and_leaves_nothing(
@@ -66,7 +71,9 @@ def test_a_demo_with_broken_parquet_fails_with_its_name_and_leaves_nothing(
     """On a database of one's own, where the schema and the role that the stack made go too."""
     ask(postgres, "DROP SCHEMA IF EXISTS voucher_customer CASCADE")
     (tmp_path / "good.parquet").write_bytes(parquet([record()]))
-    (tmp_path / "bad.parquet").write_bytes(b"not parquet")
+    damaged = bytearray(parquet([record()]))
+    damaged[4:60] = bytes(56)  # the first pages; its footer is whole
+    (tmp_path / "bad.parquet").write_bytes(damaged)
     done = run(f"make demo DATA={tmp_path}", checkout, status=2, DATABASE_URL=postgres.url)
     assert re.search(r"^failed: wait for the event.*vouchers/bad\.parquet: is no readable parquet", done.stderr, re.M)
     [folder] = (checkout / ".local").glob("demo-*")  # kept, because it holds the logs

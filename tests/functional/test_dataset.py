@@ -8,8 +8,8 @@ import pytest
 from functions.refresh.report.writer import LATEST
 from functions.refresh.usecases.refresh import RefreshError
 from infra.local import explore as exploring
-from infra.local.demo import counted_of, objects_of
 from infra.local.explore import explore
+from infra.local.objects import counted_of, objects_of
 from infra.local.processes import LocalError
 from tests.functional.conftest import Call, Pipeline
 from tests.support import BUCKET, PREFIX, created, daily, deleted, parquet, record
@@ -121,7 +121,7 @@ def test_a_folder_is_put_as_it_is_and_explored(
     assert explore(objects, as_of=date(2020, 6, 15), countries="")
     told = capsys.readouterr().out
     assert f"Ignored, because not part of the dataset: {len(LEFTOVERS)}: vouchers/.a.parquet.crc, " in told
-    assert told.endswith(f"ACCEPTED: {len(GOOD)} files would be counted\n")
+    assert told.endswith(f"ACCEPTED: {len(GOOD)} files; {len(GOOD)} of {len(GOOD)} rows counted, 0 rejected\n")
 
 
 def test_files_of_the_same_name_do_not_replace_each_other(tmp_path: Path) -> None:

@@ -43,7 +43,7 @@ def test_a_file_is_profiled_published_and_accepted(
     # Then it would be counted
     assert accepted
     lines = told(capsys)
-    assert lines[-1] == "ACCEPTED: 1 file would be counted"
+    assert lines[-1] == "ACCEPTED: 1 file; 3 of 6 rows counted, 3 rejected"
     # And one reads what is needed and what is there
     assert [line for line in lines if line.startswith(("country_code good", "total_orders good", "ignored"))] == [
         "country_code good: string", "total_orders good: string", "ignored: customer",
@@ -55,7 +55,10 @@ def test_a_file_is_profiled_published_and_accepted(
         "1 last_order_ts_unreadable: 'never', first in row 4",
         "1 last_order_ts_missing: null, first in row 5",
     ]
-    assert "6 rows read, 3 counted, 3 rejected; rows in no segment: frequent_segment 0, recency_segment 0" in lines
+    assert "Rows in no segment: frequent_segment 0, recency_segment 0; rows rejected: 3" in lines
+    # And when the orders were, and what counts as 0
+    assert "last_order_ts: 2020-01-06 to 2020-01-06" in lines
+    assert "nothing there, counted as 0: voucher_amount 1" in lines
     # And the table of the day, for all countries
     assert "0 | 121 | 179 | recency_segment | 2640 | 2 | Peru | 120-180" in lines
     assert "0 | 0 | 4 | frequent_segment | 0 | 1 | Chile | 0-4" in lines
@@ -81,10 +84,12 @@ def test_files_that_could_not_be_counted_are_refused_with_the_reason(
     accepted = explore({f"vouchers/{file.name}": file for file in files}, as_of=None, countries="Peru")
     # Then the function would refuse the bad ones, and count the other
     assert not accepted
-    refused = sorted(line for line in told(capsys) if line.startswith("REFUSED"))
+    lines = told(capsys)
+    assert lines[-1] == "REFUSED: 4 of 5 files; of the others 1 of 1 rows counted, 0 rejected"
+    refused = sorted(line for line in lines if line.startswith("REFUSED "))
     reasons = ("missing: ['total_orders']", "column voucher_amount is of type list", "no readable parquet", "is empty")
     for name, reason, line in zip("bcde", reasons, refused, strict=True):
-        assert line.startswith(f"REFUSED vouchers/{name}.parquet: ")
+        assert line.startswith(f"REFUSED {tmp_path}/{name}.parquet: ")
         assert reason in line
     assert '"objects":1,' in report.read_text()
 
@@ -117,7 +122,7 @@ def test_explore_tells_of_odd_files_what_the_pipeline_does(
     # Then both refuse the same ones with the same words
     output = capsys.readouterr().out
     told = {line.removeprefix("REFUSED ") for line in output.splitlines() if line.startswith("REFUSED ")}
-    assert told == set(failure.value.summary.errors)
+    assert told == {error.replace("vouchers/", f"{tmp_path}/", 1) for error in failure.value.summary.errors}
     assert len(told) == len(REFUSED) + 1
     # And the rows that explore reads are those that the pipeline counts or rejects
     read = {}

@@ -1,0 +1,113 @@
+"""The parquet that DATA names: which objects it stands for, and what can be told of them before a stack starts."""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from functions.common.dimensions import DimensionError, combine, parse_dimension
+from functions.refresh.counting.cleaning import ObjectError, clean, dictionary_encode
+from functions.refresh.reading.dataset import is_in_dataset
+from functions.refresh.reading.description import describe
+from functions.refresh.reading.parquet_file import Columns, open_parquet
+from infra import ROOT
+from infra.local.processes import LocalError
+from infra.local.stack import PREFIX
+
+MAX_COUNTRIES = 50
+"""How many of the countries that occur are published where nobody chooses."""
+
+_SEGMENTS = ROOT / "infra" / "sql" / "customer_segments.sql"
+_UNREADABLE = (ObjectError, pa.ArrowException, OSError, UnicodeDecodeError)
+
+
+def objects_of(data: str) -> dict[str, Path]:
+    """Name the objects that DATA stands for: one file, several separated by spaces, or folders with all that they hold.
+
+    Raises
+    ------
+    LocalError
+        When none of them would be counted, or a file that is named would not.
+    """
+    if not data.strip():
+        raise LocalError("DATA is missing: name a parquet file, several, or a folder by DATA=path/to/vouchers.parquet")
+    whole = Path(data).expanduser()
+    named = [whole] if whole.exists() else [Path(word).expanduser() for word in data.split()]
+    objects: dict[str, Path] = {}
+    for number, path in enumerate(named):
+        if not path.exists():
+            raise LocalError(f"DATA: there is no {path}")
+        files = {path.name: path} if path.is_file() else _files_in(path)
+        if path.is_file() and not is_in_dataset(path.name, ""):
+            raise LocalError(f"DATA: {path} is not named *.parquet, so it would not be counted")
+        # Where names repeat, each of DATA has a folder of its own.
+        folder = f"{PREFIX}{number}/" if any(PREFIX + name in objects for name in files) else PREFIX
+        objects.update({folder + name: file for name, file in files.items()})
+    if not counted_of(objects):
+        raise LocalError(f"DATA: no *.parquet file in {data}")
+    return objects
+
+
+def _files_in(folder: Path) -> dict[str, Path]:
+    return {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def counted_of(objects: Iterable[str]) -> list[str]:
+    """Return the keys of those objects that are part of the dataset."""
+    return [key for key in objects if is_in_dataset(key, PREFIX)]
+
+
+def check_footers(objects: Mapping[str, Path]) -> None:
+    """Check that every file of the dataset is parquet with the needed columns, of types that can be read.
+
+    Raises
+    ------
+    LocalError
+        When one is not; the message names each.
+    """
+    columns = _needed_columns()
+    faults = []
+    for key in counted_of(objects):
+        size = objects[key].stat().st_size
+        try:
+            if size == 0:
+                raise ObjectError("is empty")
+            with objects[key].open("rb") as file:
+                describe(file, size, columns).check()
+        except _UNREADABLE as error:
+            what = "" if isinstance(error, ObjectError) else "is no readable parquet: "
+            faults.append(f"{objects[key]}: {what}{error}")
+    if faults:
+        raise LocalError(f"DATA: {'; '.join(faults)}. make explore DATA=... tells more")
+
+
+def _needed_columns() -> Columns:
+    """Return the needed columns, as far as they can be told without a database that runs the families' file."""
+    families = re.search(r"\.segment_families \(segment_name, dimension\) VALUES(.*?);", _SEGMENTS.read_text(), re.S)
+    dimensions = re.findall(r"\(\s*'[^']*'\s*,\s*'([^']*)'\s*\)", families[1]) if families else []
+    try:
+        return combine(parse_dimension(text) for text in dimensions).columns
+    except DimensionError as error:
+        raise LocalError(f"{_SEGMENTS.relative_to(ROOT)}: {error}") from error
+
+
+def countries_of(objects: Mapping[str, Path]) -> list[str]:
+    """Return the countries that occur in the files of the dataset, those with the most rows first."""
+    rows: Counter[str] = Counter()
+    for key in counted_of(objects):
+        try:
+            for batch in open_parquet(objects[key]).iter_batches(columns=["country_code"]):
+                rows.update(_rows_by_country(batch.column(0)))
+        except _UNREADABLE:
+            continue  # it takes more to read it, as the refresh function does
+    return [name for name, _ in rows.most_common()]
+
+
+def _rows_by_country(column: pa.Array) -> dict[str, int]:
+    distinct = dictionary_encode(column, "country")
+    names = clean(distinct.dictionary, "country_code", "country")
+    counts = np.bincount(distinct.indices.drop_null().to_numpy(), minlength=len(names))
+    return {name: int(count) for name, count in zip(names, counts, strict=True) if isinstance(name, str) and count}

@@ -1,0 +1,88 @@
+"""What the values of parquet mean to the refresh function, column by column."""
+
+from collections import Counter
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from functions.refresh.counting.cleaning import Defaulted, Rejected, clean, dictionary_encode
+from functions.refresh.reading.parquet_file import Columns
+
+
+class BadValue(NamedTuple):
+    """A raw value that makes its row useless, and why."""
+
+    reason: str
+    value: str
+
+
+class Profile:
+    """What the values of an object mean, column by column.
+
+    Parameters
+    ----------
+    columns : mapping of str to str
+        The needed columns, and how each is read.
+
+    Attributes
+    ----------
+    rows : int
+        Rows of the object.
+    countries : collections.Counter
+        Rows by country.
+    bad : collections.Counter
+        Rows by bad value. A row with two of them counts for both.
+    first_rows : dict of BadValue to int
+        The number of the first row that has it.
+    defaulted : collections.Counter
+        Rows in which a column holds nothing that counts as 0, by column.
+    days : dict of str to tuple of int
+        The first and the last day of each column of dates, as day numbers.
+    """
+
+    def __init__(self, columns: Columns) -> None:
+        self._columns = columns
+        self.rows = 0
+        self.countries: Counter[str] = Counter()
+        self.bad: Counter[BadValue] = Counter()
+        self.first_rows: dict[BadValue, int] = {}
+        self.defaulted: Counter[str] = Counter()
+        self.days: dict[str, tuple[int, int]] = {}
+
+    def add(self, records: pa.RecordBatch, first_row: int) -> None:
+        """Look at a batch of the needed columns."""
+        self.rows += records.num_rows
+        for name, read_as in self._columns.items():
+            distinct = dictionary_encode(records.column(name), read_as)
+            meanings = clean(distinct.dictionary, name, read_as)
+            # What a null means comes last.
+            at = distinct.indices.fill_null(len(meanings) - 1).to_numpy()
+            rows = np.bincount(at, minlength=len(meanings))
+            for number, meaning in enumerate(meanings):
+                if isinstance(meaning, Rejected) and rows[number]:
+                    bad = BadValue(meaning.reason, _shown(distinct.dictionary, number))
+                    self.bad[bad] += int(rows[number])
+                    self.first_rows.setdefault(bad, first_row + int(np.argmax(at == number)))
+                elif name == "country_code" and rows[number]:
+                    self.countries[str(meaning)] += int(rows[number])
+                elif isinstance(meaning, Defaulted):
+                    self.defaulted[name] += int(rows[number])
+            if read_as == "date":
+                self._widen(
+                    name, [day for day, count in zip(meanings, rows, strict=True) if isinstance(day, int) and count]
+                )
+
+    def _widen(self, name: str, days: list[int]) -> None:
+        """Widen the span of a column of dates to these days."""
+        if days := [*days, *self.days.get(name, ())]:
+            self.days[name] = (min(days), max(days))
+
+
+def _shown(distinct: pa.Array, number: int) -> str:
+    if number == len(distinct):
+        return "null"
+    try:
+        return repr(distinct[number].as_py())
+    except UnicodeDecodeError:
+        return repr(distinct[number].cast(pa.large_binary()).as_py())
