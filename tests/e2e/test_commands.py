@@ -37,12 +37,13 @@ def test_make_demo_does_the_same_with_data_of_ones_own(checkout: Path) -> None:
 
 
 def test_a_demo_that_cannot_work_says_so_in_one_line(checkout: Path, tmp_path: Path) -> None:
+    (tmp_path / "nothing").mkdir()
     (tmp_path / "notes.csv").write_text("a,b")
     (tmp_path / "cut.parquet").write_bytes(parquet([record()])[:-9])
     (tmp_path / "other.parquet").write_bytes(parquet([{k: v for k, v in record().items() if k != "total_orders"}]))
     for options, says in (
         ("DATA=/no/such/file", "there is no /no/such/file"),
-        (f"DATA={tmp_path}", "no *.parquet file"),
+        (f"DATA={tmp_path}/nothing", "no *.parquet file"),
         (f"DATA={tmp_path}/notes.csv", "not named *.parquet,"),
         ("AS_OF=05.08.2018", "AS_OF: '05.08.2018' is no day like 2018-08-05"),
         (f"DATA={tmp_path}/cut.parquet", f"DATA: {tmp_path}/cut.parquet: is no readable parquet"),
