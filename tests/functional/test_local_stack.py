@@ -62,7 +62,7 @@ def test_a_stack_that_lost_the_database_of_its_user_says_what_stays_there(tmp_pa
     stack = Stack(folder=str(tmp_path), countries="Peru", emulator="ministack", owns_schema=True, database_url=gone)
     stack.save()
     said = stack.stop()
-    assert "the schema voucher_customer and the role voucher_reader stay where DATABASE_URL was: no PostgreSQL" in said
+    assert "roles voucher_writer and voucher_reader stay where DATABASE_URL was: no PostgreSQL answers" in said
     assert not list(tmp_path.iterdir())
 
 
