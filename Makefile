@@ -21,10 +21,20 @@ $(error $(UNKNOWN): no command takes that. They take $(sort $(VARIABLES)), each 
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up up-localstack down clean preflight deploy migrate refresh backfill backlog verify report explore redrive logs teardown test pythons test-runtimes test-faults fuzz e2e-localstack mutants bench bench-memory bench-api bench-scale simulate lint fix hooks lock
+.PHONY: help setup demo up up-localstack down clean preflight deploy migrate refresh backfill backlog verify report explore redrive logs teardown test pythons test-runtimes test-faults fuzz e2e-localstack mutants bench bench-memory bench-api bench-freshness bench-scale simulate lint fix hooks lock
 
-help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+##@ Try it on this machine
+help:  ## list the commands
+	@awk -F ':.*## ' ' \
+		/^##@ / { printf "%s%s\n", (groups++ ? "\n" : ""), substr($$0, 5) } \
+		/^[a-z0-9-]+:.*## / { \
+			line = sprintf("  make %-15s", $$1); words = split($$2, word, " "); \
+			for (i = 1; i <= words; i++) { \
+				if (length(line) + 1 + length(word[i]) > 80) { print line; line = sprintf("%22s", "") } \
+				line = line " " word[i] \
+			} \
+			print line \
+		}' $(MAKEFILE_LIST)
 
 setup: .venv/.ready .local/tools/emulator/.ready .local/tools/sam/.ready .local/tools/lambda/.ready  ## install everything, from the hashed locks
 
@@ -69,7 +79,7 @@ ifeq ($(EMULATOR),localstack)
 demo up: .local/tools/localstack/.ready
 endif
 
-demo: setup  ## run the whole pipeline on this machine: DATA=file-or-folder AS_OF=2018-08-05 COUNTRIES=Peru,China for your own
+demo: setup  ## run the whole pipeline on this machine: DATA=file-or-folder AS_OF=2018-08-05 COUNTRIES=Peru,China for your own, FULL=1 for all rows
 	@$(RUN_LOCAL) demo --emulator "$(EMULATOR)" $(if $(DATA),--data "$(DATA)") $(if $(AS_OF),--as-of "$(AS_OF)") $(if $(COUNTRIES),--countries "$$COUNTRIES") $(if $(filter 1,$(FULL)),--full)
 
 explore: setup  ## tell what the refresh function would make of parquet, without a stack: DATA=file-or-folder AS_OF=2018-08-05 COUNTRIES=Peru,China
@@ -91,6 +101,7 @@ clean: down  ## stop it and remove everything that was made
 	rm -rf .venv .local .aws-sam .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
+##@ Operate a deployed stack: on AWS, or after `source .local/env` on this machine
 preflight: setup  ## check whether account and region take the stack, and change nothing: PARAMETERS="Countries=Peru,China" STACK=name
 	@$(OPERATE) preflight $(PARAMETERS)
 
@@ -118,12 +129,13 @@ report: setup  ## fetch the page that shows what is published, and print its pat
 redrive: setup  ## run again what waits in the failure queue
 	@$(OPERATE) redrive
 
-logs: setup  ## print the latest log lines of both functions: MINUTES=60
-	@$(OPERATE) logs $(if $(MINUTES),--minutes "$(MINUTES)")
+logs: setup  ## print what both functions did, a line for each run and request: MINUTES=60, RAW=1 for all lines
+	@$(OPERATE) logs $(if $(MINUTES),--minutes "$(MINUTES)") $(if $(filter 1,$(RAW)),--raw)
 
 teardown: setup  ## delete the deployed stack: CONFIRM=its-name
 	@$(OPERATE) teardown --confirm "$(CONFIRM)"
 
+##@ Develop
 # On every processor, the longest first: the tests of the running stack.
 ON_ALL = --numprocesses=auto --dist=loadgroup --no-loadscope-reorder --durations=15
 
@@ -157,6 +169,9 @@ bench-memory: setup .local/tools/bench/.ready  ## measure the memory of a refres
 
 bench-api: setup  ## compare the lookup API with Flask + SQLAlchemy and with bare Chalice
 	@$(BIN)/python -m tests.benchmarks.api
+
+bench-freshness: setup  ## measure the time from a drop to the API's answer, cold and warm, on each emulator that is installed
+	@$(BIN)/python -m tests.benchmarks.freshness
 
 bench-scale: setup .local/tools/bench/.ready  ## measure how many functions write to one database, and count a backlog, at once
 	@$(BIN)/python -m tests.benchmarks.scale

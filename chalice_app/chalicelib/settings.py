@@ -20,5 +20,5 @@ class LookupSettings(DatabaseSettings, frozen=True, kw_only=True, rename="upper"
         How long to go on answering from memory while the database is away.
     """
 
-    publication_check_seconds: Seconds = 5
+    publication_check_seconds: Seconds = 1
     publication_stale_seconds: Seconds = 3600

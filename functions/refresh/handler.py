@@ -15,7 +15,7 @@ from functions import __version__
 from functions.common.database import Database
 from functions.common.settings import load_settings
 from functions.refresh.report.metrics import measure_objects, measure_publication, metrics
-from functions.refresh.results import Answer, ItemSummary, Plan, Summary
+from functions.refresh.results import BY_HAND, Answer, ItemSummary, Plan, Summary
 from functions.refresh.settings import RefreshSettings
 from functions.refresh.usecases.backlog import Backlog, read_step
 from functions.refresh.usecases.deadline import Deadline
@@ -85,7 +85,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     ------
     RefreshError
         After publishing, when an object could not be counted and none is left: so Lambda tries again and the
-        failure destination hears of it.
+        failure destination hears of it. Not in a run by hand, whose answer tells it.
     """
     # EventBridge's id is the same at every repetition of an event, and leads back to it.
     logger.set_correlation_id(event.get("event", event).get("id", context.aws_request_id))
@@ -112,7 +112,9 @@ def _refresh(event: dict[str, Any], deadline: Deadline) -> Answer:
         summary = refresh().run(trigger, deadline)
         succeeded = int(not summary.errors)
     except RefreshError as error:
-        _tell_of_refresh(error.summary)
+        answer = _tell_of_refresh(error.summary)
+        if trigger.kind in BY_HAND:  # the person reads it there, and nobody tries again
+            return answer
         raise
     finally:
         metrics.add_metric("RefreshesSucceeded", MetricUnit.Count, succeeded)

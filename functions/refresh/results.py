@@ -168,6 +168,8 @@ class Answer(RefreshRow, kw_only=True):
 
     Attributes
     ----------
+    as_of_before : date or None
+        The day that the replaced table was as of; None at the first publication.
     countries_missing : str
         Which of the countries to publish have no record, and which ones the data has; empty when none is missing.
     report : str
@@ -184,6 +186,7 @@ class Answer(RefreshRow, kw_only=True):
         `unfinished` when objects are deferred for another reason, and the next run starts.
     """
 
+    as_of_before: date | None = None
     countries_missing: str = ""
     report: str = ""
     report_error: str = ""

@@ -200,7 +200,8 @@ def _write_environment(stack: Stack) -> None:
     """Write `env` to source, and put the command lines that it speaks to beside it."""
     tools = Path(stack.folder, "bin")
     tools.mkdir(exist_ok=True)
-    for name, program in (("aws", sam.FOLDER / "bin" / "aws"), ("psql", PSQL)):
+    chalice = ROOT / ".venv" / "bin" / "chalice"
+    for name, program in (("aws", sam.FOLDER / "bin" / "aws"), ("psql", PSQL), ("chalice", chalice)):
         (tools / name).unlink(missing_ok=True)
         (tools / name).symlink_to(program)
     lines = [f"export {name}={shlex.quote(value)}" for name, value in stack.environment().items()]

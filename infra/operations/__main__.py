@@ -86,8 +86,11 @@ def _parser() -> Parser:
     reporting.add_argument("--as-of", type=day, help="the page of this day")
     reporting.add_argument("--open", action="store_true", help="open it in a browser")
     add("redrive", lambda stack, _: commands.redrive(stack), "run again what waits in the failure queue")
-    reading = add("logs", lambda stack, given: commands.logs(stack, given.minutes), "print the latest log lines")
+    reading = add(
+        "logs", lambda stack, given: commands.logs(stack, given.minutes, raw=given.raw), "print the latest log lines"
+    )
     reading.add_argument("--minutes", type=int, default=10)
+    reading.add_argument("--raw", action="store_true", help="every line as it is")
     deleting = add("teardown", lambda stack, given: teardown(stack, given.confirm), "delete the stack")
     deleting.add_argument("--confirm", default="", help="the stack's name once more")
     return parser

@@ -15,6 +15,7 @@ from functions.refresh.results import Answer, Verified
 from functions.refresh.settings import REPORTS_PREFIX
 from infra.operations.backlog import count_backlog
 from infra.operations.deployed import Deployed, OperationError
+from infra.operations.logs import in_one_line
 
 REPORT = Path(__file__).parents[2] / ".local" / "report.html"
 """Where the page goes that a person looks at."""
@@ -36,12 +37,25 @@ def refresh(stack: Deployed, as_of: date | None, prefix: str | None) -> None:
     answer = stack.invoke_refresh(event)
     print(_in_words(answer), flush=True)
     if answer["backlog_bytes"]:
-        print(_in_words(count_backlog(stack, event)))
+        answer = count_backlog(stack, event)
+        print(_in_words(answer), flush=True)
+    _check(answer)
 
 
 def backlog(stack: Deployed, as_of: date | None, prefix: str | None) -> None:
     """Have the state machine count what is not counted yet, however little it is."""
-    print(_in_words(count_backlog(stack, _event(as_of, prefix))))
+    answer = count_backlog(stack, _event(as_of, prefix))
+    print(_in_words(answer), flush=True)
+    _check(answer)
+
+
+def _check(answer: dict[str, Any]) -> None:
+    """Say what went wrong beside the publication."""
+    if not answer["errors"]:
+        return
+    refused = answer["objects_refused"]
+    what = f"{refused} object{'s' * (refused != 1)} refused: " if refused else ""
+    raise OperationError(f"{what}{'; '.join(answer['errors'])}")
 
 
 def _event(as_of: date | None, prefix: str | None) -> dict[str, str]:
@@ -57,7 +71,6 @@ def _in_words(answer: dict[str, Any]) -> str:
     left = f", {summary.objects_deferred} left for {waits_for}" if summary.objects_deferred else ""
     ignored = f", {summary.objects_ignored} ignored ({', '.join(summary.ignored)})" if summary.ignored else ""
     missing = f"; {summary.countries_missing}" if summary.countries_missing else ""
-    errors = f"; failed: {'; '.join(summary.errors)}" if summary.errors else ""
     report = f"; no report: {summary.report_error}" if summary.report_error else ""
     families = "".join(
         [
@@ -73,8 +86,17 @@ def _in_words(answer: dict[str, Any]) -> str:
         f"rows: {summary.rows_read:,} read, {summary.rows_counted:,} counted, {rejected:,} rejected; "
         f"most used amounts changed in {summary.segments_changed} segments, "
         f"undecided in {summary.segments_undecided} of {summary.segments_published}"
-        f"{families}{missing}{report}{errors}"
+        f"{families}{missing}{report}{_day_in_words(summary)}"
     )
+
+
+def _day_in_words(summary: Answer) -> str:
+    """Say of a day that one may not have meant what is odd about it."""
+    if summary.as_of > datetime.now(UTC).date():
+        return f"; {summary.as_of} is a day to come: days since the last order are counted to then"
+    if summary.as_of_before and summary.as_of < summary.as_of_before:
+        return f"; the day goes back from {summary.as_of_before}, until the next daily run"
+    return ""
 
 
 def verify(stack: Deployed, prefix: str | None, *, fix: bool) -> None:
@@ -151,7 +173,9 @@ def redrive(stack: Deployed) -> None:
         # Lambda puts the event and the error into an envelope; EventBridge sends the event as it is.
         event = message.get("requestPayload", message)
         try:
-            print(f"{_event_in_words(event)}: {_in_words(stack.invoke_refresh(event))}")
+            answer = stack.invoke_refresh(event)
+            print(f"{_event_in_words(event)}: {_in_words(answer)}")
+            _check(answer)
         except OperationError as error:
             failed[receipt] = f"{_event_in_words(event)}: {error}"
         else:
@@ -206,9 +230,11 @@ def fetch_report(stack: Deployed, as_of: date | None = None) -> int:
     return int(found["Metadata"]["refresh-id"])
 
 
-def logs(stack: Deployed, minutes: int) -> None:
-    """Print the latest log lines of both functions in the order of their time."""
+def logs(stack: Deployed, minutes: int, *, raw: bool) -> None:
+    """Print what both functions logged, in the order of its time: a line for each run and request, or all as it is."""
     events = sorted(stack.log_events(time.time() - minutes * 60))
-    for timestamp, function, line in events:
+    told = [(timestamp, function, line if raw else in_one_line(line)) for timestamp, function, line in events]
+    shown = [entry for entry in told if entry[2] is not None]
+    for timestamp, function, line in shown:
         print(f"{datetime.fromtimestamp(timestamp / 1000, UTC):%Y-%m-%dT%H:%M:%S.%f} {function} {line}")
-    print(f"{len(events)} lines of the last {minutes} minutes")
+    print(f"{len(shown)} lines of the last {minutes} minutes{'' if raw else '; RAW=1 prints all as it is'}")

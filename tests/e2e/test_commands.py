@@ -142,3 +142,9 @@ def test_make_help_lists_the_targets(checkout: Path) -> None:
         "lock",
     ):
         assert f"make {target} " in output
+    assert [line for line in output.splitlines() if not line.startswith("  ") and line] == [
+        "Try it on this machine",
+        "Operate a deployed stack: on AWS, or after `source .local/env` on this machine",
+        "Develop",
+    ]
+    assert max(map(len, output.splitlines())) <= 80

@@ -1,8 +1,9 @@
 """What a person does with a deployed stack, on the emulator that the environment points to."""
 
 import json
+import re
 
-from infra.local.processes import wait_for
+from infra.local.processes import free_port, wait_for
 from tests.checkout import run
 from tests.e2e.conftest import EMULATOR, PATIENCE, RunningStack
 from tests.e2e.test_stack import COUNTRIES, today
@@ -18,7 +19,22 @@ def operate(stack: RunningStack, command: str, *, status: int = 0) -> str:
 def test_a_refresh_by_hand_says_what_it_did(stack: RunningStack) -> None:
     assert "published 0 rows as of 2018-08-05" in operate(stack, "make refresh AS_OF=2018-08-05")
     assert f"as of {today()} for {', '.join(COUNTRIES)}" in operate(stack, "make refresh")
-    assert "is no day like 2018-08-05" in operate(stack, "make refresh AS_OF=yesterday", status=2)
+    assert "AS_OF: 'yesterday' is no day like 2018-08-05" in operate(stack, "make refresh AS_OF=yesterday", status=2)
+    assert "; 2999-01-01 is a day to come" in operate(stack, "make refresh AS_OF=2999-01-01")
+    assert "; the day goes back from 2999-01-01, until the next daily run" in operate(stack, "make refresh")
+
+
+def test_a_refresh_with_a_refused_object_says_first_what_it_published(stack: RunningStack) -> None:
+    good, bad = stack.put("good.parquet", parquet([record()])), stack.put("bad.parquet", b"garbage")
+    done = run("source .local/env && make refresh", stack.checkout, status=2)
+    assert re.search(r"^refresh \d+ published 2 rows as of ", done.stdout, re.M)
+    assert f"failed: 1 object refused: {bad}: is no readable parquet" in done.stderr
+    assert stack.rows("SELECT outcome FROM voucher_customer.refreshes ORDER BY refresh_id DESC LIMIT 1") == [
+        ["published"]
+    ]
+    stack.delete(good)
+    stack.delete(bad)
+    stack.wait_until_published({})
 
 
 def test_the_report_is_fetched_the_latest_or_that_of_a_day(stack: RunningStack) -> None:
@@ -97,6 +113,17 @@ def waiting(stack: RunningStack) -> int:
 
 def test_the_logs_of_both_functions_are_shown(stack: RunningStack) -> None:
     operate(stack, "make refresh")
-    said = operate(stack, "make logs MINUTES=5")
+    assert re.search(
+        r" refresh refreshed: refresh \d+ \(manual\) published \d+ rows as of ", operate(stack, "make logs")
+    )
+    said = operate(stack, "make logs MINUTES=5 RAW=1")
     [line] = [line for line in said.splitlines() if '"message":"refreshed"' in line][-1:]
     assert json.loads(line[line.index("{") :])["summary"]["trigger"] == "manual"
+
+
+def test_chalice_serves_the_api_from_the_database_of_the_stack(stack: RunningStack) -> None:
+    port = free_port()
+    serve = f"timeout 120 chalice local --no-autoreload --port {port}"
+    ask = f"curl --silent --fail --retry 60 --retry-delay 1 --retry-connrefused http://127.0.0.1:{port}/health"
+    said = operate(stack, f"make refresh && cd chalice_app && {{ {serve} & {ask}; kill $!; }}")
+    assert '"refresh_id"' in said

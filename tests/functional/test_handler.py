@@ -108,10 +108,23 @@ def test_a_failed_object_fails_the_invocation_after_publishing(
     pipeline.put("a.parquet", [record()])
     pipeline.put("b.parquet", b"garbage")
     with pytest.raises(RefreshError, match=r"vouchers/b\.parquet"):
-        invoke({})
+        invoke(daily())
     assert len(pipeline.published()) == 2
     [line] = [line for line in metric_lines(capsys) if "Refreshes" in line]
     assert (line["ObjectsRefused"], line["RowsPublished"], line["RefreshesSucceeded"]) == ([1.0], [2.0], [0.0])
+
+
+def test_a_run_by_hand_answers_what_it_published_and_what_was_refused(invoke: Any, pipeline: Pipeline) -> None:
+    """A person reads the answer: nobody tries again, and no failure destination has to hear of it."""
+    pipeline.put("a.parquet", [record()])
+    pipeline.put("b.parquet", b"garbage")
+    answer = invoke({"as_of": "2020-12-22"})
+    assert (answer["rows_published"], answer["objects_refused"], answer["outcome"]) == (2, 1, "published")
+    assert answer["as_of_before"] is None
+    assert [error.partition(": ")[0] for error in answer["errors"]] == ["vouchers/b.parquet"]
+    assert invoke({"as_of": "2020-12-21"})["as_of_before"] == "2020-12-22"
+    [[outcome, error]] = pipeline.sql.run("SELECT outcome, error FROM voucher_customer.refreshes ORDER BY 1 LIMIT 1")
+    assert (outcome, error[:20]) == ("published", "vouchers/b.parquet: ")
 
 
 def test_of_many_errors_the_log_tells_the_first_and_the_database_all(
@@ -120,7 +133,7 @@ def test_of_many_errors_the_log_tells_the_first_and_the_database_all(
     for number in range(25):
         pipeline.put(f"{number:02}.parquet", b"garbage")
     with pytest.raises(RefreshError):
-        invoke({})
+        invoke(daily())
     [logged] = [entry for entry in caplog.records if entry.getMessage() == "refreshed"]
     errors = logged.__dict__["summary"]["errors"]
     assert (len(errors), errors[-1]) == (21, "and 5 more; see the table refreshes")

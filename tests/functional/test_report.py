@@ -148,7 +148,7 @@ def test_the_page_lets_one_check_what_is_published(pipeline: Pipeline) -> None:
     [failed] = shown["refused"]
     assert (failed["key"], "no readable parquet" in failed["error"]) == ("vouchers/b.parquet", True)
     [run] = shown["runs"]
-    assert (run["trigger"], run["outcome"], run["rows_counted"], run["objects_refused"]) == ("daily", "failed", 5, 1)
+    assert (run["trigger"], run["outcome"], run["rows_counted"], run["objects_refused"]) == ("daily", "published", 5, 1)
     assert "vouchers/b.parquet: is no readable parquet" in run["errors"][0]
 
 

@@ -37,6 +37,7 @@ NOT_RUN = {
     "lock": "it asks the package index for minutes; `make lint` checks what it makes",
     "bench": "it measures for minutes; tests/functional/test_benchmarks.py runs its code on a few rows",
     "bench-memory": "it measures for minutes",
+    "bench-freshness": "it measures on each emulator",
     "bench-api": "it measures for a minute",
     "bench-scale": "it measures for minutes",
     "mutants": "it takes an hour",

@@ -32,7 +32,7 @@ def test_settings_are_typed_and_defaults_apply() -> None:
 
 def test_the_lookup_asks_for_another_publication_every_five_seconds_and_does_without_for_an_hour() -> None:
     settings = load_settings(LookupSettings, GOOD)
-    assert (settings.publication_check_seconds, settings.publication_stale_seconds) == (5, 3600)
+    assert (settings.publication_check_seconds, settings.publication_stale_seconds) == (1, 3600)
     settings = load_settings(LookupSettings, {**GOOD, "PUBLICATION_CHECK_SECONDS": "0"})
     assert settings.publication_check_seconds == 0
     with pytest.raises(SettingsError, match="PUBLICATION_STALE_SECONDS: "):

@@ -145,6 +145,7 @@ class Publications:
             families, is_told = _complete_families(connection, summary)
             placed, unplaced = _place_values(connection, families, summary.countries, summary.as_of, self.unknowns)
             before = read_rankings(connection)
+            summary.as_of_before = _published_day(connection)
             connection.run("DELETE FROM voucher_customer.voucher_segments")
             connection.run(
                 _DUE + _PUBLISH, countries=summary.countries, amount_is_used=self.unknowns.amount_is_used,
@@ -258,10 +259,17 @@ def _place_values(
     return PlacedValues(*map(list, zip(*rows, strict=True))) if rows else NO_VALUES, unplaced
 
 
+def _published_day(connection: Connection) -> date | None:
+    found = connection.run(
+        "SELECT as_of FROM voucher_customer.publication JOIN voucher_customer.refreshes USING (refresh_id)"
+    )
+    return found[0][0] if found else None
+
+
 def _finish(connection: Connection, summary: Summary, now: datetime, *, published: bool) -> None:
     summary.took_ms = round((now - summary.started_at).total_seconds() * 1000)
     summary.published_at = now if published else None
-    summary.outcome = "failed" if summary.errors else "published"
+    summary.outcome = "published" if published else "failed"
     row = {name: getattr(summary, name) for name in RefreshRow.__struct_fields__ if name != "errors"}
     row["error"] = "\n".join(summary.errors) or None
     connection.run(_FINISH, refresh_id=summary.refresh_id, row=_json(row))

@@ -1,0 +1,49 @@
+"""Log lines of both functions as people read them: one line for each run, request and problem."""
+
+import json
+from typing import Any
+
+_NUMBERS = ("items", "objects_counted", "objects_removed", "objects_refused", "objects_deferred", "rows_counted")
+_OF_LAMBDA = ("START ", "END ", "REPORT ", "INIT_START ", "XRAY ")
+
+
+def in_one_line(message: str) -> str | None:
+    """Return a message of a function's log in one line, None for what says nothing of a run or a request.
+
+    Examples
+    --------
+    >>> in_one_line('{"message": "answered", "method": "GET", "route": "/health", "status": "200", "duration_ms": 0.4}')
+    'GET /health 200 in 0.4 ms'
+    >>> in_one_line("END RequestId: 52fdfc07")
+    """
+    try:
+        entry = json.loads(message)
+    except ValueError:
+        first = message.strip().partition("\n")[0]
+        return None if not first or first.startswith(_OF_LAMBDA) else first
+    if not isinstance(entry, dict):
+        return message
+    if "message" not in entry:
+        return None  # metrics
+    if entry["message"] == "answered":
+        return f"{entry['method']} {entry['route']} {entry['status']} in {entry['duration_ms']:.1f} ms"
+    if isinstance(summary := entry.get("summary"), dict):
+        return f"{entry['message']}: {_summary(summary)}"
+    level = "" if entry.get("level") in (None, "INFO") else f"{entry['level']} "
+    error = entry.get("error") or entry.get("exception_name")
+    return f"{level}{entry['message']}" + (f": {error}" if error else "")
+
+
+def _summary(summary: dict[str, Any]) -> str:
+    """Say what a run, or a step of a backlog, came to."""
+    told = []
+    if "refresh_id" in summary:
+        rows, took = summary.get("rows_published"), summary.get("took_ms")
+        published = "published nothing" if rows is None else f"published {rows:,} rows"
+        told.append(f"refresh {summary['refresh_id']} ({summary['trigger']}) {published} as of {summary['as_of']}")
+        told.append("" if took is None else f"{took / 1000:.1f} s")
+    told += [f"{summary[name]:,} {name.replace('_', ' ')}" for name in _NUMBERS if summary.get(name)]
+    if rejected := sum((summary.get("rows_rejected") or {}).values()):
+        told.append(f"{rejected:,} rows rejected")
+    told += summary.get("errors") or []
+    return ", ".join(filter(None, told))

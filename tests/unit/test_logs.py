@@ -1,0 +1,47 @@
+"""Log lines as `make logs` shows them: what a run, a request and a problem said, each in one line."""
+
+import json
+
+import pytest
+
+from infra.operations.logs import in_one_line
+
+RUN = {
+    "refresh_id": 7, "trigger": "daily", "as_of": "2020-12-22", "rows_published": 1200, "took_ms": 430,
+    "objects_counted": 3, "objects_refused": 1, "rows_counted": 511427, "rows_rejected": {"a": 2, "b": 1},
+    "errors": ["vouchers/bad.parquet: is empty"],
+}  # fmt: skip
+TOLD = (
+    "refreshed: refresh 7 (daily) published 1,200 rows as of 2020-12-22, 0.4 s, 3 objects counted, 1 objects refused,"
+    " 511,427 rows counted, 3 rows rejected, vouchers/bad.parquet: is empty"
+)
+
+
+@pytest.mark.parametrize(
+    ("message", "told"),
+    [
+        (json.dumps({"level": "INFO", "message": "refreshed", "summary": RUN}), TOLD),
+        (
+            json.dumps({"message": "took step count", "summary": {"objects_counted": 2, "rows_counted": 9}}),
+            "took step count: 2 objects counted, 9 rows counted",
+        ),
+        (
+            '{"message":"answered","method":"POST","route":"/voucher_amount","status":"422","duration_ms":1.26}',
+            "POST /voucher_amount 422 in 1.3 ms",
+        ),
+        ('{"level":"ERROR","message":"no report","error":"AccessDenied"}', "ERROR no report: AccessDenied"),
+        ('{"level":"INFO","message":"verified","objects":3}', "verified"),
+        ("[ERROR] KeyError: 'x'\nTraceback (most recent call last):\n  File", "[ERROR] KeyError: 'x'"),
+        (
+            "2020-12-22T00:15:00Z Task timed out after 900.00 seconds\n\n",
+            "2020-12-22T00:15:00Z Task timed out after 900.00 seconds",
+        ),
+        ('{"_aws":{"CloudWatchMetrics":[]},"Refreshes":[1.0]}', None),
+        ("START RequestId: 52fdfc07 Version: $LATEST\n", None),
+        ("REPORT RequestId: 52fdfc07\tDuration: 3 ms", None),
+        ("", None),
+        ("[1, 2]", "[1, 2]"),
+    ],
+)
+def test_a_line_of_log_is_told_shortly_or_left_out(message: str, told: str | None) -> None:
+    assert in_one_line(message) == told
