@@ -176,8 +176,8 @@ def _print_profile(bucket: Bucket, key: str, version: ObjectVersion, columns: Co
     _print_more(len(profile.countries), "countries")
     for name, (first, last) in profile.days.items():
         print(f"  {name}: {np.datetime64(first, 'D')} to {np.datetime64(last, 'D')}")
-    if nulls := [f"{name} {rows:,}" for name, rows in profile.defaulted.items() if rows]:
-        print(f"  nothing there, counted as 0: {', '.join(nulls)}")
+    if nulls := [f"{name} {rows:,}" for name, rows in profile.unknown.items() if rows]:
+        print(f"  nothing there, counted as 0 by default: {', '.join(nulls)}")
     if not profile.bad:
         print("  values rejected: none")
         return profile.countries

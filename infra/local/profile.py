@@ -6,7 +6,8 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from functions.refresh.counting.cleaning import Defaulted, Rejected, clean, dictionary_encode
+from functions.common.dimensions import UNKNOWN
+from functions.refresh.counting.cleaning import Rejected, clean, dictionary_encode
 from functions.refresh.reading.parquet_file import Columns
 
 
@@ -35,8 +36,8 @@ class Profile:
         Rows by bad value. A row with two of them counts for both.
     first_rows : dict of BadValue to int
         The number of the first row that has it.
-    defaulted : collections.Counter
-        Rows in which a column holds nothing that counts as 0, by column.
+    unknown : collections.Counter
+        Rows in which a column of numbers holds nothing, by column.
     days : dict of str to tuple of int
         The first and the last day of each column of dates, as day numbers.
     """
@@ -47,7 +48,7 @@ class Profile:
         self.countries: Counter[str] = Counter()
         self.bad: Counter[BadValue] = Counter()
         self.first_rows: dict[BadValue, int] = {}
-        self.defaulted: Counter[str] = Counter()
+        self.unknown: Counter[str] = Counter()
         self.days: dict[str, tuple[int, int]] = {}
 
     def add(self, records: pa.RecordBatch, first_row: int) -> None:
@@ -66,8 +67,8 @@ class Profile:
                     self.first_rows.setdefault(bad, first_row + int(np.argmax(at == number)))
                 elif name == "country_code" and rows[number]:
                     self.countries[str(meaning)] += int(rows[number])
-                elif isinstance(meaning, Defaulted):
-                    self.defaulted[name] += int(rows[number])
+                elif meaning == UNKNOWN and read_as in ("number", "amount"):
+                    self.unknown[name] += int(rows[number])
             if read_as == "date":
                 self._widen(
                     name, [day for day, count in zip(meanings, rows, strict=True) if isinstance(day, int) and count]

@@ -58,7 +58,7 @@ def test_a_file_is_profiled_published_and_accepted(
     assert "Rows in no segment: frequent_segment 0, recency_segment 0; rows rejected: 3" in lines
     # And when the orders were, and what counts as 0
     assert "last_order_ts: 2020-01-06 to 2020-01-06" in lines
-    assert "nothing there, counted as 0: voucher_amount 1" in lines
+    assert "nothing there, counted as 0 by default: voucher_amount 1" in lines
     # And the table of the day, for all countries
     assert "0 | 121 | 179 | recency_segment | 2640 | 2 | Peru | 120-180" in lines
     assert "0 | 0 | 4 | frequent_segment | 0 | 1 | Chile | 0-4" in lines

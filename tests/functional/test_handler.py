@@ -17,7 +17,7 @@ from functions.refresh import handler
 from functions.refresh.usecases.events import EventError
 from functions.refresh.usecases.refresh import RefreshError
 from tests.functional.conftest import Pipeline
-from tests.support import ROOT, Context, created, record
+from tests.support import ROOT, Context, created, daily, record
 
 
 @pytest.fixture
