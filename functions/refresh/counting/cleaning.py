@@ -4,9 +4,10 @@ The rules of the data (docs/data-rules.md). They are applied to the distinct val
 thousand in a batch of any size, and never row by row.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import date
 from decimal import Decimal, InvalidOperation
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -153,13 +154,24 @@ def clean(distinct: pa.Array, name: str, read_as: ColumnKind) -> list[CleanValue
         more than there are values: the last is what a null means.
     """
     rule = _RULES[read_as]
-    cleaned: list[CleanValue] = []
-    for value in [*_python_values(distinct), None]:
-        try:
-            cleaned.append(rule(value))
-        except _RejectedError as error:
-            cleaned.append(Rejected(f"{name}_{error}"))
-    return cleaned
+    return [_apply(rule, value, name) for value in [*_python_values(distinct), None]]
+
+
+def clean_numbers(numbers: Sequence[int | None], name: str, read_as: ColumnKind) -> list[CleanValue]:
+    """Do as `clean` with what `try_direct_codes` gives, or None for a null, each of which one process cleans once."""
+    rule = _RULES[read_as]
+    return [_apply_once(rule, number, name) for number in numbers]
+
+
+def _apply(rule: "_Rule", value: Any, name: str) -> CleanValue:
+    try:
+        return rule(value)
+    except _RejectedError as error:
+        return Rejected(f"{name}_{error}")
+
+
+# Every object brings the same small numbers again. As many as those of a few columns, so that hostile ones cost little.
+_apply_once = lru_cache(maxsize=10_000)(_apply)
 
 
 def _day_numbers(moments: pa.Array) -> pa.Array:
@@ -231,7 +243,9 @@ _READABLE_TYPES: dict[ColumnKind, str] = {
     "amount": "text, integer, float and decimal",
 }
 
-_RULES: dict[ColumnKind, Callable[[Any], int | str]] = {
+_Rule = Callable[[Any], int | str]
+
+_RULES: dict[ColumnKind, _Rule] = {
     "country": _country,
     "number": _whole_number,
     "date": _day,

@@ -4,6 +4,7 @@ Numbers can be counted without looking at what they stand for, ten million rows 
 """
 
 from collections.abc import Sequence
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +18,7 @@ from functions.refresh.counting.cleaning import (
     ObjectError,
     Rejected,
     clean,
+    clean_numbers,
     dictionary_encode,
     try_direct_codes,
 )
@@ -68,10 +70,13 @@ class ColumnEncoder:
         self.rejects = False
         self._raw: pa.Array = pa.array([])
         self._code_of_raw: Codes = np.array([], np.int32)
-        self._code_of_number: Codes = np.full(DIRECT_CODE_LIMIT + 1, _UNMET, np.int32)
 
     def __len__(self) -> int:
         return len(self._values)
+
+    @cached_property
+    def _code_of_number(self) -> Codes:
+        return np.full(DIRECT_CODE_LIMIT + 1, _UNMET, np.int32)
 
     @property
     def unknown(self) -> int:
@@ -108,9 +113,8 @@ class ColumnEncoder:
         lowest = codes.min(initial=0)
         if lowest == _UNMET:
             unmet = np.flatnonzero(np.bincount(numbers[codes == _UNMET]))
-            cleaned = clean(pa.array(unmet[unmet < DIRECT_CODE_LIMIT]), self._name, self._read_as)
-            # What a null means comes last, as `DIRECT_CODE_LIMIT` does where it was met.
-            self._code_of_number[unmet] = self._codes_of(cleaned[: len(unmet)])
+            met = [None if number == DIRECT_CODE_LIMIT else number for number in unmet.tolist()]
+            self._code_of_number[unmet] = self._codes_of(clean_numbers(met, self._name, self._read_as))
             codes = _take(self._code_of_number, numbers)
             lowest = codes.min(initial=0)
         self.rejects = bool(lowest < 0)
