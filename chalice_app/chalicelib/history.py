@@ -10,7 +10,7 @@ from chalicelib.lookup import check_served
 from chalicelib.published import Publication, reading
 from functions.common.database import Database
 from functions.common.fields import FieldProblem, FieldsError
-from functions.common.ranking import Ranking
+from functions.common.ranking import Ranking, RankingChange
 
 # As one value, filtered where it lies: a day has the segments of every country and family.
 _READ = """
@@ -27,6 +27,21 @@ _READ = """
 """
 
 
+_READ_CHANGES = """
+    SELECT CAST(coalesce(json_agg(found), '[]') AS text) FROM (
+        SELECT as_of, refresh_id, country_code, segment_name, segment_type, before, after, causes, objects
+        FROM voucher_customer.ranking_changes
+        WHERE country_code = :country_code AND segment_name = :segment_name
+        ORDER BY refresh_id DESC, segment_type LIMIT :limit
+    ) AS found
+"""
+
+
+class _Change(RankingChange, frozen=True, kw_only=True):
+    as_of: date
+    refresh_id: int
+
+
 class _Day(msgspec.Struct, frozen=True):
     as_of: date
     refresh_id: int
@@ -35,6 +50,8 @@ class _Day(msgspec.Struct, frozen=True):
 
 def read_history(database: Database, publication: Publication, asked: HistoryOfFamily) -> dict[str, Any]:
     """Return the most used amounts of a family's segments by as-of day, the day that is published first.
+
+    With them the latest changes of them, the last one first, and why they came.
 
     Raises
     ------
@@ -49,6 +66,7 @@ def read_history(database: Database, publication: Publication, asked: HistoryOfF
         raise FieldsError([FieldProblem("segment_name", detail)])
     with reading(database) as connection:
         [[kept]] = connection.run(_READ, as_of=publication.as_of, **msgspec.structs.asdict(asked))
+        [[changes]] = connection.run(_READ_CHANGES, **msgspec.structs.asdict(asked))
     days = msgspec.json.decode(kept, type=list[_Day])
     return {
         "country_code": asked.country_code,
@@ -62,6 +80,19 @@ def read_history(database: Database, publication: Publication, asked: HistoryOfF
             }
             for day in days
         ],
+        "changes": [_told(change) for change in msgspec.json.decode(changes, type=list[_Change])],
+    }
+
+
+def _told(change: _Change) -> dict[str, Any]:
+    return {
+        "as_of": change.as_of.isoformat(),
+        "refresh_id": change.refresh_id,
+        "segment_type": change.segment_type,
+        "before": [float(amount) for amount in change.before],
+        "after": [float(amount) for amount in change.after],
+        "causes": change.causes,
+        "objects": change.objects,
     }
 
 

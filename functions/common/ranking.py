@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from heapq import nlargest
 from math import isqrt
-from typing import Generic, TypeVar
+from typing import Generic, Literal, TypeVar
 
 import msgspec
 
@@ -142,6 +142,29 @@ class Ranking(msgspec.Struct, frozen=True):
         return None if self.lead is None else measure_doubt(self.count, self.count - self.lead, self.vouchers)
 
 
+Cause = Literal["first_publication", "countries", "rules", "as_of", "data"]
+"""Why most used amounts changed: nothing was published before, or what is published, its rules, its day or data did."""
+
+
+class ChangedObject(msgspec.Struct, frozen=True):
+    """An object that contributed to a change.
+
+    Attributes
+    ----------
+    key : str
+        Its key.
+    etag, etag_before : str or None
+        The versions that are counted now and were at the publication before; None where none is or was.
+    vouchers : int
+        How many vouchers it added to the amounts that won, and took from those that lost.
+    """
+
+    key: str
+    etag: str | None
+    etag_before: str | None
+    vouchers: int
+
+
 class RankingChange(msgspec.Struct, frozen=True):
     """A segment whose most used amounts are others than before.
 
@@ -149,6 +172,10 @@ class RankingChange(msgspec.Struct, frozen=True):
     ----------
     before, after : list of int
         The most used amounts, lowest first; empty where no voucher was or is in the segment.
+    causes : list of str
+        Why, in the order in which they are looked at.
+    objects : list of ChangedObject
+        Where data is a cause, the objects that contributed most.
     """
 
     country_code: str
@@ -156,6 +183,8 @@ class RankingChange(msgspec.Struct, frozen=True):
     segment_type: str
     before: list[int]
     after: list[int]
+    causes: list[Cause] = []
+    objects: list[ChangedObject] = []
 
 
 def changed_rankings(before: Sequence[Ranking], after: Sequence[Ranking]) -> list[RankingChange]:

@@ -20,9 +20,10 @@ from functions.refresh.settings import RefreshSettings
 from functions.refresh.usecases.backlog import Backlog, read_step
 from functions.refresh.usecases.deadline import Deadline
 from functions.refresh.usecases.events import Trigger, read_event, read_verification
+from functions.refresh.usecases.questions import Questions, read_question
 from functions.refresh.usecases.refresh import Refresh, RefreshError
 from functions.refresh.usecases.verify import Verification
-from functions.refresh.wiring import make_backlog, make_refresh, make_verification
+from functions.refresh.wiring import make_backlog, make_questions, make_refresh, make_verification
 
 # The lock is waited for this long, and no statement takes longer.
 _DATABASE_TIMEOUT_SECONDS = 60
@@ -60,26 +61,33 @@ def verification() -> Verification:
     return make_verification(settings(), database(), _now)
 
 
+@cache
+def questions() -> Questions:
+    """Return what answers questions, wired on first use."""
+    return make_questions(database())
+
+
 def _now() -> datetime:
     return datetime.now(UTC)
 
 
 @logger.inject_lambda_context(clear_state=True)
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Refresh once, verify, or take a step of a backlog, and return what came of it.
+    """Refresh once, verify, answer a question, or take a step of a backlog, and return what came of it.
 
     Parameters
     ----------
     event : dict
-        See `functions.refresh.usecases.events.read_event`, `read_verification` and
-        `functions.refresh.usecases.backlog.read_step`.
+        See `functions.refresh.usecases.events.read_event`, `read_verification`,
+        `functions.refresh.usecases.questions.read_question` and `functions.refresh.usecases.backlog.read_step`.
     context : LambdaContext
         The invocation.
 
     Returns
     -------
     dict
-        `Answer`, `Verified`, `Plan` or `ItemSummary` of `functions.refresh.results` in JSON types.
+        `Answer`, `Verified`, `Plan` or `ItemSummary` of `functions.refresh.results` in JSON types, or what a question
+        is answered with.
 
     Raises
     ------
@@ -97,6 +105,9 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         result = verification().run(request, deadline)
         told = msgspec.to_builtins(result)
         logger.info("verified", extra={name: value for name, value in told.items() if name != "differences"})
+    elif question := read_question(event):
+        result = questions().answer(question)
+        logger.info("answered", extra={"question": msgspec.to_builtins(question)})
     else:
         result = _refresh(event, deadline)
     answer: dict[str, Any] = msgspec.to_builtins(result)

@@ -21,6 +21,10 @@ BY_HAND: tuple[Kind, ...] = ("manual", "backfill")
 # A line of the log holds 256 KB, and the event bus takes 1 MB: an answer beyond that would start no next run.
 _MAX_ERRORS_TOLD = 20
 
+# With five objects each, and keys of 1 KiB, they take 50 KiB at most.
+_MAX_CHANGES_TOLD = 10
+_MAX_TIED_TOLD = 12
+
 # An answer through Step Functions holds 256 KiB, a key up to 1 KiB and a reason 2,000 characters. Whoever has more
 # differences has one cause of them.
 _MAX_DIFFERENCES_TOLD = 50
@@ -151,6 +155,8 @@ class RefreshRow(Run, kw_only=True):
         Families that are not published yet, and how many counted objects lack their dimension.
     families_partial : dict of str to int
         Published families whose dimension some counted objects lack because they are refused, and how many.
+    causes : dict of str to int
+        Why most used amounts are others than before, and in how many segments; a segment may have several causes.
     """
 
     countries: list[str]
@@ -159,6 +165,7 @@ class RefreshRow(Run, kw_only=True):
     rows_in_no_segment: dict[str, int] = msgspec.field(default_factory=dict)
     families_waiting: dict[str, int] = msgspec.field(default_factory=dict)
     families_partial: dict[str, int] = msgspec.field(default_factory=dict)
+    causes: dict[str, int] = msgspec.field(default_factory=dict)
 
 
 class Answer(RefreshRow, kw_only=True):
@@ -181,6 +188,8 @@ class Answer(RefreshRow, kw_only=True):
     segments_published, segments_changed, segments_undecided : int
         How many segments have a most used amount, in how many it is another than before, and in how many the first
         place is undecided.
+    changes : list of RankingChange
+        The first segments in which it is another than before, with causes and objects.
     next_step : {'backlog', 'unfinished', 'none'}
         What the rules match: `backlog` when there is more to count than one run takes, and the state machine starts;
         `unfinished` when objects are deferred for another reason, and the next run starts.
@@ -194,6 +203,7 @@ class Answer(RefreshRow, kw_only=True):
     segments_published: int = 0
     segments_changed: int = 0
     segments_undecided: int = 0
+    changes: list[RankingChange] = msgspec.field(default_factory=list)
     next_step: Literal["backlog", "unfinished", "none"] = "none"
 
 
@@ -217,12 +227,18 @@ class Summary(Answer, kw_only=True):
         answer.errors = self._first_errors()
         answer.segments_published, answer.segments_changed = len(self.rankings), len(self.rankings_changed)
         answer.segments_undecided = sum(not (ranking.doubt and ranking.doubt.decided) for ranking in self.rankings)
+        answer.changes = [_shortened(change) for change in self.rankings_changed[:_MAX_CHANGES_TOLD]]
         # A word for the rules to match: EventBridge compares numbers up to 5.0e9 only, and a backlog has more bytes;
         # CloudFormation has written the booleans of a pattern as texts.
         # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-create-pattern-operators.html
         # https://github.com/aws-cloudformation/cloudformation-coverage-roadmap/issues/251
         answer.next_step = "backlog" if self.backlog_bytes else "unfinished" if self.objects_deferred else "none"
         return answer
+
+
+def _shortened(change: RankingChange) -> RankingChange:
+    before, after = change.before[:_MAX_TIED_TOLD], change.after[:_MAX_TIED_TOLD]
+    return msgspec.structs.replace(change, before=before, after=after)
 
 
 class Plan(msgspec.Struct, frozen=True):

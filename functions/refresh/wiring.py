@@ -16,6 +16,7 @@ from functions.refresh.reading.bucket import Bucket
 from functions.refresh.report.writer import Reports
 from functions.refresh.settings import RefreshSettings
 from functions.refresh.usecases.backlog import Backlog
+from functions.refresh.usecases.questions import Questions
 from functions.refresh.usecases.reconcile import Reconciler
 from functions.refresh.usecases.refresh import Refresh
 from functions.refresh.usecases.verify import Verification
@@ -61,6 +62,12 @@ def make_verification(settings: RefreshSettings, database: Database, clock: Call
 
 def _make_publications(settings: RefreshSettings, database: Database) -> Publications:
     return Publications(database, UnknownRules(settings.unknown_amount_is_used, settings.unknown_number_has_segment))
+
+
+def make_questions(database: Database) -> Questions:
+    """Wire what answers questions, on a database whose schema is that of this release."""
+    check_schema(database)
+    return Questions(database)
 
 
 def _make_reconciler(

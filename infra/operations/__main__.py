@@ -85,6 +85,11 @@ def _parser() -> Parser:
     )
     reporting.add_argument("--as-of", type=day, help="the page of this day")
     reporting.add_argument("--open", action="store_true", help="open it in a browser")
+    asking = add(
+        "why", lambda stack, given: commands.why(stack, given.segment, given.country), "tell why amounts changed"
+    )
+    asking.add_argument("segment", help="a family, or a segment such as 'recency_segment 180+'")
+    asking.add_argument("--country", help="of this country only")
     add("redrive", lambda stack, _: commands.redrive(stack), "run again what waits in the failure queue")
     reading = add(
         "logs", lambda stack, given: commands.logs(stack, given.minutes, raw=given.raw), "print the latest log lines"

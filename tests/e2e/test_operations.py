@@ -82,6 +82,19 @@ def test_a_verification_tells_what_differs_and_mends_it(stack: RunningStack) -> 
     stack.wait_until_published({})
 
 
+def test_why_an_amount_changed_is_told_in_words(stack: RunningStack) -> None:
+    # Given an object that is the only one
+    key = stack.put("why.parquet", parquet([record()]))
+    stack.wait_until_published(recount([record()], today(), COUNTRIES))
+    # Then it is why there is a most used amount
+    said = operate(stack, 'make why SEGMENT="frequent_segment 0-4" COUNTRY=Peru')
+    assert "Peru frequent_segment 0-4: none -> 2640: " in said
+    assert f"+1 vouchers by {key}: nothing -> " in said or "first publication" in said
+    assert "there is no segment 'none'" in operate(stack, "make why SEGMENT=none", status=2)
+    stack.delete(key)
+    stack.wait_until_published({})
+
+
 def test_what_failed_for_good_is_redriven_when_its_cause_is_repaired(stack: RunningStack) -> None:
     # Given an event in the failure queue, because its object was no parquet
     key = stack.put("redriven.parquet", b"garbage")

@@ -46,6 +46,14 @@ def test_the_days_come_as_they_were_last_published_with_share_and_doubt(call: Ca
     }
     # And nothing is most used since any day
     assert answer["since"] == {}
+    # And why each change came is told, the last one first
+    gone, overwritten, first = answer["changes"]
+    assert first["causes"] == ["first_publication"]
+    assert (overwritten["refresh_id"], overwritten["before"], overwritten["after"]) == (2, [2640.0], [4400.0])
+    [found] = overwritten["objects"]
+    assert (found["key"], found["vouchers"]) == (key, 40 - 9)
+    assert (gone["after"], gone["causes"], gone["objects"][0]["etag"]) == ([], ["data"], None)
+    assert gone["objects"][0]["etag_before"] == found["etag"]
 
 
 def test_since_is_the_first_day_of_the_stretch_that_reaches_to_the_published_day(

@@ -21,8 +21,8 @@ from tests.functional.conftest import NOW, Pipeline
 from tests.support import created, record
 
 READ_BY_THE_API = {
-    "customer_segments", "publication", "rankings", "refreshes", "segment_families", "segment_unknowns",
-    "voucher_segments",
+    "customer_segments", "publication", "ranking_changes", "rankings", "refreshes", "segment_families",
+    "segment_unknowns", "voucher_segments",
 }  # fmt: skip
 ALL = sorted(path.name for path in (migrations.SQL_FOLDER / "migrations").glob("*.sql"))
 

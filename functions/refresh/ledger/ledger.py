@@ -53,9 +53,18 @@ _APPLY_TO_TOTALS = """
         VALUES (change.country_code, change.dimension, change.value, change.voucher_amount, change.count)
 """
 
-# Parts that were counted of the object are of no use any more, whichever version they are of.
+# Parts that were counted of the object are of no use any more, whichever version they are of. What was counted of it at
+# the last publication is kept until the next, which tells from it why most used amounts changed.
 _WRITE_COUNTED = """
-    WITH parts AS (DELETE FROM voucher_customer.partial_counts WHERE key = :key)
+    WITH parts AS (DELETE FROM voucher_customer.partial_counts WHERE key = :key), published AS (
+        INSERT INTO voucher_customer.changed_objects (
+            key, etag, usage_country_code, usage_dimension, usage_value, usage_voucher_amount, usage_count
+        )
+        SELECT asked.key, etag, coalesce(usage_country_code, '{}'), coalesce(usage_dimension, '{}'),
+               coalesce(usage_value, '{}'), coalesce(usage_voucher_amount, '{}'), coalesce(usage_count, '{}')
+        FROM (SELECT CAST(:key AS text) AS key) AS asked LEFT JOIN voucher_customer.ledger USING (key)
+        ON CONFLICT (key) DO NOTHING
+    )
     INSERT INTO voucher_customer.ledger AS ledger (
         key, revision, etag, size, dimensions, sequencer, rows_read, rows_counted, rows_rejected, values_defaulted,
         usage_country_code, usage_dimension, usage_value, usage_voucher_amount, usage_count, changed_at

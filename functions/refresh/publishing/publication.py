@@ -14,11 +14,12 @@ from functions.common.families import Family
 from functions.common.ranking import changed_rankings
 from functions.refresh.ledger.completeness import Lacking, count_lacking, forget_needless_errors
 from functions.refresh.ledger.schema import load_families, lock, read_families
+from functions.refresh.publishing.causes import Basis, count_causes, explain, keep_changes, read_basis
 from functions.refresh.publishing.countries import tell_missing
+from functions.refresh.publishing.placing import place
 from functions.refresh.publishing.rankings import read_rankings
 from functions.refresh.publishing.unknowns import (
     AS_ZERO,
-    NO_VALUES,
     PlacedValues,
     UnknownRules,
     count_wrong_unknowns,
@@ -42,6 +43,12 @@ _DUE = """
         WHERE country_code = ANY (CAST(:countries AS text[]))
         GROUP BY country_code, segment_name, segment_type, min_range, max_range, voucher_amount
     )
+"""
+
+_OCCURRING = """
+    SELECT dimension, value, CAST(sum(count) AS bigint) FROM voucher_customer.usage_totals
+    WHERE country_code = ANY (CAST(:countries AS text[])) AND dimension = ANY (CAST(:dimensions AS text[]))
+    GROUP BY dimension, value
 """
 
 _PUBLISH = "INSERT INTO voucher_customer.voucher_segments TABLE due"
@@ -142,6 +149,7 @@ class Publications:
             lock(connection)
             if summary.trigger not in BY_HAND:
                 summary.as_of = max(summary.as_of, _latest_automatic_day(connection) or summary.as_of)
+            basis = read_basis(connection)
             families, is_told = _complete_families(connection, summary)
             placed, unplaced = _place_values(connection, families, summary.countries, summary.as_of, self.unknowns)
             before = read_rankings(connection)
@@ -155,7 +163,12 @@ class Publications:
             publish_unknowns(connection, families, summary.countries, placed, is_told=is_told)
             summary.rows_in_no_segment = unplaced
             summary.rankings = read_rankings(connection)
-            summary.rankings_changed = changed_rankings(before, summary.rankings)
+            summary.rankings_changed = explain(
+                connection, changed_rankings(before, summary.rankings), basis,
+                Basis(families, summary.countries, summary.as_of, self.unknowns),
+            )  # fmt: skip
+            summary.causes = count_causes(summary.rankings_changed)
+            keep_changes(connection, summary.rankings_changed, summary.refresh_id, summary.as_of)
             summary.countries_missing = tell_missing(connection, summary.countries)
             connection.run(_SET_PUBLICATION, refresh_id=summary.refresh_id, **self.unknowns._asdict())
             connection.run(
@@ -237,26 +250,10 @@ def _complete_families(connection: Connection, summary: Summary) -> tuple[list[F
 def _place_values(
     connection: Connection, families: Sequence[Family], countries: Sequence[str], as_of: date, unknowns: UnknownRules
 ) -> tuple[PlacedValues, dict[str, int]]:
-    """Find the segment of every value of a dimension that occurs, and count the records that none covers."""
-    occurring: dict[str, list[tuple[int, int]]] = {str(family.dimension): [] for family in families}
-    for dimension, value, count in connection.run(
-        "SELECT dimension, value, CAST(sum(count) AS bigint) FROM voucher_customer.usage_totals"
-        " WHERE country_code = ANY (CAST(:countries AS text[])) AND dimension = ANY (CAST(:dimensions AS text[]))"
-        " GROUP BY dimension, value",
-        countries=list(countries), dimensions=list(occurring),
-    ):  # fmt: skip
-        occurring[dimension].append((value, count))
-    rows: list[tuple[object, ...]] = []
-    unplaced = {family.segment_name: 0 for family in families}
-    for family in families:
-        for value, count in occurring[str(family.dimension)]:
-            has_number = unknowns.number_has_segment or not family.dimension.is_unknown(value)
-            segment = family.covering(family.dimension.number(value, as_of)) if has_number else None
-            if segment is None:
-                unplaced[family.segment_name] += count
-                continue
-            rows.append((str(family.dimension), value, *segment))
-    return PlacedValues(*map(list, zip(*rows, strict=True))) if rows else NO_VALUES, unplaced
+    """Find the segment of every value that occurs, and count the records that none covers."""
+    dimensions = list({str(family.dimension) for family in families})
+    occurring = connection.run(_OCCURRING, countries=list(countries), dimensions=dimensions)
+    return place(families, occurring, as_of, unknowns)
 
 
 def _published_day(connection: Connection) -> date | None:

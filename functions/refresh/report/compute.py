@@ -67,6 +67,8 @@ def work_out(facts: Facts) -> Figures:
                 change.segment_type,
                 _texts(change.before),
                 _texts(change.after),
+                list(change.causes),
+                change.objects,
             )
             for change in facts.changes
         ],

@@ -5,7 +5,7 @@ from datetime import date, datetime
 import msgspec
 
 from functions.common.families import Segment
-from functions.common.ranking import Doubt
+from functions.common.ranking import ChangedObject, Doubt
 from functions.refresh.report.queries import LedgerTotals, OtherCountry, RefusedObject, RejectedForReason
 from functions.refresh.results import Run
 
@@ -147,13 +147,21 @@ class Trend(msgspec.Struct, frozen=True):
 
 
 class Change(msgspec.Struct, frozen=True):
-    """A segment whose most used amounts are others than in the publication before; `MAX_TIED` of each at most."""
+    """A segment whose most used amounts are others than in the publication before; `MAX_TIED` of each at most.
+
+    Attributes
+    ----------
+    causes, objects
+        As in `functions.common.ranking.RankingChange`.
+    """
 
     country_code: str
     segment_name: str
     segment_type: str
     before: list[str]
     after: list[str]
+    causes: list[str]
+    objects: list[ChangedObject]
 
 
 class CountryFigures(msgspec.Struct, frozen=True):

@@ -125,12 +125,18 @@
   function changes() {
     const title = "What the last publication changed";
     if (!figures.changes.length) return card(title, paragraph("Every segment kept its most used amount.", "soft"));
-    if (figures.changes.every((change) => !change.before.length)) return card(title, paragraph("Nothing was published in these segments before.", "soft"));
+    if (figures.changes.every((change) => change.causes.includes("first_publication"))) return card(title, paragraph("First publication: nothing was published before.", "soft"));
     const amounts = (texts) => (texts.length ? amountsText(texts, texts.length) : "none");
     const shown = figures.changes.slice(0, 60).map((change) => element("li", {},
-      element("b", {}, visible(change.country_code)), ` ${labelText(change.segment_name, change.segment_type)}: ${amounts(change.before)} → `, element("b", {}, amounts(change.after))));
+      element("b", {}, visible(change.country_code)), ` ${labelText(change.segment_name, change.segment_type)}: ${amounts(change.before)} → `, element("b", {}, amounts(change.after)), why(change)));
     const more = figures.changes.length - shown.length;
     return card(title, element("ul", { class: "changes" }, ...shown), more > 0 ? paragraph(`And ${whole.format(more)} more.`, "soft") : null);
+  }
+
+  const CAUSES = { first_publication: "first publication", countries: "the published countries changed", rules: "the rules changed", as_of: "the as-of day moved", data: "data came or went" };
+  function why(change) {
+    const objects = change.objects.map((object) => element("li", { class: "key" }, `${whole.format(object.vouchers)} vouchers by `, element("code", {}, visible(object.key)), ` (ETag ${visible(object.etag || "none")})`));
+    return element("div", { class: "soft small" }, change.causes.map((cause) => CAUSES[cause]).join(", "), objects.length ? element("ul", {}, ...objects) : "");
   }
 
   // ---- a country's campaign ----

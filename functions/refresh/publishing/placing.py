@@ -1,0 +1,34 @@
+"""Placing: the segment of every value of a dimension, by the rules and as of a day."""
+
+from collections.abc import Iterable, Sequence
+from datetime import date
+from typing import Any
+
+from functions.common.families import Family
+from functions.refresh.publishing.unknowns import NO_VALUES, PlacedValues, UnknownRules
+
+
+def place(
+    families: Sequence[Family], occurring: Iterable[Sequence[Any]], as_of: date, unknowns: UnknownRules
+) -> tuple[PlacedValues, dict[str, int]]:
+    """Find the segment of every value of a dimension that occurs, and count the records that none covers, by family.
+
+    Parameters
+    ----------
+    occurring : iterable of (str, int, int)
+        Dimensions, their values, and how many records have each.
+    """
+    by_dimension: dict[str, list[tuple[int, int]]] = {}
+    for dimension, value, count in occurring:
+        by_dimension.setdefault(dimension, []).append((value, count))
+    rows: list[tuple[object, ...]] = []
+    unplaced = {family.segment_name: 0 for family in families}
+    for family in families:
+        for value, count in by_dimension.get(str(family.dimension), []):
+            has_number = unknowns.number_has_segment or not family.dimension.is_unknown(value)
+            segment = family.covering(family.dimension.number(value, as_of)) if has_number else None
+            if segment is None:
+                unplaced[family.segment_name] += count
+            else:
+                rows.append((str(family.dimension), value, *segment))
+    return PlacedValues(*map(list, zip(*rows, strict=True))) if rows else NO_VALUES, unplaced

@@ -1,0 +1,61 @@
+"""What a person asks without changing anything: why, a slice, or what if."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from functions.common.database import Database
+from functions.refresh.usecases.events import EventError
+from functions.refresh.usecases.why import Why, WhyRequest, tell_why
+
+Question = WhyRequest
+"""What can be asked."""
+
+_QUESTIONS: dict[str, type[Question]] = {"why": WhyRequest}
+
+
+def read_question(event: Mapping[str, Any]) -> Question | None:
+    """Tell what an invocation asks: `{"why": "recency_segment 180+"}`.
+
+    Returns
+    -------
+    Question or None
+        None when it is no question.
+
+    Raises
+    ------
+    EventError
+        When a field is unknown or of another kind.
+    """
+    kind = next((kind for name, kind in _QUESTIONS.items() if name in event), None)
+    if kind is None:
+        return None
+    try:
+        return msgspec.convert(event, kind)
+    except msgspec.ValidationError as error:
+        fields = ", ".join(kind.__struct_fields__)
+        raise EventError(f"the question cannot be read: {error}. Its fields are {fields}") from error
+
+
+class Questions:
+    """Answers questions in read-only transactions.
+
+    Parameters
+    ----------
+    database : Database
+        The connection.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def answer(self, question: Question) -> Why:
+        """Return the answer.
+
+        Raises
+        ------
+        WhyError
+            When nothing is known of what is asked.
+        """
+        return tell_why(self._database, question)
