@@ -185,9 +185,16 @@ def stop_session(pid: int, *, name: str) -> None:
 
 def _session(leader: int) -> list[int]:
     """Return the processes of a session that run: some have a group of their own."""
-    shown = subprocess.run(["ps", "-A", "-o", "pid=,sess=,stat="], check=False, capture_output=True, text=True)
-    processes = [line.split() for line in shown.stdout.splitlines()]
-    return [int(pid) for pid, session, status in processes if session == str(leader) and not status.startswith("Z")]
+    shown = subprocess.run(["ps", "-A", "-o", "pid=,stat="], check=False, capture_output=True, text=True)
+    running = [int(pid) for pid, status in map(str.split, shown.stdout.splitlines()) if not status.startswith("Z")]
+    return [pid for pid in running if _session_of(pid) == leader]
+
+
+def _session_of(pid: int) -> int | None:
+    try:  # rather than of `ps`, which on macOS does not tell it
+        return os.getsid(pid)
+    except OSError:  # it has ended, or is somebody else's
+        return None
 
 
 def is_running(pid: int, name: str) -> bool:

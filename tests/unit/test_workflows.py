@@ -39,6 +39,12 @@ def test_everything_is_tested_on_every_runtime_of_the_template_and_built_for_eve
     assert matrix["architecture"] == parameters["Architecture"]["AllowedValues"]
 
 
+def test_the_demo_runs_on_macos_twice() -> None:
+    job = read("ci.yml")["jobs"]["macos"]
+    assert job["runs-on"].startswith("macos-")
+    assert commands(job) == ["make demo", "make demo"]
+
+
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
 def test_actions_are_pinned_by_commit_and_leave_no_token_behind(path: Any) -> None:
     used = re.findall(r"uses: (.+)", path.read_text())
