@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from types import TracebackType
+from typing import ClassVar
 
 _SECONDS_BETWEEN_MOVES = 0.1
 _MOST_LINES = 20
@@ -41,6 +42,8 @@ class Progress:
     ...     progress.tell("CREATE_COMPLETE   AWS::S3::Bucket   VoucherBucket   -")
     """
 
+    _shown: ClassVar["Progress | None"] = None
+
     def __init__(self, text: str) -> None:
         self._text = text
         self._detail = ""
@@ -49,6 +52,9 @@ class Progress:
         self._mover = threading.Thread(target=self._move, daemon=True) if sys.stderr.isatty() else None
 
     def __enter__(self) -> "Progress":
+        if Progress._shown:  # one line at a time: that of the whole, not of its part
+            return self
+        Progress._shown = self
         if self._mover:
             self._mover.start()
         else:
@@ -58,6 +64,9 @@ class Progress:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if Progress._shown is not self:
+            return
+        Progress._shown = None
         if self._mover:
             self._ended.set()
             self._mover.join()
@@ -70,7 +79,9 @@ class Progress:
             self._detail = found["resource"] or f"{found['package']} {found['version']}"
 
     def show(self, detail: str) -> None:
-        """Show how far it is."""
+        """Show how far it is; where no line moves, in a line for each change."""
+        if detail != self._detail and not self._mover:
+            print(f"{self._text}: {detail}", file=sys.stderr, flush=True)
         self._detail = detail
 
     def _move(self) -> None:

@@ -5,6 +5,7 @@ import time
 from typing import Any
 
 from infra.operations.deployed import Deployed, OperationError
+from infra.progress import Progress
 
 _SECONDS_BETWEEN_LOOKS = 2
 _MOST_OTHERS = 10
@@ -44,17 +45,15 @@ def count_backlog(stack: Deployed, event: dict[str, Any]) -> dict[str, Any]:
 
 
 def _follow(client: Any, execution: str) -> dict[str, Any]:
-    """Print how an execution gets on, and return what is known of it when it has ended."""
-    told = ""
-    while True:
-        # First, because LocalStack cannot list the map runs of an execution that has just started.
-        time.sleep(_SECONDS_BETWEEN_LOOKS)
-        found: dict[str, Any] = client.describe_execution(executionArn=execution)
-        if (progress := _progress(client, execution)) != told:
-            print(progress, flush=True)
-            told = progress
-        if found["status"] != "RUNNING":
-            return found
+    """Show how an execution gets on, and return what is known of it when it has ended."""
+    with Progress(f"follow {execution}") as progress:
+        while True:
+            # First, because LocalStack cannot list the map runs of an execution that has just started.
+            time.sleep(_SECONDS_BETWEEN_LOOKS)
+            found: dict[str, Any] = client.describe_execution(executionArn=execution)
+            progress.show(_progress(client, execution))
+            if found["status"] != "RUNNING":
+                return found
 
 
 def _progress(client: Any, execution: str) -> str:

@@ -11,10 +11,11 @@ from typing import Any
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, NoRegionError, ProfileNotFound
 
+from infra.progress import Progress
+
 DEFAULT_NAME = "voucher-segmenter"
 
 _MOST_SECONDS_BETWEEN_LOOKS = 2
-_SECONDS_BETWEEN_REPORTS = 20
 
 # Longer than a refresh may take, so that nobody else takes the message meanwhile.
 _REDRIVE_SECONDS = 960
@@ -212,18 +213,15 @@ class Deployed:
         return result
 
     def _follow(self, client: Any, execution: str) -> dict[str, Any]:
-        """Wait for the end of an execution, say now and then that it goes on, and return what is known of it."""
-        began = time.monotonic()
-        told, pause = began, 0.2
-        while True:
-            found: dict[str, Any] = client.describe_execution(executionArn=execution)
-            if found["status"] != "RUNNING":
-                return found
-            if time.monotonic() - told >= _SECONDS_BETWEEN_REPORTS:
-                told = time.monotonic()
-                print(f"running for {told - began:.0f} s: {execution}", flush=True)
-            time.sleep(pause)
-            pause = min(pause * 1.5, _MOST_SECONDS_BETWEEN_LOOKS)
+        """Wait for the end of an execution, show that it goes on, and return what is known of it."""
+        pause = 0.2
+        with Progress(f"follow {execution}"):
+            while True:
+                found: dict[str, Any] = client.describe_execution(executionArn=execution)
+                if found["status"] != "RUNNING":
+                    return found
+                time.sleep(pause)
+                pause = min(pause * 1.5, _MOST_SECONDS_BETWEEN_LOOKS)
 
     def failures(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """Take the messages out of the failure queue one by one, each with its receipt, until it is empty.

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from infra.progress import Progress
 from tests.support import ROOT
 
 PROGRESS = [sys.executable, str(ROOT / "infra" / "progress.py")]
@@ -62,6 +63,14 @@ def test_a_line_moves_and_says_what_a_command_is_at() -> None:
     read_until(ours, "✓ install  ".encode())
     assert process.wait() == 0
     os.close(ours)
+
+
+def test_a_part_of_a_step_shows_no_line_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
+    with Progress("refresh"), Progress("follow the run"):
+        pass
+    with Progress("fetch"):
+        pass
+    assert capsys.readouterr().err == "refresh …\nfetch …\n"
 
 
 def test_a_command_that_fails_shows_what_it_said_and_not_what_it_was_at() -> None:
