@@ -111,8 +111,8 @@ deploy: setup  ## check, build, deploy, migrate, where the environment points to
 migrate: setup  ## bring the schema of the deployed stack up to date
 	@$(OPERATE) migrate
 
-refresh: setup  ## refresh once: AS_OF=2018-08-05
-	@$(OPERATE) refresh $(if $(AS_OF),--as-of "$(AS_OF)")
+refresh: setup  ## refresh once: AS_OF=2018-08-05; ACCEPT=vouchers/a.parquet, a key or how keys begin, counts objects most of whose rows are rejected
+	@$(OPERATE) refresh $(if $(AS_OF),--as-of "$(AS_OF)") $(if $(ACCEPT),--accept "$(ACCEPT)")
 
 backfill: setup  ## count what lies under a prefix and is not counted yet: PREFIX=vouchers/2019/ AS_OF=2018-08-05
 	@$(OPERATE) backfill "$(PREFIX)" $(if $(AS_OF),--as-of "$(AS_OF)")

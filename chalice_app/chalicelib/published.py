@@ -35,7 +35,7 @@ _READ_REFRESHES = "SELECT to_json(run) FROM voucher_customer.refreshes AS run OR
 _TOLD_AS = {
     "objects_refused": "objects_failed", "objects_refused_before": "objects_bad", "objects_deferred": "objects_left"
 }  # fmt: skip
-_NOT_TOLD = {"backlog_bytes", "ignored"}
+_NOT_TOLD = {"backlog_bytes", "ignored", "rows_lost", "accepted", "countries_shrunk"}
 
 _UNDEFINED_TABLE = "42P01"
 

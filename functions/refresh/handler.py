@@ -172,5 +172,7 @@ def _warn(summary: Summary) -> None:
     """Log what a person should look at, though nothing failed."""
     if summary.countries_missing:
         logger.warning(summary.countries_missing)
+    for country, share in summary.countries_shrunk.items():
+        logger.warning(f"{country!r} lost {share:.1%} of its records since the publication before")
     if summary.report_error:
         logger.error("the report could not be written", extra={"error": summary.report_error})

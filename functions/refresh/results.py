@@ -19,6 +19,7 @@ BY_HAND: tuple[Kind, ...] = ("manual", "backfill")
 """The kinds that may name any day, and so say nothing of the day that it is."""
 
 # A line of the log holds 256 KB, and the event bus takes 1 MB: an answer beyond that would start no next run.
+_MAX_KEYS_TOLD = 50
 _MAX_ERRORS_TOLD = 20
 
 # With five objects each, and keys of 1 KiB, they take 50 KiB at most.
@@ -49,7 +50,10 @@ class Outcome(NamedTuple):
     objects : int
         How many objects it is about: those that a whole run skips, or ignores, are told as one.
     keys : sequence of str
-        The first keys of those that are ignored.
+        The first keys of those that are ignored; the key of one that was counted because a person accepted it.
+    rows_lost : int
+        Rows that were counted of the object before and are not any more: all of a removed one, and those by which an
+        overwritten one has fewer.
     """
 
     kind: Literal["counted", "skipped", "removed", "refused", "refused_before", "deferred", "ignored"]
@@ -60,6 +64,7 @@ class Outcome(NamedTuple):
     backlog_bytes: int = 0
     objects: int = 1
     keys: Sequence[str] = ()
+    rows_lost: int = 0
 
 
 class ItemSummary(msgspec.Struct, kw_only=True):
@@ -82,6 +87,10 @@ class ItemSummary(msgspec.Struct, kw_only=True):
         See `functions.refresh.usecases.reconcile.estimated_bytes`.
     rows_read, rows_counted : int
         Rows of the objects newly counted.
+    rows_lost : int
+        Rows that were counted before and are not any more: of objects taken out, and of those that have fewer now.
+    accepted : list of str
+        The first objects that were counted, though most of their rows are rejected, because a person accepted them.
     rows_rejected : dict of str to int
         Their rows that were not counted, by reason.
     errors : list of str
@@ -99,6 +108,8 @@ class ItemSummary(msgspec.Struct, kw_only=True):
     backlog_bytes: int = 0
     rows_read: int = 0
     rows_counted: int = 0
+    rows_lost: int = 0
+    accepted: list[str] = msgspec.field(default_factory=list)
     rows_rejected: dict[str, int] = msgspec.field(default_factory=dict)
     errors: list[str] = msgspec.field(default_factory=list)
 
@@ -109,10 +120,13 @@ class ItemSummary(msgspec.Struct, kw_only=True):
         if outcome.error:
             self.errors.append(outcome.error)
         # The database takes no null characters.
-        self.ignored += (key.replace("\0", "\ufffd") for key in outcome.keys)
+        keys = self.ignored if outcome.kind == "ignored" else self.accepted
+        if len(keys) < _MAX_KEYS_TOLD:
+            keys += (key.replace("\0", "\ufffd") for key in outcome.keys)
         self.backlog_bytes += outcome.backlog_bytes
         self.rows_read += outcome.rows_read
         self.rows_counted += outcome.rows_counted
+        self.rows_lost += outcome.rows_lost
         if outcome.rows_rejected:
             self.rows_rejected = dict(Counter(self.rows_rejected) + Counter(outcome.rows_rejected))
 
@@ -157,6 +171,8 @@ class RefreshRow(Run, kw_only=True):
         Published families whose dimension some counted objects lack because they are refused, and how many.
     causes : dict of str to int
         Why most used amounts are others than before, and in how many segments; a segment may have several causes.
+    countries_shrunk : dict of str to float
+        Countries that lost more than `MaxLostShare` of their records since the publication before, and the share.
     """
 
     countries: list[str]
@@ -166,6 +182,7 @@ class RefreshRow(Run, kw_only=True):
     families_waiting: dict[str, int] = msgspec.field(default_factory=dict)
     families_partial: dict[str, int] = msgspec.field(default_factory=dict)
     causes: dict[str, int] = msgspec.field(default_factory=dict)
+    countries_shrunk: dict[str, float] = msgspec.field(default_factory=dict)
 
 
 class Answer(RefreshRow, kw_only=True):

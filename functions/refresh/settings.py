@@ -18,6 +18,8 @@ REPORTS_PREFIX = "reports/"
 PLANS_PREFIX = "plans/"
 """Keys of plans begin with it."""
 
+Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
+
 
 class RefreshSettings(DatabaseSettings, frozen=True, kw_only=True, rename="upper"):
     """What the refresh function reads from its environment.
@@ -34,6 +36,10 @@ class RefreshSettings(DatabaseSettings, frozen=True, kw_only=True, rename="upper
         What one run takes upon itself; what is more is a backlog, which many functions count item by item.
     item_bytes : int
         How large an item of a backlog is, more or less.
+    max_rejected_share : float
+        An object of whose rows more are rejected is refused, so that its earlier counts stay.
+    max_lost_share : float
+        A run that takes away more than this of a country's records is told.
     unknown_amount_is_used : bool
         Whether an unknown amount is published as 0, and may be the most used one.
     unknown_number_has_segment : bool
@@ -45,6 +51,8 @@ class RefreshSettings(DatabaseSettings, frozen=True, kw_only=True, rename="upper
     countries: NonEmpty = "Peru"
     inline_bytes: Annotated[int, msgspec.Meta(ge=0)] = 10 * 2**30
     item_bytes: Annotated[int, msgspec.Meta(ge=1)] = 256 * 2**20
+    max_rejected_share: Share = 0.5
+    max_lost_share: Share = 0.5
     unknown_amount_is_used: bool = True
     unknown_number_has_segment: bool = True
 

@@ -61,7 +61,8 @@ def make_verification(settings: RefreshSettings, database: Database, clock: Call
 
 
 def _make_publications(settings: RefreshSettings, database: Database) -> Publications:
-    return Publications(database, UnknownRules(settings.unknown_amount_is_used, settings.unknown_number_has_segment))
+    unknowns = UnknownRules(settings.unknown_amount_is_used, settings.unknown_number_has_segment)
+    return Publications(database, unknowns, max_lost_share=settings.max_lost_share)
 
 
 def make_questions(database: Database) -> Questions:
@@ -74,4 +75,11 @@ def _make_reconciler(
     settings: RefreshSettings, database: Database, bucket: Bucket, clock: Callable[[], datetime]
 ) -> Reconciler:
     dimensions = cache(lambda: needed_dimensions(database))
-    return Reconciler(bucket, Ledger(database), dimensions, clock, inline_bytes=settings.inline_bytes)
+    return Reconciler(
+        bucket,
+        Ledger(database),
+        dimensions,
+        clock,
+        inline_bytes=settings.inline_bytes,
+        max_rejected_share=settings.max_rejected_share,
+    )

@@ -56,7 +56,12 @@ def _parser() -> Parser:
             "parameters", nargs="*", type=_setting, help="parameters to change, like Countries=Peru,China"
         )
     add("migrate", lambda stack, _: commands.migrate(stack), "bring the schema up to date")
-    refreshing = add("refresh", lambda stack, given: commands.refresh(stack, given.as_of, None), "refresh once")
+    refreshing = add(
+        "refresh", lambda stack, given: commands.refresh(stack, given.as_of, None, given.accept), "refresh once"
+    )
+    refreshing.add_argument(
+        "--accept", help="count objects whose keys begin so, however many of their rows are rejected"
+    )
     backfilling = add(
         "backfill",
         lambda stack, given: commands.refresh(stack, given.as_of, given.prefix),

@@ -29,12 +29,12 @@ def migrate(stack: Deployed) -> None:
     print(f"schema migrated: {applied}")
 
 
-def refresh(stack: Deployed, as_of: date | None, prefix: str | None) -> None:
+def refresh(stack: Deployed, as_of: date | None, prefix: str | None, accept: str | None = None) -> None:
     """Refresh, as of a day if one is named, and only what lies under a prefix if one is named.
 
     What is too much for one run is counted by the state machine.
     """
-    event = _event(as_of, prefix)
+    event = _event(as_of, prefix) | ({"accept": accept} if accept else {})
     answer = stack.invoke_refresh(event)
     print(_in_words(answer), flush=True)
     if answer["backlog_bytes"]:
@@ -72,6 +72,9 @@ def _in_words(answer: dict[str, Any]) -> str:
     left = f", {summary.objects_deferred} left for {waits_for}" if summary.objects_deferred else ""
     ignored = f", {summary.objects_ignored} ignored ({', '.join(summary.ignored)})" if summary.ignored else ""
     missing = f"; {summary.countries_missing}" if summary.countries_missing else ""
+    lost = f", {summary.rows_lost:,} lost to overwrites and deletes" if summary.rows_lost else ""
+    accepted = f"; accepted: {', '.join(summary.accepted)}" if summary.accepted else ""
+    shrunk = "".join(f"; {name} lost {share:.1%} of its records" for name, share in summary.countries_shrunk.items())
     report = f"; no report: {summary.report_error}" if summary.report_error else ""
     because = ", ".join(f"{cause.replace('_', ' ')} {segments}" for cause, segments in summary.causes.items())
     causes = f" ({because})" if because else ""
@@ -86,10 +89,10 @@ def _in_words(answer: dict[str, Any]) -> str:
         f"for {', '.join(summary.countries)} in {(summary.took_ms or 0) / 1000:.1f} s; "
         f"objects: {summary.objects_counted} counted, {summary.objects_skipped} unchanged, "
         f"{summary.objects_removed} removed{left}{ignored}; "
-        f"rows: {summary.rows_read:,} read, {summary.rows_counted:,} counted, {rejected:,} rejected; "
+        f"rows: {summary.rows_read:,} read, {summary.rows_counted:,} counted, {rejected:,} rejected{lost}; "
         f"most used amounts changed in {summary.segments_changed} segments{causes}, "
         f"undecided in {summary.segments_undecided} of {summary.segments_published}"
-        f"{families}{missing}{report}{_day_in_words(summary)}"
+        f"{families}{accepted}{shrunk}{missing}{report}{_day_in_words(summary)}"
     )
 
 

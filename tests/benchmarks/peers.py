@@ -67,12 +67,17 @@ def count_with_duckdb(prefix: str) -> dict[str, Any]:
     return _cleaned(orders, days)
 
 
+def _known(value: str | float | None) -> int:
+    """Return a number, -1 for one that is not there."""
+    return -1 if value in (None, "") else int(float(value))
+
+
 def _cleaned(orders: Iterable[tuple[Any, ...]], days: Iterable[tuple[Any, ...]]) -> dict[str, Any]:
     """Apply the data rules that the sample needs to groups of raw values."""
     counts: Counter[tuple[str, str, int, int]] = Counter()
     for country, text, amount, n in orders:
-        counts[country, "total_orders", int(float(text or 0)), int(amount or 0)] += n
+        counts[country, "total_orders", _known(text), _known(amount)] += n
     for country, text, amount, n in days:
         day = (date.fromisoformat(text[:10]) - _EPOCH).days
-        counts[country, "days_since(last_order_ts)", day, int(amount or 0)] += n
+        counts[country, "days_since(last_order_ts)", day, _known(amount)] += n
     return {"rows": sorted((*place, n) for place, n in counts.items())}

@@ -94,6 +94,7 @@ def environ(server: Server, moto: str, monkeypatch: pytest.MonkeyPatch) -> dict[
         "PREFIX": PREFIX,
         "COUNTRIES": ",".join(COUNTRIES),
         "DATABASE_URL": server.address.url,
+        "MAX_REJECTED_SHARE": "1",
     }
     for name, value in variables.items():
         monkeypatch.setenv(name, value)

@@ -82,6 +82,8 @@ def environ(postgres: DatabaseAddress, monkeypatch: pytest.MonkeyPatch) -> dict[
         "DATABASE_TLS": "off",
         "DATABASE_CA": "",
         "PUBLICATION_CHECK_SECONDS": "0",
+        # Most tests of rules have few rows, and many of them bad; tests/functional/test_guard.py has the share itself.
+        "MAX_REJECTED_SHARE": "1",
     }
     monkeypatch.delenv("DATABASE_URL", raising=False)
     for name, value in variables.items():

@@ -67,22 +67,24 @@ _WRITE_COUNTED = """
     )
     INSERT INTO voucher_customer.ledger AS ledger (
         key, revision, etag, size, dimensions, sequencer, rows_read, rows_counted, rows_rejected, values_defaulted,
-        usage_country_code, usage_dimension, usage_value, usage_voucher_amount, usage_count, changed_at
+        usage_country_code, usage_dimension, usage_value, usage_voucher_amount, usage_count, changed_at, accepted_etag
     ) VALUES (
         :key, 1, :etag, :size, CAST(:dimensions AS text[]), :sequencer, :rows_read, :rows_counted,
         CAST(:rows_rejected AS jsonb), CAST(:values_defaulted AS jsonb),
         CAST(:country_code AS text[]), CAST(:dimension AS text[]), CAST(:value AS bigint[]),
-        CAST(:voucher_amount AS bigint[]), CAST(:count AS bigint[]), :now
+        CAST(:voucher_amount AS bigint[]), CAST(:count AS bigint[]), :now, :accepted_etag
     )
     ON CONFLICT (key) DO UPDATE SET
         revision = ledger.revision + 1,
         (etag, size, dimensions, sequencer, rows_read, rows_counted, rows_rejected, values_defaulted,
          usage_country_code, usage_dimension, usage_value, usage_voucher_amount, usage_count, error, refused_etag,
-         refused_dimensions, changed_at)
+         refused_dimensions, changed_at, accepted_etag, rows_lost)
         = (excluded.etag, excluded.size, excluded.dimensions, excluded.sequencer, excluded.rows_read,
            excluded.rows_counted, excluded.rows_rejected, excluded.values_defaulted, excluded.usage_country_code,
            excluded.usage_dimension, excluded.usage_value, excluded.usage_voucher_amount, excluded.usage_count, NULL,
-           NULL, '{}', excluded.changed_at)
+           NULL, '{}', excluded.changed_at, excluded.accepted_etag,
+           greatest(ledger.rows_counted - excluded.rows_counted, 0))
+    RETURNING rows_lost
 """
 
 _WRITE_REFUSAL = """
@@ -91,8 +93,9 @@ _WRITE_REFUSAL = """
     VALUES (:key, 1, :error, :refused_etag, CAST(:refused_dimensions AS text[]), :sequencer, :now)
     ON CONFLICT (key) DO UPDATE SET
         revision = ledger.revision + 1,
-        (error, refused_etag, refused_dimensions, sequencer, changed_at)
-        = (excluded.error, excluded.refused_etag, excluded.refused_dimensions, excluded.sequencer, excluded.changed_at)
+        (error, refused_etag, refused_dimensions, sequencer, changed_at, rows_lost)
+        = (excluded.error, excluded.refused_etag, excluded.refused_dimensions, excluded.sequencer,
+           excluded.changed_at, 0)
 """
 
 _CHANGES = """
@@ -112,11 +115,15 @@ _CHANGES = """
            (SELECT CAST(coalesce(sum(rows_read), 0) AS bigint) FROM counted),
            (SELECT CAST(coalesce(sum(rows_counted), 0) AS bigint) FROM counted),
            (SELECT coalesce(json_object_agg(reason, rows), '{}') FROM rejected),
-           (SELECT coalesce(json_agg(key || ': ' || error ORDER BY key), '[]') FROM first_refused)
+           (SELECT coalesce(json_agg(key || ': ' || error ORDER BY key), '[]') FROM first_refused),
+           (SELECT CAST(coalesce(sum(rows_lost), 0) AS bigint) FROM counted),
+           (SELECT coalesce(json_agg(key ORDER BY key), '[]') FROM (
+               SELECT key FROM counted WHERE accepted_etag = etag ORDER BY key LIMIT :limit
+           ) AS first_accepted)
 """
 _CHANGED = (
     "objects_counted", "objects_refused", "objects_refused_before", "rows_read", "rows_counted", "rows_rejected",
-    "errors",
+    "errors", "rows_lost", "accepted",
 )  # fmt: skip
 
 # Of a large backlog more may be refused than anyone reads; all of them are in the ledger.
@@ -142,6 +149,8 @@ class LedgerEntry(NamedTuple):
         That version, if the reason lies in what it holds.
     refused_dimensions : sequence of str
         The dimensions that it could not be counted by.
+    accepted_etag : str or None
+        The version that a person accepted, however many of its rows are rejected.
     """
 
     revision: int
@@ -151,6 +160,7 @@ class LedgerEntry(NamedTuple):
     error: str | None
     refused_etag: str | None
     refused_dimensions: Sequence[str]
+    accepted_etag: str | None
 
     def matches(self, version: ObjectVersion | None, needed: Dimensions) -> bool:
         """Tell whether the ledger says of the key what the bucket does: this version, or no object.
@@ -179,9 +189,9 @@ class LedgerEntry(NamedTuple):
         return is_known and set(self.refused_dimensions) <= set(needed.names)
 
 
-NO_ENTRY = LedgerEntry(0, None, (), {}, None, None, ())
+NO_ENTRY = LedgerEntry(0, None, (), {}, None, None, (), None)
 
-_ENTRY = ("revision", "etag", "dimensions", "rows_rejected", "error", "refused_etag", "refused_dimensions")
+_ENTRY = LedgerEntry._fields
 
 
 @dataclass(frozen=True)
@@ -236,36 +246,38 @@ class Ledger:
         version: ObjectVersion,
         usage: Usage,
         *,
+        is_accepted: bool = False,
         sequencer: str | None,
         now: datetime,
-    ) -> bool:
+    ) -> int | None:
         """Replace what an object adds to the totals, ledger and totals in one transaction.
 
         Returns
         -------
-        bool
-            False, and nothing written, when the entry changed since `entry` was read.
+        int or None
+            How many rows were counted of the object before and are not any more; None, and nothing written, when the
+            entry changed since `entry` was read.
         """
         return self._write(
             key, entry, usage,
             etag=version.etag, size=version.size, dimensions=usage.dimensions.names,
             rows_read=usage.rows_read, rows_counted=usage.rows_counted,
             rows_rejected=json.dumps(usage.rows_rejected), values_defaulted=json.dumps(usage.values_defaulted),
-            sequencer=sequencer, now=now,
+            accepted_etag=version.etag if is_accepted else None, sequencer=sequencer, now=now,
         )  # fmt: skip
 
-    def write_removed(self, key: str, entry: LedgerEntry, *, sequencer: str | None, now: datetime) -> bool:
+    def write_removed(self, key: str, entry: LedgerEntry, *, sequencer: str | None, now: datetime) -> int | None:
         """Take a deleted object out of the totals; its entry stays as the trace of it.
 
         Returns
         -------
-        bool
-            False, and nothing written, when the entry changed since `entry` was read.
+        int or None
+            As `write_counted`.
         """
         return self._write(
             key, entry, Usage(),
             etag=None, size=None, dimensions=[], rows_read=0, rows_counted=0, rows_rejected="{}", values_defaulted="{}",
-            sequencer=sequencer, now=now,
+            accepted_etag=None, sequencer=sequencer, now=now,
         )  # fmt: skip
 
     def write_refusal(
@@ -304,16 +316,16 @@ class Ledger:
             )  # fmt: skip
         return True
 
-    def _write(self, key: str, entry: LedgerEntry, usage: Usage, **values: object) -> bool:
+    def _write(self, key: str, entry: LedgerEntry, usage: Usage, **values: object) -> int | None:
         # Written out before the lock is taken: pg8000 would take ten milliseconds over it while others wait.
         arrays = {name: array_literal(column) for name, column in usage.table.to_pydict().items()}
         with self.database.transaction() as connection:
             lock(connection)
             if not _is_unchanged(connection, key, entry):
-                return False
+                return None
             connection.run(CHANGE + _APPLY_TO_TOTALS, key=key, **arrays)
-            connection.run(_WRITE_COUNTED, key=key, **arrays, **values)
-        return True
+            [[rows_lost]] = connection.run(_WRITE_COUNTED, key=key, **arrays, **values)
+        return int(rows_lost)
 
 
 def array_literal(values: Sequence[str | int]) -> str:

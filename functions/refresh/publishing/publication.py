@@ -16,6 +16,7 @@ from functions.refresh.ledger.completeness import Lacking, count_lacking, forget
 from functions.refresh.ledger.schema import load_families, lock, read_families
 from functions.refresh.publishing.causes import Basis, count_causes, explain, keep_changes, read_basis
 from functions.refresh.publishing.countries import tell_missing
+from functions.refresh.publishing.losses import keep_records
 from functions.refresh.publishing.placing import place
 from functions.refresh.publishing.rankings import read_rankings
 from functions.refresh.publishing.unknowns import (
@@ -123,6 +124,7 @@ class Publications:
 
     database: Database
     unknowns: UnknownRules = AS_ZERO
+    max_lost_share: float = 1
 
     def start(self, kind: Kind, as_of: date, countries: Sequence[str], now: datetime) -> Summary:
         """Note that a refresh began."""
@@ -169,6 +171,7 @@ class Publications:
             )  # fmt: skip
             summary.causes = count_causes(summary.rankings_changed)
             keep_changes(connection, summary.rankings_changed, summary.refresh_id, summary.as_of)
+            summary.countries_shrunk = keep_records(connection, families, self.max_lost_share)
             summary.countries_missing = tell_missing(connection, summary.countries)
             connection.run(_SET_PUBLICATION, refresh_id=summary.refresh_id, **self.unknowns._asdict())
             connection.run(

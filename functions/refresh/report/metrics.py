@@ -22,6 +22,7 @@ def measure_objects(summary: ItemSummary) -> None:
         ("RowsRead", summary.rows_read),
         ("RowsCounted", summary.rows_counted),
         ("RowsRejected", sum(summary.rows_rejected.values())),
+        ("RowsLost", summary.rows_lost),
     ):
         metrics.add_metric(name, MetricUnit.Count, value)
     for reason, rows in summary.rows_rejected.items():
@@ -36,6 +37,7 @@ def measure_publication(summary: Summary) -> None:
         ("ObjectsDeferred", summary.objects_deferred),
         ("ObjectsIgnored", summary.objects_ignored),
         ("UnfinishedRefreshErrors", len(summary.errors) if summary.objects_deferred else 0),
+        ("CountriesShrunk", len(summary.countries_shrunk)),
         ("ReportsFailed", int(bool(summary.report_error))),
     ):
         metrics.add_metric(name, MetricUnit.Count, value)

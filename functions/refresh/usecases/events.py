@@ -54,6 +54,8 @@ class Trigger(NamedTuple):
         S3's own order of the events of a key, kept in the ledger for whoever has to trace one.
     prefix : str
         The part of the bucket to look at when there is no key; empty means the whole dataset.
+    accept : str or None
+        Objects whose keys begin so are counted however many of their rows are rejected; None means none.
     """
 
     kind: Kind
@@ -61,6 +63,11 @@ class Trigger(NamedTuple):
     key: str | None = None
     sequencer: str | None = None
     prefix: str = ""
+    accept: str | None = None
+
+    def accepts(self, key: str) -> bool:
+        """Tell whether an object is counted however many of its rows are rejected."""
+        return self.accept is not None and key.startswith(self.accept)
 
 
 def read_event(event: Mapping[str, Any], *, bucket: str, prefix: str, now: datetime) -> Trigger:
@@ -71,7 +78,8 @@ def read_event(event: Mapping[str, Any], *, bucket: str, prefix: str, now: datet
     event : mapping
         An EventBridge event (S3 "Object Created" or "Object Deleted", a schedule, or what a rule makes of the
         result of a run that left objects, "Refresh Unfinished" or "Refresh Backlog"), or a manual one:
-        `{}` or `{"as_of": "2018-08-05"}`, for a part of the dataset with `{"prefix": "vouchers/2019/"}`.
+        `{}` or `{"as_of": "2018-08-05"}`, for a part of the dataset with `{"prefix": "vouchers/2019/"}`; with
+        `{"accept": "vouchers/a.parquet"}` where an object is to be counted though most of its rows are rejected.
     bucket, prefix : str
         Of the dataset that the function serves.
     now : datetime
@@ -106,21 +114,22 @@ def read_event(event: Mapping[str, Any], *, bucket: str, prefix: str, now: datet
 
 
 def _read_manual(event: Mapping[str, Any], dataset: str, now: datetime) -> Trigger:
-    if unknown := sorted(set(event) - {"as_of", "prefix"}):
+    if unknown := sorted(set(event) - {"as_of", "prefix", "accept"}):
         raise EventError(f"manual event has unknown fields {unknown}: use {_MANUAL_EVENTS}")
     try:
         as_of = parse_day(str(event["as_of"])) if "as_of" in event else utc_day(now)
     except ValueError as error:
         raise EventError(f"as_of is {event['as_of']!r}: write a day like 2018-08-05") from error
+    accept = _read_prefix(event, dataset, "accept") if "accept" in event else None
     if "prefix" not in event:
-        return Trigger("manual", as_of)
-    return Trigger("backfill", as_of, prefix=_read_prefix(event, dataset))
+        return Trigger("manual", as_of, accept=accept)
+    return Trigger("backfill", as_of, prefix=_read_prefix(event, dataset), accept=accept)
 
 
-def _read_prefix(event: Mapping[str, Any], dataset: str) -> str:
-    prefix = event["prefix"]
+def _read_prefix(event: Mapping[str, Any], dataset: str, field: str = "prefix") -> str:
+    prefix = event[field]
     if not isinstance(prefix, str) or not prefix.startswith(dataset):
-        raise EventError(f"prefix {prefix!r} is outside the dataset: it has to begin with {dataset!r}")
+        raise EventError(f"{field} {prefix!r} is outside the dataset: it has to begin with {dataset!r}")
     return prefix
 
 

@@ -13,6 +13,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from functions.common.dimensions import Dimensions
 from functions.refresh.counting.cleaning import ObjectError
+from functions.refresh.counting.guard import check_rejected_share
 from functions.refresh.counting.usage import Usage
 from functions.refresh.ledger.ledger import NO_ENTRY, Ledger, LedgerEntry
 from functions.refresh.reading.bucket import WHOLE, Bucket, ObjectChangedError, ObjectVersion, Part
@@ -80,6 +81,8 @@ class Reconciler:
         Gives the present moment with its zone.
     inline_bytes : float
         How much `estimated_bytes` one run takes upon itself; where there is more, it counts nothing.
+    max_rejected_share : float
+        The share of an object's rows that may be rejected.
     """
 
     bucket: Bucket
@@ -87,6 +90,7 @@ class Reconciler:
     dimensions: Callable[[], Dimensions]
     clock: Callable[[], datetime]
     inline_bytes: float = math.inf
+    max_rejected_share: float = 1
 
     def reconcile_all(
         self, trigger: Trigger, deadline: Deadline, *, inline_bytes: float | None = None
@@ -234,24 +238,56 @@ class Reconciler:
         usage = self.count(key, version, deadline) if version else Usage()
         if usage is None:
             return Outcome("deferred")
-        outcome = self.write(key, entry, version, usage, trigger.sequencer)
+        is_accepted = version is not None and self.check(key, entry, version, usage, trigger)
+        outcome = self.write(key, entry, version, usage, trigger.sequencer, is_accepted=is_accepted)
         if outcome:
             deadline.mark_progress()
         return outcome
 
+    def check(
+        self, key: str, entry: LedgerEntry, version: ObjectVersion, usage: Usage, trigger: Trigger | None = None
+    ) -> bool:
+        """Tell whether a version is counted only because a person accepts it, now or before.
+
+        Raises
+        ------
+        ObjectError
+            When too many of its rows are rejected, and nobody accepts it. The first of them are written.
+        """
+        try:
+            check_rejected_share(usage, self.max_rejected_share)
+        except ObjectError as error:
+            if entry.accepted_etag == version.etag or (trigger and trigger.accepts(key)):
+                return True
+            # The person who reads why it is refused wants to see them.
+            if trigger and self._put_rejected(key, version, usage):
+                raise ObjectError(f"{error}; its rejected rows cannot be written") from error
+            raise
+        return False
+
     def write(
-        self, key: str, entry: LedgerEntry, version: ObjectVersion | None, usage: Usage, sequencer: str | None = None
+        self,
+        key: str,
+        entry: LedgerEntry,
+        version: ObjectVersion | None,
+        usage: Usage,
+        sequencer: str | None = None,
+        *,
+        is_accepted: bool = False,
     ) -> Outcome | None:
         """Note an object as counted, or as gone without a version; None when another changed the entry meanwhile."""
         if version is None:
-            is_written = self.ledger.write_removed(key, entry, sequencer=sequencer, now=self.clock())
-            return Outcome("removed") if is_written else None
+            rows_lost = self.ledger.write_removed(key, entry, sequencer=sequencer, now=self.clock())
+            return None if rows_lost is None else Outcome("removed", rows_lost=rows_lost)
         # First these: once it is in the ledger, nobody looks at this version again.
         error = self._put_rejected(key, version, usage)
-        is_written = self.ledger.write_counted(key, entry, version, usage, sequencer=sequencer, now=self.clock())
-        if not is_written:
+        rows_lost = self.ledger.write_counted(
+            key, entry, version, usage, is_accepted=is_accepted, sequencer=sequencer, now=self.clock()
+        )
+        if rows_lost is None:
             return None
-        return Outcome("counted", error, usage.rows_read, usage.rows_counted, usage.rows_rejected)
+        rows = (usage.rows_read, usage.rows_counted, usage.rows_rejected)
+        return Outcome("counted", error, *rows, keys=[key] if is_accepted else (), rows_lost=rows_lost)
 
     def _put_rejected(self, key: str, version: ObjectVersion, usage: Usage) -> str:
         """Write the rejected rows of an object, if it has any, and return why that cannot be."""

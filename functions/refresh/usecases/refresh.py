@@ -90,6 +90,8 @@ class Refresh:
             summary.objects_refused_before = max(0, summary.objects_refused_before - changes.objects_refused_before)
             summary.rows_read, summary.rows_counted = changes.rows_read, changes.rows_counted
             summary.rows_rejected = changes.rows_rejected
+            summary.rows_lost += changes.rows_lost
+            summary.accepted = changes.accepted
             summary.errors += changes.errors
             self.publications.publish(summary, self.clock())
         self._write_report(summary)

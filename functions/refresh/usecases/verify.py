@@ -147,13 +147,15 @@ class Verification:
         usage = self.reconciler.count(key, version, deadline) if version else Usage()
         if usage is None:
             return None
+        is_accepted = version is not None and self.reconciler.check(key, entry, version, usage)
         ledger = self.audit.compare(key, entry, version, usage)
         if ledger is None:
             return _Finding(has_changed=True)
         difference = _difference(key, version, usage, ledger)
         if difference is None:
             return _Finding()
-        return _Finding(difference, partial(self.reconciler.write, key, entry, version, usage))
+        write = partial(self.reconciler.write, key, entry, version, usage, is_accepted=is_accepted)
+        return _Finding(difference, write)
 
     def _verify_table(self, request: VerificationRequest, found: Verified) -> None:
         """Compare the published table with what the totals give."""

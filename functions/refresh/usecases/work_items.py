@@ -8,6 +8,7 @@ from typing import NamedTuple
 import msgspec
 
 from functions.refresh.counting.cleaning import ObjectError
+from functions.refresh.counting.usage import Usage
 from functions.refresh.ledger.ledger import NO_ENTRY, Ledger, LedgerEntry
 from functions.refresh.ledger.partial_counts import PartialCounts
 from functions.refresh.reading.bucket import Bucket, ObjectChangedError, ObjectVersion, Part
@@ -102,7 +103,7 @@ class WorkItems:
                 if not is_there and not self._write_part(key, version, part, deadline):
                     return Outcome("deferred")
                 whole = self.partial_counts.combined(key, version, part.parts, needed)
-                outcome = self.reconciler.write(key, entry, version, whole) if whole else Outcome("deferred")
+                outcome = self._write_whole(planned, entry, whole, trigger) if whole else Outcome("deferred")
             except ObjectChangedError:
                 return Outcome("deferred")
             except ObjectError as error:
@@ -110,6 +111,13 @@ class WorkItems:
             if outcome:
                 return outcome
         return Outcome("deferred")
+
+    def _write_whole(
+        self, planned: PlannedObject, entry: LedgerEntry, usage: Usage, trigger: Trigger
+    ) -> Outcome | None:
+        key, version = planned.key, planned.version
+        is_accepted = self.reconciler.check(key, entry, version, usage, trigger)
+        return self.reconciler.write(key, entry, version, usage, is_accepted=is_accepted)
 
     def _write_part(self, key: str, version: ObjectVersion, part: Part, deadline: Deadline) -> bool:
         usage = self.reconciler.count(key, version, deadline, part)

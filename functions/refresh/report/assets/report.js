@@ -364,7 +364,7 @@
       const found = row([
         whole.format(run.refresh_id), moment.format(new Date(run.started_at)), run.trigger.replaceAll("_", " "), dayOf(run.as_of), took,
         listed([[run.objects_counted, "counted"], [run.objects_skipped, "unchanged"], [run.objects_removed, "removed"], [run.objects_refused, "refused"], [run.objects_refused_before, "refused before"], [run.objects_deferred, "deferred"], [run.objects_ignored, "ignored"]]),
-        listed([[run.rows_counted, "counted"], [rejected, "rejected"]]),
+        listed([[run.rows_counted, "counted"], [rejected, "rejected"], [run.rows_lost, "lost to overwrites and deletes"]]),
         element("span", { class: run.outcome === "failed" ? "bad" : run.outcome === "published" ? "good" : "soft" }, run.outcome),
       ], ["nowrap", "text nowrap", "text nowrap", "text nowrap", "nowrap", "text", "text", "text"]);
       return run.errors.length ? [found, element("tr", { class: "why" }, element("td", { colspan: "8" }, run.errors.map(visible).join("\n")))] : [found];

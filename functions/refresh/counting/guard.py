@@ -1,0 +1,46 @@
+"""The guard: an object of whose rows most are rejected is refused, so that what was counted of it before stays."""
+
+from collections.abc import Mapping
+
+from functions.refresh.counting.cleaning import ObjectError
+from functions.refresh.counting.usage import Usage
+
+_MAX_REASONS = 5
+_LONGEST_VALUE = 60
+
+
+def check_rejected_share(usage: Usage, limit: float) -> None:
+    """Check that not too many of the rows of an object are rejected.
+
+    Parameters
+    ----------
+    usage : Usage
+        Of all of the object.
+    limit : float
+        The share of its rows that may be rejected.
+
+    Raises
+    ------
+    ObjectError
+        When there are more; the message says why, shows an example and what to do.
+    """
+    rejected = sum(usage.rows_rejected.values())
+    if rejected <= limit * usage.rows_read:
+        return
+    reasons = ", ".join(f"{reason} {rows:,}" for reason, rows in usage.rows_rejected.most_common(_MAX_REASONS))
+    raise ObjectError(
+        f"{rejected:,} of {usage.rows_read:,} rows are rejected, which is more than MaxRejectedShare {limit:g}:"
+        f" {reasons}{_example(usage)}; what was counted of it before stays. If it is right so, count it by"
+        " make refresh ACCEPT=its key"
+    )
+
+
+def _example(usage: Usage) -> str:
+    """Show the first rejected row that is kept: none is of an object that was counted in parts."""
+    rows = usage.rejected.table
+    if rows is None:
+        return ""
+    first: Mapping[str, object] = rows.slice(0, 1).to_pylist()[0]
+    reason = str(first["reason"])
+    name = max((name for name in usage.dimensions.columns if reason.startswith(f"{name}_")), key=len)
+    return f"; in row {first['row']:,} {name} is {str(first[name])[:_LONGEST_VALUE]!r}"

@@ -1,0 +1,39 @@
+"""Losses: which countries have far fewer records than at the publication before."""
+
+from collections.abc import Sequence
+
+from pg8000.native import Connection
+
+from functions.common.families import Family
+
+# By any dimension each country has the same records, unless refused objects lack it.
+_READ = """
+    SELECT country_code, before.records, coalesce(after.records, 0)
+    FROM voucher_customer.country_records AS before
+    LEFT JOIN (
+        SELECT country_code, sum(count) AS records FROM voucher_customer.usage_totals
+        WHERE dimension = :dimension GROUP BY country_code
+    ) AS after USING (country_code)
+    WHERE coalesce(after.records, 0) < before.records
+    ORDER BY country_code
+"""
+
+_KEEP = """
+    INSERT INTO voucher_customer.country_records (country_code, records)
+    SELECT country_code, sum(count) FROM voucher_customer.usage_totals
+    WHERE dimension = :dimension GROUP BY country_code
+"""
+
+
+def keep_records(connection: Connection, families: Sequence[Family], max_lost_share: float) -> dict[str, float]:
+    """Keep how many records each country has, and return those that lost more than a share of them, each with it."""
+    if not families:
+        return {}
+    dimension = str(families[0].dimension)
+    shares = {
+        country: float((before - after) / before)
+        for country, before, after in connection.run(_READ, dimension=dimension)
+    }
+    connection.run("DELETE FROM voucher_customer.country_records")
+    connection.run(_KEEP, dimension=dimension)
+    return {country: round(share, 4) for country, share in shares.items() if share > max_lost_share}

@@ -1,0 +1,127 @@
+"""Guarded counting: an overwrite that would wipe counts is refused, and what is lost is told."""
+
+from typing import Any
+
+import pytest
+
+from functions.refresh.usecases.refresh import RefreshError
+from tests.functional.conftest import Pipeline
+from tests.functional.test_backlog import Backlog
+from tests.functional.test_verification import verify
+from tests.support import PREFIX, created, daily, deleted, record
+
+GOOD = [record(voucher_amount=2640.0)] * 10
+BROKEN = [record(last_order_ts="03/05/2018")] * 10
+KEY = f"{PREFIX}a.parquet"
+
+
+@pytest.fixture(autouse=True)
+def guarded(pipeline: Pipeline) -> None:
+    """Leave the share as it is deployed; the other tests are about rows."""
+    del pipeline.environ["MAX_REJECTED_SHARE"]
+
+
+def manual(**fields: str) -> dict[str, Any]:
+    return {"as_of": "2020-12-22", **fields}
+
+
+def refuse(pipeline: Pipeline, event: dict[str, Any]) -> str:
+    with pytest.raises(RefreshError) as failure:
+        pipeline.refresh(event)
+    return str(failure.value)
+
+
+def test_an_overwrite_whose_rows_are_mostly_rejected_is_refused_once_and_the_counts_stay(pipeline: Pipeline) -> None:
+    pipeline.refresh(created(pipeline.put("a.parquet", GOOD)))
+    published = pipeline.published()
+    # When it is overwritten by rows of another form of date
+    pipeline.put("a.parquet", [*BROKEN, *GOOD[:2]])
+    # Then it is refused with the reason, an example and what to do
+    assert refuse(pipeline, created(KEY)) == (
+        f"{KEY}: 10 of 12 rows are rejected, which is more than MaxRejectedShare 0.5: last_order_ts_unreadable 10;"
+        " in row 0 last_order_ts is '03/05/2018'; what was counted of it before stays. If it is right so, count it by"
+        " make refresh ACCEPT=its key"
+    )
+    assert pipeline.published() == published
+    [(error, rows_counted)] = pipeline.sql.run("SELECT error, rows_counted FROM voucher_customer.ledger")
+    assert (rows_counted, "03/05/2018" in error) == (10, True)
+    # And its rejected rows are written
+    assert len(pipeline.s3.list_objects_v2(Bucket="voucher-bucket", Prefix="rejected/")["Contents"]) == 1
+    # And the daily run tells it no second time
+    summary = pipeline.refresh(daily())
+    assert (summary.objects_refused_before, summary.errors, summary.rows_lost) == (1, [], 0)
+    # And verification tells it, and repairs nothing
+    found = verify(pipeline, fix=True)
+    assert [(one.key, one.kind, one.is_repaired) for one in found.differences] == [(KEY, "refused object", False)]
+    assert pipeline.published() == published
+
+
+def test_half_of_the_rows_may_be_rejected_and_a_setting_says_how_many(pipeline: Pipeline) -> None:
+    pipeline.refresh(created(pipeline.put("a.parquet", [*GOOD, *BROKEN])))
+    pipeline.environ["MAX_REJECTED_SHARE"] = "0"
+    assert "more than MaxRejectedShare 0: " in refuse(pipeline, created(pipeline.put("b.parquet", [*GOOD, BROKEN[0]])))
+    pipeline.environ["MAX_REJECTED_SHARE"] = "1"
+    assert pipeline.refresh(created(pipeline.put("c.parquet", BROKEN))).objects_counted == 1
+
+
+@pytest.mark.parametrize("accept", [KEY, PREFIX])
+def test_what_a_person_accepts_is_counted_and_stays_so(pipeline: Pipeline, accept: str) -> None:
+    pipeline.refresh(created(pipeline.put("a.parquet", GOOD)))
+    refuse(pipeline, created(pipeline.put("a.parquet", [*BROKEN, GOOD[0]])))
+    # When a person accepts another one, then this one stays refused
+    refuse(pipeline, manual(accept=f"{PREFIX}b"))
+    # When a person accepts it, then it is counted, and the log of runs says so
+    summary = pipeline.refresh(manual(accept=accept))
+    assert (summary.objects_counted, summary.rows_counted, summary.rows_lost) == (1, 1, 9)
+    assert summary.accepted == [KEY]
+    assert pipeline.column("SELECT accepted FROM voucher_customer.refreshes ORDER BY refresh_id DESC LIMIT 1") == [
+        [KEY]
+    ]
+    # And it stays so: for verification, and where it is counted again
+    assert verify(pipeline).differences == []
+    pipeline.sql.run("UPDATE voucher_customer.ledger SET dimensions = '{}'")
+    assert (pipeline.refresh(daily()).accepted, verify(pipeline).differences) == ([KEY], [])
+    # And the next version is guarded again
+    assert "rows are rejected" in refuse(pipeline, created(pipeline.put("a.parquet", BROKEN)))
+
+
+def test_an_object_that_is_counted_in_parts_is_guarded_as_a_whole(pipeline: Pipeline) -> None:
+    key = pipeline.put("a.parquet", [*GOOD, *BROKEN, *BROKEN], row_group_size=10)
+    backlog = Backlog(pipeline, ITEM_BYTES=1000)
+    summaries = [backlog.count(item) for item in backlog.plan()[1]]
+    assert [error for summary in summaries for error in summary.errors] == [
+        f"{key}: 20 of 30 rows are rejected, which is more than MaxRejectedShare 0.5: last_order_ts_unreadable 20;"
+        " what was counted of it before stays. If it is right so, count it by make refresh ACCEPT=its key"
+    ]
+
+
+def test_rows_that_overwrites_and_deletes_take_away_are_told(pipeline: Pipeline) -> None:
+    chile = [record(country_code="Chile")] * 4
+    pipeline.refresh(created(pipeline.put("a.parquet", [*GOOD, *chile])))
+    pipeline.put("b.parquet", GOOD[:2])
+    assert pipeline.refresh(daily()).rows_lost == 0
+    # When an object has fewer rows than before, and another as many of another country
+    summary = pipeline.refresh(created(pipeline.put("a.parquet", [*GOOD[:3], *chile])))
+    # Then the run tells how many are gone, and of which country more than half
+    assert (summary.rows_lost, summary.countries_shrunk) == (7, {"Peru": 0.5833})
+    # When an object is deleted
+    pipeline.delete(KEY)
+    summary = pipeline.refresh(deleted(KEY))
+    assert (summary.rows_lost, summary.countries_shrunk) == (7, {"Chile": 1.0, "Peru": 0.6})
+    # When nothing changed since, then it is told no second time
+    assert (summary := pipeline.refresh(daily())).countries_shrunk == {}
+    assert summary.rows_lost == 0
+
+
+def test_records_that_move_to_another_object_are_no_loss_of_their_country(pipeline: Pipeline) -> None:
+    pipeline.refresh(created(pipeline.put("a.parquet", GOOD)))
+    pipeline.put("b.parquet", GOOD)
+    pipeline.delete(KEY)
+    summary = pipeline.refresh(daily())
+    assert (summary.rows_lost, summary.countries_shrunk) == (10, {})
+
+
+def test_a_setting_says_which_loss_is_told(pipeline: Pipeline) -> None:
+    pipeline.environ["MAX_LOST_SHARE"] = "0.05"
+    pipeline.refresh(created(pipeline.put("a.parquet", GOOD)))
+    assert pipeline.refresh(created(pipeline.put("a.parquet", GOOD[:9]))).countries_shrunk == {"Peru": 0.1}
