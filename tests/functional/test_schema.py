@@ -141,7 +141,7 @@ def test_neither_function_can_take_all_connections(
     try:
         opened.extend(addresses[0].connect() for _ in range(limits[WRITER]))
         # Then it gets no more, and the other does
-        with pytest.raises(DatabaseError, match="too many connections for role"):
+        with pytest.raises(LocalError, match="too many connections for role"):
             opened.append(addresses[0].connect())
         opened.append(addresses[1].connect())
     finally:
