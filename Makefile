@@ -21,7 +21,7 @@ $(error $(UNKNOWN): no command takes that. They take $(sort $(VARIABLES)), each 
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up up-localstack down clean preflight deploy migrate refresh backfill backlog verify report explore why redrive logs teardown test pythons test-runtimes test-faults fuzz e2e-localstack mutants bench bench-memory bench-api bench-freshness bench-scale simulate lint fix hooks lock
+.PHONY: help setup demo up up-localstack down clean preflight deploy migrate refresh backfill backlog verify report explore why redrive logs teardown test pythons test-runtimes test-faults fuzz e2e-localstack test-containers mutants bench bench-memory bench-api bench-freshness bench-scale simulate lint fix hooks lock
 
 ##@ Try it on this machine
 help:  ## list the commands
@@ -57,7 +57,10 @@ TOOL_PYTHON = $(BIN)/python
 LOCALSTACK_PYTHON = "$$($(BIN)/python -c 'import sys; print(sys.executable if sys.version_info < (3, 13) else ">=3.11,<3.13")')"
 .local/tools/localstack/.ready: TOOL_PYTHON = $(LOCALSTACK_PYTHON)
 
+NO_LOCALSTACK = LocalStack runs on Python 3.11 and 3.12 only, and neither is on this machine
+
 .local/tools/%/.ready: infra/tools/%.lock | .venv/.ready
+	@$(BIN)/uv python find --quiet --no-python-downloads $(TOOL_PYTHON) >/dev/null 2>&1 || (echo "$(NO_LOCALSTACK): install one, or take the emulator of \`make up\`" >&2; exit 1)
 	@$(BIN)/uv venv --quiet --clear --no-python-downloads --python $(TOOL_PYTHON) $(@D)
 	@$(SHOW) "install the tool $*" $(BIN)/uv pip sync $(FROM_LOCK) --python $(@D)/bin/python infra/tools/$*.lock
 	@touch $@
@@ -89,7 +92,7 @@ up: setup  ## start the same stack, empty, and leave it running: EMULATOR=locals
 	@$(RUN_LOCAL) up --emulator "$(EMULATOR)" $(if $(COUNTRIES),--countries "$$COUNTRIES")
 
 up-localstack: setup  ## start it on LocalStack and PostgreSQL in containers, or without them where no container engine runs
-	@$(BIN)/python -c 'import sys; from infra.local.containers import has_engine; sys.exit(not has_engine())' || $(MAKE) --no-print-directory .local/tools/localstack/.ready
+	@$(BIN)/python -c 'import sys; from infra.local.containers import why_no_engine; sys.exit(bool(why_no_engine()))' || $(MAKE) --no-print-directory .local/tools/localstack/.ready
 	@$(RUN_LOCAL) up --emulator containers $(if $(COUNTRIES),--countries "$$COUNTRIES")
 
 down:  ## stop what `make up` or `make up-localstack` started
@@ -159,7 +162,12 @@ fuzz: setup  ## send the lookup API thousands of requests that its description a
 e2e-localstack: setup  ## run the end-to-end tests on LocalStack
 	@if $(BIN)/uv python find --quiet --no-python-downloads $(LOCALSTACK_PYTHON); then \
 		$(MAKE) .local/tools/localstack/.ready && EMULATOR=localstack $(BIN)/python -m pytest $(ON_ALL) tests/e2e; \
-	else echo "skipped: LocalStack runs on Python 3.11 and 3.12 only, and neither is on this machine"; fi
+	else echo "skipped: $(NO_LOCALSTACK)"; fi
+
+test-containers: setup  ## run the tests of the containers on a real engine
+	@reason="$$($(BIN)/python -c 'from infra.local.containers import why_no_engine; print(why_no_engine())')"; \
+	if [ -n "$$reason" ]; then echo "skipped: $$reason"; \
+	else CONTAINERS=1 $(BIN)/python -m pytest tests/containers; fi
 
 mutants: setup .local/tools/mutants/.ready  ## run the tests on every mutant of the rules, the ledger and the lookup: MODULE=functions/refresh/counting/cleaning.py for one
 	@$(BIN)/python -m tests.mutants $(MODULE)

@@ -8,7 +8,7 @@ import sys
 from functions.refresh.settings import write_names
 from infra import ROOT
 from infra.arguments import Parser, day
-from infra.local.containers import has_engine
+from infra.local.containers import why_no_engine
 from infra.local.demo import run_demo
 from infra.local.emulator import EMULATORS
 from infra.local.objects import MAX_COUNTRIES, check_footers, countries_of, objects_of
@@ -47,8 +47,8 @@ def _demo(arguments: argparse.Namespace) -> None:
 
 def _up(arguments: argparse.Namespace) -> None:
     emulator = arguments.emulator
-    if emulator == CONTAINERS and not has_engine():
-        print("No container engine runs here: LocalStack and PostgreSQL start on this machine itself.")
+    if emulator == CONTAINERS and (reason := why_no_engine()):
+        print(f"No containers ({reason}): LocalStack and PostgreSQL start on this machine itself.")
         emulator = "localstack"
     start_stack(_UP, countries=arguments.countries or DEFAULT_COUNTRIES, emulator=emulator)
     print("The stack is up. `source .local/env` lets aws, psql and curl talk to it; `make down` stops it.")

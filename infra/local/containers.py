@@ -1,5 +1,6 @@
 """LocalStack and PostgreSQL in containers, as localstack-compose.yml says."""
 
+import hashlib
 import os
 import secrets
 import shutil
@@ -8,7 +9,7 @@ from pathlib import Path
 
 from infra import ROOT
 from infra.local.postgres import DatabaseAddress
-from infra.local.processes import free_port, run_logged
+from infra.local.processes import LocalError, free_port, run_logged
 
 COMPOSE = ROOT / "localstack-compose.yml"
 
@@ -18,21 +19,37 @@ _TIMEOUT_SECONDS = 1800
 _DATABASE = DatabaseAddress("127.0.0.1", 0, "vouchers", "vouchers", "", "off")
 
 
-def has_engine() -> bool:
-    """Tell whether there is Docker with Compose, and it runs."""
+def why_no_engine() -> str:
+    """Return why no container can be started, in Docker's own words; nothing where Docker runs and has Compose."""
     if shutil.which("docker") is None:
-        return False
-    asked = (["docker", "compose", "version"], ["docker", "info"])
-    return all(subprocess.run(words, check=False, capture_output=True).returncode == 0 for words in asked)
+        return "there is no docker on PATH"
+    for words in (["docker", "version", "--format", "{{.Server.Version}}"], ["docker", "compose", "version"]):
+        done = subprocess.run(words, check=False, capture_output=True, text=True)
+        if done.returncode != 0:
+            said = (done.stderr or done.stdout).strip()
+            return said.splitlines()[0] if said else f"{' '.join(words)} ended with status {done.returncode}"
+    return ""
+
+
+def project_of(folder: Path) -> str:
+    """Return what the containers, the network and the volumes of a checkout are called after: each has its own."""
+    return f"voucher-segmenter-{hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:8]}"
+
+
+def log_of(folder: Path) -> Path:
+    """Return where what the containers said is kept, once they are gone."""
+    return folder / "containers.log"
 
 
 def start_containers(folder: Path) -> tuple[int, DatabaseAddress]:
     """Start both and wait until they are healthy.
 
+    What an earlier stack of this checkout left is removed first: its database has another password.
+
     Parameters
     ----------
     folder : Path
-        Takes their log, and the variables that they get: ports that are free and a new password.
+        Takes their logs, and the variables that they get: names, ports that are free and a new password.
 
     Returns
     -------
@@ -42,28 +59,40 @@ def start_containers(folder: Path) -> tuple[int, DatabaseAddress]:
     Raises
     ------
     LocalError
-        When they do not start.
+        When they do not start, or the engine is one of another machine.
     """
     address = _DATABASE._replace(port=free_port(), password=secrets.token_urlsafe(24))
     port = free_port()
-    variables = {"LOCALSTACK_PORT": port, "POSTGRES_PORT": address.port, "POSTGRES_PASSWORD": address.password}
+    variables = {
+        "COMPOSE_PROJECT_NAME": project_of(folder),
+        "DOCKER_SOCKET": _socket(),
+        "LOCALSTACK_PORT": port,
+        "POSTGRES_PORT": address.port,
+        "POSTGRES_PASSWORD": address.password,
+    }
     path = _variables(folder)
     path.touch(mode=0o600)
     path.write_text("".join(f"{name}={value}\n" for name, value in variables.items()))
-    _compose(folder, "up", "--wait")
+    _remove(folder)
+    try:
+        _compose(folder, "up", "--wait")
+    except LocalError as error:
+        _keep_log(folder)
+        raise LocalError(f"{error}; what the containers said is in {log_of(folder)}") from error
     return port, address
 
 
 def stop_containers(folder: Path) -> None:
-    """Stop both and remove what they hold; harmless when they do not run.
+    """Stop both, and the functions' containers, and remove what they hold; harmless when they do not run.
 
     Raises
     ------
     LocalError
-        When Docker fails.
+        When Docker fails, or something is left.
     """
     if _variables(folder).exists():
-        _compose(folder, "down", "--volumes")
+        _keep_log(folder)
+        _remove(folder)
         _variables(folder).unlink()
 
 
@@ -72,12 +101,44 @@ def seen_from_functions(address: DatabaseAddress) -> DatabaseAddress:
     return address._replace(host="postgres", port=5432)
 
 
+def _socket() -> str:
+    """Return the socket on which the engine listens: LocalStack starts functions through it."""
+    if given := os.environ.get("DOCKER_SOCKET"):
+        return given
+    # It follows DOCKER_HOST too.
+    command = ["docker", "context", "inspect", "--format", "{{.Endpoints.docker.Host}}"]
+    host = subprocess.run(command, check=False, capture_output=True, text=True).stdout.strip()
+    if not host.startswith("unix://"):
+        raise LocalError(
+            f"Docker's engine is at {host or 'no address'}, and LocalStack needs one with a socket on this machine:"
+            " have DOCKER_HOST or the context name that (unix:///...)"
+        )
+    return host.removeprefix("unix://")
+
+
 def _variables(folder: Path) -> Path:
     return folder / "compose.env"
 
 
-def _compose(folder: Path, *words: str) -> None:
+def _remove(folder: Path) -> None:
+    """Remove containers, network and volumes of the checkout, those of functions that LocalStack left too."""
+    _compose(folder, "down", "--volumes", "--remove-orphans")
+    label = f"label=com.docker.compose.project={project_of(folder)}"
+    for kind, options in (("container", ["--all"]), ("network", []), ("volume", [])):
+        command = ["docker", kind, "ls", *options, "--quiet", "--filter", label]
+        if left := subprocess.run(command, check=True, capture_output=True, text=True).stdout.split():
+            raise LocalError(f"docker compose down left these: docker {kind} rm {' '.join(left)}")
+
+
+def _keep_log(folder: Path) -> None:
+    """Write down what the containers said, which goes with them."""
+    log_of(folder).unlink(missing_ok=True)
+    _compose(folder, "logs", "--no-color", "--timestamps", log=log_of(folder))
+
+
+def _compose(folder: Path, *words: str, log: Path | None = None) -> None:
     command: list[str | Path] = ["docker", "compose", "--file", COMPOSE, "--env-file", _variables(folder), *words]
-    ours = ("LOCALSTACK_PORT", "POSTGRES_")  # the environment would win over the file
+    # The environment would win over the file.
+    ours = ("COMPOSE_", "DOCKER_SOCKET", "LOCALSTACK_PORT", "POSTGRES_")
     environment = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
-    run_logged(command, folder / "compose.log", env=environment, timeout_seconds=_TIMEOUT_SECONDS)
+    run_logged(command, log or folder / "compose.log", env=environment, timeout_seconds=_TIMEOUT_SECONDS)

@@ -8,14 +8,16 @@ import sys
 from pathlib import Path
 
 from infra import ROOT
-from infra.local.containers import start_containers
+from infra.local.containers import log_of, start_containers
 from infra.local.emulator import EMULATORS
 from infra.local.postgres import PSQL, read_address, start_postgres
 from infra.local.processes import LocalError, free_port, run_logged, step
 from infra.local.roles import READER, WRITER, create_roles
 from infra.local.stack import CONTAINERS, OWN_DATABASE, PREFIX, Stack, load_stack
+from infra.operations.deployed import OperationError
+from infra.operations.teardown import NEVER_MADE, why_it_failed
 from infra.packaging import sam
-from infra.packaging.build import LAMBDA_SYSTEM
+from infra.packaging.build import DEFAULT_RUNTIME, LAMBDA_SYSTEM
 from infra.packaging.errors import BuildError
 from infra.packaging.kept import kept_package
 from infra.progress import Tell
@@ -124,7 +126,7 @@ def _create_roles(stack: Stack) -> None:
 
 def _write_template(stack: Stack) -> None:
     """Write the template with the functions' archives in place of the folders that `sam build` would build from."""
-    target = {"runtime": _runtime(), "architecture": _architecture(os.uname().machine)}
+    target = {"runtime": _runtime(stack.emulator), "architecture": _architecture(os.uname().machine)}
     system = local_system(stack.emulator, sys.platform)
 
     def package(found: re.Match[str]) -> str:
@@ -171,7 +173,7 @@ def _deploy(stack: Stack, tell: Tell) -> None:
         )
     }
     parameters = {
-        "Runtime": _runtime(),
+        "Runtime": _runtime(stack.emulator),
         "Architecture": _architecture(os.uname().machine),
         "Prefix": PREFIX,
         "Countries": stack.countries,
@@ -188,12 +190,26 @@ def _deploy(stack: Stack, tell: Tell) -> None:
     }
     overrides = [sam.parameter_override(name, value) for name, value in parameters.items()]
     template = Path(stack.folder, "template.yaml")
-    _sam_deploy(stack, ["--template-file", str(template), "--parameter-overrides", *overrides], tell)
+    try:
+        _sam_deploy(stack, ["--template-file", str(template), "--parameter-overrides", *overrides], tell)
+    except LocalError as error:
+        raise LocalError(f"{error}{_reason(stack)}") from error
     deployed = stack.deployed
     stack.bucket = deployed.output("BucketName")
     stack.refresh_function = deployed.output("RefreshFunctionName")
     stack.api_url = deployed.api_url
     stack.save()
+
+
+def _reason(stack: Stack) -> str:
+    """Return what a deployment failed on, which SAM cuts to pieces or leaves out."""
+    deployed = stack.deployed
+    try:
+        why = f"; {why_it_failed(deployed)}" if deployed.status in NEVER_MADE else ""
+    except OperationError as error:  # the emulator itself may be gone
+        why = f"; {error}"
+    said = f"; what the containers said is in {log_of(Path(stack.folder))}" if stack.emulator == CONTAINERS else ""
+    return why + said
 
 
 def _write_environment(stack: Stack) -> None:
@@ -212,8 +228,10 @@ def _write_environment(stack: Stack) -> None:
     path.write_text("\n".join(lines) + "\n")
 
 
-def _runtime() -> str:
-    """Return the runtime that every emulator has: ministack runs functions on its own Python."""
+def _runtime(emulator: str) -> str:
+    """Return a runtime that the emulator has: ministack runs functions on its own Python."""
+    if emulator == CONTAINERS and sys.version_info < (3, 12):
+        return DEFAULT_RUNTIME  # the image of 3.11 has an older C library than the packages ask for
     return f"python{sys.version_info.major}.{sys.version_info.minor}"
 
 

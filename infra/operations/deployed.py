@@ -253,10 +253,23 @@ class Deployed:
             From when on, in seconds since 1970.
         """
         pages = self.client("logs").get_paginator("filter_log_events")
-        for function, group in (("refresh", "RefreshLogGroup"), ("lookup", "LookupLogGroup")):
-            for page in pages.paginate(logGroupName=self.output(group), startTime=int(since * 1000)):
-                for event in page["events"]:
-                    yield event["timestamp"], function, event["message"].rstrip("\n")
+        for function in ("refresh", "lookup"):
+            for group in self._log_groups(function.title()):
+                for page in pages.paginate(logGroupName=group, startTime=int(since * 1000)):
+                    for event in page["events"]:
+                        yield event["timestamp"], function, event["message"].rstrip("\n")
+
+    def _log_groups(self, function: str) -> list[str]:
+        """Return the log group of a function, and another one into which LocalStack in containers writes instead."""
+        named = self.output(f"{function}LogGroup")
+        if self.endpoint is None:
+            return [named]
+        found = self.client("cloudformation").describe_stack_resource(
+            StackName=self.name, LogicalResourceId=f"{function}Function"
+        )
+        other = f"/aws/lambda/{found['StackResourceDetail']['PhysicalResourceId']}"
+        groups = self.client("logs").describe_log_groups(logGroupNamePrefix=other)["logGroups"]
+        return [named, *(group["logGroupName"] for group in groups if group["logGroupName"] == other)]
 
 
 def _failure(execution: dict[str, Any]) -> str:

@@ -3,6 +3,7 @@
 import json
 import re
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -81,3 +82,37 @@ def test_a_run_that_takes_long_is_told_to_go_on(
     # When it is run, then a person hears that it runs, and what it returned
     assert Deployed("mine", client).invoke_refresh({}) == {"looked": True}
     assert re.search(r"^follow arn:aws:states:\S+ …$", capsys.readouterr().err, re.M)
+
+
+def test_logs_are_read_from_the_group_that_lambda_writes_to_by_itself_too(served: Account) -> None:
+    # Given the log groups of the template, and an emulator that writes to another
+    function = {
+        "Type": "AWS::Lambda::Function",
+        "Properties": {"Code": {"ZipFile": "x = 1"}, "Handler": "x.x", "Runtime": "python3.13",
+                       "Role": {"Fn::GetAtt": ["Role", "Arn"]}},
+    }  # fmt: skip
+    template = {
+        "Resources": {
+            "Role": {"Type": "AWS::IAM::Role", "Properties": {"AssumeRolePolicyDocument": {}}},
+            **{f"{name}Function": function for name in ("Refresh", "Lookup")},
+            **{f"{name}Logs": {"Type": "AWS::Logs::LogGroup"} for name in ("Refresh", "Lookup")},
+        },
+        "Outputs": {f"{name}LogGroup": {"Value": {"Ref": f"{name}Logs"}} for name in ("Refresh", "Lookup")},
+    }
+    served.client("cloudformation", REGION).create_stack(StackName="logged", TemplateBody=json.dumps(template))
+    on_aws = Deployed("logged", lambda service: served.client(service, REGION))
+    here = Deployed("logged", lambda service: served.client(service, REGION), served.endpoint)
+    physical = served.client("cloudformation", REGION).describe_stack_resource(
+        StackName="logged", LogicalResourceId="LookupFunction"
+    )["StackResourceDetail"]["PhysicalResourceId"]
+    logs = served.client("logs", REGION)
+    for group, line in ((on_aws.output("RefreshLogGroup"), "named"), (f"/aws/lambda/{physical}", "other")):
+        if group.startswith("/aws/lambda/"):
+            logs.create_log_group(logGroupName=group)
+        logs.create_log_stream(logGroupName=group, logStreamName="1")
+        event = {"timestamp": int(time.time() * 1000), "message": f"{line}\n"}
+        logs.put_log_events(logGroupName=group, logStreamName="1", logEvents=[event])
+    # When they are read, then on AWS from the named ones, and on the emulator from both
+    since = time.time() - 60
+    assert [entry[1:] for entry in on_aws.log_events(since)] == [("refresh", "named")]
+    assert [entry[1:] for entry in here.log_events(since)] == [("refresh", "named"), ("lookup", "other")]

@@ -53,16 +53,29 @@ def test_no_secret_has_a_value_in_the_file(services: dict[str, dict[str, Any]]) 
 
 
 def test_what_is_kept_lies_in_named_volumes(compose: dict[str, Any], services: dict[str, dict[str, Any]]) -> None:
-    mounts = [mount.split(":") for service in services.values() for mount in service["volumes"]]
-    assert {place: name for name, place in mounts if name in compose["volumes"]} == {
+    mounts = [mount for service in services.values() for mount in service["volumes"]]
+    named = [mount.split(":") for mount in mounts if isinstance(mount, str)]
+    assert set(compose["volumes"]) == {name for name, _ in named}
+    assert {place: name for name, place in named} == {
         "/var/lib/localstack": "localstack",
         "/var/lib/postgresql": "postgres",  # of PostgreSQL 18 not its folder `data`
     }
-    assert [place for name, place in mounts if name not in compose["volumes"]] == ["/var/run/docker.sock"]
+    # And Docker makes no folder where it finds no socket
+    [bound] = [mount for mount in mounts if not isinstance(mount, str)]
+    assert bound["target"] == "/var/run/docker.sock"
+    assert bound["source"].startswith("${DOCKER_SOCKET:?")
+    assert bound["bind"] == {"create_host_path": False}
 
 
-def test_functions_are_in_the_network_of_the_database(
+def test_functions_are_in_the_network_of_the_database_and_go_with_it(
     compose: dict[str, Any], services: dict[str, dict[str, Any]]
 ) -> None:
-    assert services["localstack"]["environment"]["LAMBDA_DOCKER_NETWORK"] == compose["networks"]["default"]["name"]
-    assert all("networks" not in service for service in services.values())
+    # Given names that Compose makes of the checkout's, and none that two checkouts would share
+    assert not {"name", "networks"} & set(compose)
+    assert all(not {"networks", "container_name"} & set(service) for service in services.values())
+    # Then functions join the network, and carry the labels by which Compose finds what belongs to it
+    variables = services["localstack"]["environment"]
+    assert variables["LAMBDA_DOCKER_NETWORK"] == "${COMPOSE_PROJECT_NAME:?make up-localstack sets it}_default"
+    labels = dict(flag.split("=") for flag in variables["LAMBDA_DOCKER_FLAGS"].split() if flag != "--label")
+    assert labels.pop("com.docker.compose.project") == "${COMPOSE_PROJECT_NAME}"
+    assert set(labels) == {f"com.docker.compose.{name}" for name in ("service", "oneoff", "config-hash")}

@@ -30,6 +30,7 @@ NOT_RUN = {
     "test-faults": "it runs tests of its own, in many cases, for 40 minutes",
     "fuzz": "it runs one of the tests, for minutes",
     "e2e-localstack": "it runs the tests, on the other emulator",
+    "test-containers": "it needs a container engine",
     "pythons": "it fetches from Debian what `make test-runtimes` runs on",
     "test-runtimes": "it runs the tests of the packages, on each Python",
     "lint": "continuous integration runs it beside the tests",

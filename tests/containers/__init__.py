@@ -1,0 +1,1 @@
+"""LocalStack and PostgreSQL in containers, with a real engine: `make test-containers`."""
