@@ -32,8 +32,10 @@ def test_a_refresh_with_a_refused_object_says_first_what_it_published(stack: Run
     assert stack.rows("SELECT outcome FROM voucher_customer.refreshes ORDER BY refresh_id DESC LIMIT 1") == [
         ["published"]
     ]
-    stack.delete(good)
     stack.delete(bad)
+    refused = "SELECT key FROM voucher_customer.ledger WHERE error IS NOT NULL"
+    wait_for("the refused object is forgotten", lambda: stack.rows(refused) == [] or None, seconds=PATIENCE)
+    stack.delete(good)
     stack.wait_until_published({})
 
 
