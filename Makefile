@@ -12,8 +12,8 @@ export UV_CACHE_DIR := $(CURDIR)/.local/uv-cache
 endif
 
 # What commands take. A variable that none takes is a slip of the pen, which would be passed over in silence.
-VARIABLES = ARCHITECTURE AS_OF CONFIRM COUNTRIES COUNTRY DATA DATABASE_URL EMULATOR FIX FULL MINUTES MODULE OPEN PARAMETERS PLOTS \
-	PREFIX PYTHON PYTHONS RAW RDS_CA ROWS RUNTIME SEGMENT STACK UPGRADE
+VARIABLES = AGAINST ARCHITECTURE AS_OF CONFIRM COUNTRIES COUNTRY DATA DATABASE_URL EMULATOR FIX FULL MINUTES MODULE OPEN PARAMETERS PLOTS \
+	PREFIX PYTHON PYTHONS RAW RDS_CA ROWS RULES RUNTIME SEGMENT STACK UPGRADE
 GIVEN = $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(name)))
 UNKNOWN := $(filter-out $(VARIABLES) AWS_% UV_% MAKE% -%,$(GIVEN))
 ifneq ($(UNKNOWN),)
@@ -21,7 +21,7 @@ $(error $(UNKNOWN): no command takes that. They take $(sort $(VARIABLES)), each 
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up up-localstack down clean preflight deploy migrate refresh backfill backlog verify report explore why redrive logs teardown test pythons test-runtimes test-faults fuzz e2e-localstack test-containers mutants bench bench-memory bench-api bench-freshness bench-scale simulate lint fix hooks lock
+.PHONY: help setup demo up up-localstack down clean preflight deploy migrate refresh backfill backlog verify report explore why slice what-if redrive logs teardown test pythons test-runtimes test-faults fuzz e2e-localstack test-containers mutants bench bench-memory bench-api bench-freshness bench-scale simulate lint fix hooks lock
 
 ##@ Try it on this machine
 help:  ## list the commands
@@ -131,6 +131,12 @@ report: setup  ## fetch the page that shows what is published, and print its pat
 
 why: setup  ## tell why the most used amounts of a family or a segment changed: SEGMENT="recency_segment 180+" COUNTRY=Peru
 	@$(OPERATE) why "$(SEGMENT)" $(if $(COUNTRY),--country "$(COUNTRY)")
+
+slice: setup  ## count the objects under a prefix from the ledger: PREFIX=vouchers/2020-05/ AGAINST=vouchers/2020-04/ compares
+	@$(OPERATE) slice "$(PREFIX)" $(if $(AGAINST),--against "$(AGAINST)")
+
+what-if: setup  ## tell what other segment rules would give, and suggest where to cut: RULES=path/to/rules.sql AS_OF=2018-08-05 COUNTRIES=Peru,China
+	@$(OPERATE) what-if "$(RULES)" $(if $(AS_OF),--as-of "$(AS_OF)") $(if $(COUNTRIES),--countries "$$COUNTRIES")
 
 redrive: setup  ## run again what waits in the failure queue
 	@$(OPERATE) redrive

@@ -1,6 +1,6 @@
 """Ranking: most used, runner-up and ties of a segment, written once for publication, API, report and metrics."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from heapq import nlargest
 from math import isqrt
 from typing import Generic, Literal, TypeVar
@@ -111,6 +111,29 @@ def rank(counts: Iterable[tuple[Amount, int]]) -> Ranked[Amount]:
     is_tied = len(most_used.voucher_amount) > 1
     second = most_used.count if is_tied else runner_up.count if runner_up else 0
     return Ranked(most_used, runner_up, vouchers, measure_doubt(most_used.count, second, vouchers))
+
+
+def drift(counts: Mapping[int, int], others: Mapping[int, int]) -> float:
+    """Return by how much the shares of amounts differ, from 0 for the same shares to 1 for no amount in common.
+
+    The total variation distance, to four decimals: the smallest share of vouchers that would need other amounts.
+
+    Parameters
+    ----------
+    counts, others : mapping of int to int
+        How often each amount was used, of one set of vouchers and of the other; there has to be a voucher in each.
+
+    Examples
+    --------
+    >>> drift({2640: 3, 4400: 1}, {2640: 1, 4400: 1})
+    0.25
+    """
+    both = sum(counts.values()) * sum(others.values())
+    apart = sum(
+        abs(counts.get(amount, 0) * sum(others.values()) - others.get(amount, 0) * sum(counts.values()))
+        for amount in counts.keys() | others.keys()
+    )
+    return round(apart / (2 * both), 4)
 
 
 class Ranking(msgspec.Struct, frozen=True):

@@ -8,12 +8,13 @@ import argparse
 import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from infra.arguments import Parser, day
-from infra.operations import commands
+from infra.operations import analyses, commands
 from infra.operations.deployed import DEFAULT_NAME, Deployed, OperationError, settle_region
 from infra.operations.teardown import teardown
 
@@ -91,10 +92,25 @@ def _parser() -> Parser:
     reporting.add_argument("--as-of", type=day, help="the page of this day")
     reporting.add_argument("--open", action="store_true", help="open it in a browser")
     asking = add(
-        "why", lambda stack, given: commands.why(stack, given.segment, given.country), "tell why amounts changed"
+        "why", lambda stack, given: analyses.why(stack, given.segment, given.country), "tell why amounts changed"
     )
     asking.add_argument("segment", help="a family, or a segment such as 'recency_segment 180+'")
     asking.add_argument("--country", help="of this country only")
+    slicing = add(
+        "slice",
+        lambda stack, given: analyses.show_slice(stack, given.prefix, given.against),
+        "count the objects of a prefix",
+    )
+    slicing.add_argument("prefix", help="such as vouchers/2020-05/")
+    slicing.add_argument("--against", help="compare with the objects under this prefix")
+    trying = add(
+        "what-if",
+        lambda stack, given: analyses.what_if(stack, given.rules, given.as_of, given.countries),
+        "tell what other rules would give",
+    )
+    trying.add_argument("rules", type=Path, help="a file like infra/sql/customer_segments.sql")
+    trying.add_argument("--as-of", type=day, help="as of this day")
+    trying.add_argument("--countries", default="", help="such as Peru,China")
     add("redrive", lambda stack, _: commands.redrive(stack), "run again what waits in the failure queue")
     reading = add(
         "logs", lambda stack, given: commands.logs(stack, given.minutes, raw=given.raw), "print the latest log lines"

@@ -13,7 +13,6 @@ from botocore.exceptions import ClientError
 from functions.common.migrations import Migrations
 from functions.refresh.results import Answer, Verified
 from functions.refresh.settings import REPORTS_PREFIX
-from functions.refresh.usecases.why import Why
 from infra.operations.backlog import count_backlog
 from infra.operations.deployed import Deployed, OperationError
 from infra.operations.logs import in_one_line
@@ -163,34 +162,6 @@ def _wrong_in_words(left: int, found: Verified) -> list[str]:
         about_to = ", but another refresh is about to publish" if found.is_followed else ""
         wrong.append(f"{found.rows_different} rows of the published table are not what the totals give{about_to}")
     return wrong
-
-
-def why(stack: Deployed, segment: str, country: str | None) -> None:
-    """Print the latest changes of a segment's most used amounts, why they came, and by which objects."""
-    asked = {"why": segment, **({"country_code": country} if country else {})}
-    found = msgspec.convert(stack.invoke_refresh(asked), Why)
-    for change in found.changes:
-        before, after = (", ".join(map(str, amounts)) or "none" for amounts in (change.before, change.after))
-        place = f"{change.country_code} {change.segment_name} {change.segment_type}"
-        print(
-            f"refresh {change.refresh_id}, as of {change.as_of}: {place}: {before} -> {after}:"
-            f" {', '.join(_CAUSES[cause] for cause in change.causes)}"
-        )
-        for one in change.objects:
-            print(
-                f"  {one.vouchers:+,} vouchers by {one.key}: {one.etag_before or 'nothing'} -> {one.etag or 'nothing'}"
-            )
-    if not found.changes:
-        print(f"the most used amounts of {segment} have not changed since changes are kept")
-
-
-_CAUSES = {
-    "first_publication": "first publication",
-    "countries": "the published countries changed",
-    "rules": "the rules changed",
-    "as_of": "the as-of day moved",
-    "data": "data came or went",
-}
 
 
 def redrive(stack: Deployed) -> None:

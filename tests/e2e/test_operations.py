@@ -92,6 +92,12 @@ def test_why_an_amount_changed_is_told_in_words(stack: RunningStack) -> None:
     said = operate(stack, 'make why SEGMENT="frequent_segment 0-4" COUNTRY=Peru')
     assert "Peru frequent_segment 0-4: none -> 2640: " in said
     assert f"+1 vouchers by {key}: nothing -> " in said or "first publication" in said
+    said = operate(stack, f"make slice PREFIX={key} AGAINST=vouchers/none/")
+    assert re.search(r"^Peru +frequent_segment +0-4 +2640 +1 +undecided, leads by 1, z 1.0 +no voucher +-$", said, re.M)
+    assert f"{key}: 1 objects, 1 rows, as of" in said
+    said = operate(stack, "make what-if RULES=infra/sql/customer_segments.sql")
+    assert re.search(r"^Peru +frequent_segment +0-4 +0-4 +2640 +1 +undecided, leads by 1, z 1.0$", said, re.M)
+    assert "nothing was written" in said
     assert "there is no segment 'none'" in operate(stack, "make why SEGMENT=none", status=2)
     stack.delete(key)
     stack.wait_until_published({})

@@ -8,8 +8,7 @@ from hypothesis import strategies as st
 
 from functions.common.ranking import ChangedObject, RankingChange
 from functions.refresh.results import Summary
-from functions.refresh.usecases.questions import Questions, read_question
-from functions.refresh.usecases.why import WhyError
+from functions.refresh.usecases.why import WhyError, WhyRequest, tell_why
 from tests.functional.conftest import Pipeline
 from tests.support import ROOT, created, daily, deleted, record
 
@@ -199,21 +198,16 @@ def test_the_objects_told_are_the_whole_difference(pipeline: Pipeline, steps: li
 
 
 def test_why_is_answered_from_what_was_kept(pipeline: Pipeline) -> None:
-    questions = Questions(pipeline.database)
     pipeline.put("a.parquet", [record()])
     pipeline.refresh(daily("2020-12-20"))
     pipeline.put("b.parquet", [record(voucher_amount=4400.0)] * 2)
     pipeline.refresh(daily("2020-12-21"))
     pipeline.refresh(daily("2020-12-21"))
     for asked in ("frequent_segment 0-4", "frequent_segment"):
-        question = read_question({"why": asked, "country_code": "Peru"})
-        assert question is not None
-        latest, first = questions.answer(question).changes
+        latest, first = tell_why(pipeline.database, WhyRequest(asked, "Peru")).changes
         assert (latest.refresh_id, str(latest.as_of), latest.before, latest.after) == (2, "2020-12-21", [2640], [4400])
         assert [(one.key, one.vouchers) for one in latest.objects] == [("vouchers/b.parquet", 2)]
         assert (first.causes, first.before) == (["first_publication"], [])
-    for event in ({"why": "frequent_segment 5-13"}, {"why": "frequent_segment", "country_code": "Chile"}, {"why": "x"}):
-        question = read_question(event)
-        assert question is not None
+    for unknown in (("frequent_segment 5-13",), ("frequent_segment", "Chile"), ("x",)):
         with pytest.raises(WhyError, match=r"there is no segment .* published: frequent_segment 0-4, "):
-            questions.answer(question)
+            tell_why(pipeline.database, WhyRequest(*unknown))

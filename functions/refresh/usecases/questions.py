@@ -7,16 +7,21 @@ import msgspec
 
 from functions.common.database import Database
 from functions.refresh.usecases.events import EventError
-from functions.refresh.usecases.why import Why, WhyRequest, tell_why
+from functions.refresh.usecases.slices import SliceRequest, take_slice
+from functions.refresh.usecases.what_if import WhatIfRequest, tell_what_if
+from functions.refresh.usecases.why import WhyRequest, tell_why
 
-Question = WhyRequest
+Question = WhyRequest | SliceRequest | WhatIfRequest
 """What can be asked."""
 
-_QUESTIONS: dict[str, type[Question]] = {"why": WhyRequest}
+_QUESTIONS: dict[str, type[Question]] = {"why": WhyRequest, "slice": SliceRequest, "what_if": WhatIfRequest}
 
 
 def read_question(event: Mapping[str, Any]) -> Question | None:
-    """Tell what an invocation asks: `{"why": "recency_segment 180+"}`.
+    """Tell what an invocation asks.
+
+    One of `{"why": "recency_segment 180+"}`, `{"slice": "vouchers/2020-05/"}` and
+    `{"what_if": {"families": [...], "segments": [...]}}`.
 
     Returns
     -------
@@ -50,12 +55,16 @@ class Questions:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def answer(self, question: Question) -> Why:
+    def answer(self, question: Question) -> msgspec.Struct:
         """Return the answer.
 
         Raises
         ------
-        WhyError
-            When nothing is known of what is asked.
+        WhyError, SliceError, WhatIfError, SegmentRulesError
+            When there is no answer.
         """
+        if isinstance(question, WhatIfRequest):
+            return tell_what_if(self._database, question)
+        if isinstance(question, SliceRequest):
+            return take_slice(self._database, question)
         return tell_why(self._database, question)

@@ -1,0 +1,171 @@
+"""Slices: the table of the objects under a prefix, from the ledger, beside that of another prefix."""
+
+from typing import Any
+
+import msgspec
+from pg8000.exceptions import DatabaseError
+from pg8000.native import Connection
+
+from functions.common.database import Database
+from functions.common.ranking import Doubt, drift, rank
+from functions.common.settings import NonEmpty
+from functions.refresh.publishing.causes import read_basis
+from functions.refresh.publishing.placing import place
+
+MAX_CELLS = 1000
+"""Segments and amounts of a slice in an answer: the state machine that brings it takes 256 KB."""
+
+# Below the bound on every statement, so that the error says what to do.
+_SECONDS = 50
+
+_CANCELLED = "57014"
+
+_OCCURRING = """
+    SELECT dimension, value, 0 FROM voucher_customer.usage_totals
+    WHERE country_code = ANY (CAST(:countries AS text[])) GROUP BY dimension, value
+"""
+
+_OBJECTS = """
+    SELECT count(*), CAST(coalesce(sum(rows_counted), 0) AS bigint) FROM voucher_customer.ledger
+    WHERE etag IS NOT NULL AND starts_with(key, :prefix)
+"""
+
+_SLICE = """
+    SELECT country_code, segment_name, segment_type, min_range, max_range,
+           json_agg(json_build_array(voucher_amount, count) ORDER BY voucher_amount)
+    FROM (
+        SELECT country_code, segment_name, segment_type, min_range, max_range, voucher_amount, sum(count) AS count
+        FROM (
+            SELECT country_code, dimension, value, greatest(voucher_amount, 0) AS voucher_amount, sum(count) AS count
+            FROM voucher_customer.ledger, unnest(
+                usage_country_code, usage_dimension, usage_value, usage_voucher_amount, usage_count
+            ) AS used (country_code, dimension, value, voucher_amount, count)
+            WHERE starts_with(key, :prefix) AND country_code = ANY (CAST(:countries AS text[]))
+                AND (:amount_is_used OR voucher_amount >= 0)
+            GROUP BY country_code, dimension, value, greatest(voucher_amount, 0)
+        ) AS summed
+        JOIN unnest(
+            CAST(:dimension AS text[]), CAST(:value AS bigint[]), CAST(:segment_name AS text[]),
+            CAST(:segment_type AS text[]), CAST(:min_range AS integer[]), CAST(:max_range AS integer[])
+        ) AS placed (dimension, value, segment_name, segment_type, min_range, max_range) USING (dimension, value)
+        GROUP BY country_code, segment_name, segment_type, min_range, max_range, voucher_amount
+    ) AS counted
+    GROUP BY country_code, segment_name, segment_type, min_range, max_range
+    ORDER BY country_code, segment_name, min_range
+"""
+
+
+class SliceError(Exception):
+    """A slice cannot be answered; the message says what to ask instead."""
+
+
+class SliceRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The prefix whose objects are asked for, and that of those to compare them with; empty means none."""
+
+    slice: NonEmpty
+    against: str = ""
+
+
+class SliceSegment(msgspec.Struct, frozen=True):
+    """A segment, by the objects of a slice.
+
+    Attributes
+    ----------
+    amounts : list of [int, int]
+        Every amount with its count, the lowest amount first.
+    voucher_amount : list of int
+        The most used ones.
+    drift : float or None
+        The share of vouchers that has other amounts than in the slice to compare with: 0 where shares are the same, 1
+        where no amount is in both; None where that slice has no voucher in the segment, or there is none.
+    """
+
+    country_code: str
+    segment_name: str
+    segment_type: str
+    min_range: int
+    max_range: int
+    amounts: list[tuple[int, int]]
+    voucher_amount: list[int]
+    vouchers: int
+    doubt: Doubt
+    drift: float | None = None
+
+
+class Slice(msgspec.Struct, frozen=True):
+    """The table of the objects under a prefix: `objects` of them, with `rows_counted` rows."""
+
+    prefix: str
+    objects: int
+    rows_counted: int
+    segments: list[SliceSegment]
+
+
+class SliceAnswer(msgspec.Struct, frozen=True):
+    """A slice by the published rules and as of the published day, and the one to compare with, if there is one."""
+
+    as_of: str
+    slice: Slice
+    against: Slice | None
+
+
+def take_slice(database: Database, request: SliceRequest) -> SliceAnswer:
+    """Return the table of the objects under a prefix, beside that of another; parquet is not read.
+
+    Raises
+    ------
+    SliceError
+        When nothing is published, or the objects are too many for the time or their amounts for the answer.
+    """
+    with database.transaction() as connection:
+        connection.run("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        connection.run(f"SET LOCAL statement_timeout = '{_SECONDS}s'")
+        basis = read_basis(connection)
+        if basis is None:
+            raise SliceError("nothing is published, so there are no rules to count by: run make refresh first")
+        occurring = connection.run(_OCCURRING, countries=basis.countries)
+        placed, _ = place(basis.families, occurring, basis.as_of, basis.unknowns)
+        given = {
+            "countries": basis.countries, "amount_is_used": basis.unknowns.amount_is_used, **placed._asdict()
+        }  # fmt: skip
+        against = _read(connection, request.against, given) if request.against else None
+        asked = _read(connection, request.slice, given)
+    if against:
+        asked = msgspec.structs.replace(asked, segments=_with_drift(asked, against))
+    return SliceAnswer(basis.as_of.isoformat(), asked, against)
+
+
+def _read(connection: Connection, prefix: str, given: dict[str, Any]) -> Slice:
+    try:
+        [[objects, rows]] = connection.run(_OBJECTS, prefix=prefix)
+        segments = [_segment(*row) for row in connection.run(_SLICE, prefix=prefix, **given)]
+    except DatabaseError as error:
+        if error.args[0].get("C") == _CANCELLED:
+            what = f"the objects under {prefix!r} take more than {_SECONDS} s"
+            raise SliceError(f"{what}: name a longer prefix") from error
+        raise
+    if (cells := sum(1 + len(segment.amounts) for segment in segments)) > MAX_CELLS:
+        what = f"{prefix!r} has {cells:,} segments and amounts, an answer holds {MAX_CELLS:,}"
+        raise SliceError(f"{what}: name a longer prefix")
+    return Slice(prefix, objects, rows, segments)
+
+
+def _segment(country: str, name: str, kind: str, low: int, high: int, amounts: list[list[int]]) -> SliceSegment:
+    used = [(amount, count) for amount, count in amounts]
+    ranked = rank(used)
+    most_used = ranked.most_used.voucher_amount
+    return SliceSegment(country, name, kind, low, high, used, most_used, ranked.vouchers, ranked.doubt)
+
+
+def _with_drift(found: Slice, against: Slice) -> list[SliceSegment]:
+    others = {_place(segment): dict(segment.amounts) for segment in against.segments}
+    return [
+        msgspec.structs.replace(segment, drift=drift(dict(segment.amounts), others[_place(segment)]))
+        if _place(segment) in others
+        else segment
+        for segment in found.segments
+    ]
+
+
+def _place(segment: SliceSegment) -> tuple[str, str, int]:
+    return segment.country_code, segment.segment_name, segment.min_range

@@ -1,0 +1,162 @@
+"""What a person asks of a deployed stack, and what changes nothing: why, a slice, what if. Each prints the answer."""
+
+from collections.abc import Iterable, Sequence
+from contextlib import closing
+from datetime import date
+from pathlib import Path
+
+import msgspec
+from pg8000.exceptions import DatabaseError
+
+from functions.common.ranking import Doubt
+from functions.refresh.settings import read_names
+from functions.refresh.usecases.slices import Slice, SliceAnswer
+from functions.refresh.usecases.what_if import WhatIf
+from functions.refresh.usecases.why import Why
+from infra.local.postgres import Postgres, start_postgres
+from infra.operations.deployed import Deployed, OperationError
+
+_FAMILIES = "SELECT segment_name, dimension FROM voucher_customer.segment_families"
+_SEGMENTS = "SELECT segment_name, segment_type, min_range, max_range FROM voucher_customer.customer_segments"
+_TABLES = """
+    CREATE SCHEMA voucher_customer;
+    CREATE TABLE voucher_customer.segment_families (segment_name text NOT NULL, dimension text NOT NULL);
+    CREATE TABLE voucher_customer.customer_segments (
+        segment_name text NOT NULL, segment_type text NOT NULL, min_range integer NOT NULL, max_range integer NOT NULL
+    );
+"""
+
+
+def why(stack: Deployed, segment: str, country: str | None) -> None:
+    """Print the latest changes of a segment's most used amounts, why they came, and by which objects."""
+    asked = {"why": segment, **({"country_code": country} if country else {})}
+    found = msgspec.convert(stack.invoke_refresh(asked), Why)
+    for change in found.changes:
+        before, after = (", ".join(map(str, amounts)) or "none" for amounts in (change.before, change.after))
+        place = f"{change.country_code} {change.segment_name} {change.segment_type}"
+        print(
+            f"refresh {change.refresh_id}, as of {change.as_of}: {place}: {before} -> {after}:"
+            f" {', '.join(_CAUSES[cause] for cause in change.causes)}"
+        )
+        for one in change.objects:
+            print(
+                f"  {one.vouchers:+,} vouchers by {one.key}: {one.etag_before or 'nothing'} -> {one.etag or 'nothing'}"
+            )
+    if not found.changes:
+        print(f"the most used amounts of {segment} have not changed since changes are kept")
+
+
+_CAUSES = {
+    "first_publication": "first publication",
+    "countries": "the published countries changed",
+    "rules": "the rules changed",
+    "as_of": "the as-of day moved",
+    "data": "data came or went",
+}
+
+
+def show_slice(stack: Deployed, prefix: str, against: str | None) -> None:
+    """Print the table of the objects under a prefix, beside that of another, with the drift of each segment."""
+    asked = {"slice": prefix, **({"against": against} if against else {})}
+    found = msgspec.convert(stack.invoke_refresh(asked), SliceAnswer)
+    others = _most_used(found.against) if found.against else {}
+    rows = []
+    for one in found.slice.segments:
+        place = (one.country_code, one.segment_name, one.segment_type)
+        row = [*place, _amounts(one.voucher_amount), f"{one.vouchers:,}", _in_words(one.doubt)]
+        if found.against:
+            row += [others.pop(place, "no voucher"), "-" if one.drift is None else f"{one.drift:.4f}"]
+        rows.append(row)
+    rows += [[*place, "no voucher", "0", "-", told, "-"] for place, told in others.items()]
+    headings = ["country", "family", "segment", "most used", "vouchers", "doubt"]
+    print_table([*headings, *(["against", "drift"] if found.against else [])], rows)
+    for part in filter(None, (found.slice, found.against)):
+        print(f"{part.prefix}: {part.objects:,} objects, {part.rows_counted:,} rows, as of {found.as_of}")
+
+
+def what_if(stack: Deployed, rules: Path, as_of: date | None, countries: str) -> None:
+    """Print the table that the rules of a file would give, what would change, and where else one could cut.
+
+    Raises
+    ------
+    OperationError
+        When the file cannot be read or is no SQL.
+    """
+    families, segments = read_rules(rules)
+    asked: dict[str, object] = {"what_if": {"families": families, "segments": segments}}
+    asked |= {"as_of": as_of.isoformat()} if as_of else {}
+    asked |= {"countries": names} if (names := read_names(countries)) else {}
+    found = msgspec.convert(stack.invoke_refresh(asked), WhatIf)
+    print_table(
+        ["country", "family", "segment", "range", "most used", "vouchers", "doubt"],
+        [
+            [
+                one.country_code, one.segment_name, one.segment_type, f"{one.min_range}-{one.max_range}",
+                _amounts(one.voucher_amount), f"{one.vouchers:,}", _in_words(one.doubt),
+            ]
+            for one in found.segments
+        ],
+    )  # fmt: skip
+    print(f"\nwhat would be published as of {found.as_of} for {', '.join(found.countries)}; nothing was written")
+    _print_consequences(found)
+
+
+def _print_consequences(found: WhatIf) -> None:
+    for name, rows in found.rows_in_no_segment.items():
+        print(f"{name}: {rows:,} records in no segment")
+    for name, objects in found.not_counted.items():
+        print(f"{name}: its dimension is not counted yet, {objects:,} objects lack it: deploy the family to count it")
+    for change in found.changes:
+        place = f"{change.country_code} {change.segment_name} {change.segment_type}"
+        print(f"would change: {place}: {_amounts(change.before)} -> {_amounts(change.after)}")
+    for one in found.suggestions:
+        cuts = one.cuts
+        print(
+            f"cuts of {one.segment_name} in {one.country_code}: quantiles from {_amounts(cuts.quantiles)};"
+            f" best apart from {_amounts(cuts.best)}: {cuts.of_most_used:,} of {cuts.vouchers:,} vouchers"
+            " have the most used amount of their segment"
+        )
+
+
+def read_rules(rules: Path) -> tuple[list[list[str]], list[list[object]]]:
+    """Return the rows of families and of ranges that a file loads, by an embedded PostgreSQL.
+
+    Raises
+    ------
+    OperationError
+        When the file cannot be read or PostgreSQL refuses it.
+    """
+    folder, address = start_postgres()
+    try:
+        with closing(address.connect()) as connection:
+            connection.execute_simple(_TABLES)
+            connection.execute_simple(rules.read_text())
+            return connection.run(_FAMILIES), connection.run(_SEGMENTS)
+    except (OSError, UnicodeDecodeError) as error:
+        raise OperationError(f"{rules} cannot be read: {error}") from error
+    except DatabaseError as error:
+        raise OperationError(f"{rules} cannot be loaded: {error.args[0]['M']}") from error
+    finally:
+        Postgres(folder).stop()
+
+
+def _most_used(found: Slice) -> dict[tuple[str, str, str], str]:
+    return {
+        (one.country_code, one.segment_name, one.segment_type): f"{_amounts(one.voucher_amount)} of {one.vouchers:,}"
+        for one in found.segments
+    }
+
+
+def _amounts(amounts: Iterable[int]) -> str:
+    return ", ".join(map(str, amounts)) or "none"
+
+
+def _in_words(doubt: Doubt) -> str:
+    return f"{'decided' if doubt.decided else 'undecided'}, leads by {doubt.lead:,}, z {doubt.z}"
+
+
+def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print rows under their headings, each column as wide as its widest cell."""
+    widths = [max(map(len, column)) for column in zip(headings, *rows, strict=True)]
+    for row in (headings, *rows):
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
