@@ -127,5 +127,5 @@ def segments_of(usage: Rows) -> Rows:
         for country, dimension, value, amount, n in usage:
             is_own = dimension == str(family.dimension)
             if is_own and (rule := family.covering(family.dimension.number(value, AS_OF))):
-                counts[country, family.segment_name, rule.min_range, amount] += n
+                counts[country, family.segment_name, rule.min_range, max(amount, 0)] += n  # unknown is 0
     return sorted((*place, n) for place, n in counts.items())
