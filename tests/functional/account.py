@@ -65,7 +65,7 @@ class Account:
     classes: dict[str, list[str]] = field(default_factory=dict)
     refused: dict[str, str] = field(default_factory=dict)
     undeletable: dict[str, str] = field(default_factory=dict)
-    function: Callable[[dict[str, Any]], dict[str, Any]] = lambda _: {"applied": []}
+    function: Callable[[dict[str, Any]], dict[str, Any]] = lambda _: {"applied": [], "schema": []}
 
     def client(self, service: str, region: str) -> Any:
         """Return a boto3 client of the account."""
