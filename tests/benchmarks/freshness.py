@@ -16,7 +16,7 @@ from infra import ROOT
 from infra.local.processes import wait_for
 from infra.local.stack import PREFIX, Stack
 from infra.local.starting import start_stack
-from tests.benchmarks.measuring import print_table, save
+from tests.benchmarks.measuring import print_table
 from tests.support import parquet, record
 
 _WARM_OBJECTS = 20
@@ -53,8 +53,8 @@ def _segments(stack: Stack) -> str:
 
 
 def main() -> None:
-    """Measure on each emulator that is installed, print the table and save the figures."""
-    lines, figures = [], {}
+    """Measure on each emulator that is installed, print the table."""
+    lines = []
     for emulator, tool in (("ministack", "emulator"), ("localstack", "localstack")):
         if not (ROOT / ".local" / "tools" / tool / ".ready").exists():
             print(f"{emulator} is not installed: make .local/tools/{tool}/.ready")
@@ -66,7 +66,6 @@ def main() -> None:
             finally:
                 stack.stop()
         published, answered = zip(*warm, strict=True)
-        figures[emulator] = {"cold": cold, "warm": warm}
         lines.append(
             {
                 "emulator": emulator,
@@ -78,7 +77,6 @@ def main() -> None:
             }
         )
     print_table(f"From a drop to the API's answer, one cold and {_WARM_OBJECTS} warm objects", lines)
-    save("freshness", figures)
 
 
 if __name__ == "__main__":
