@@ -203,6 +203,8 @@ lint: setup .local/tools/checkov/.ready .local/tools/parliament/.ready  ## check
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/mdformat --check README.md CHANGELOG.md docs
+	$(BIN)/codespell
 	PYTHONPATH=.:chalice_app $(BIN)/lint-imports --no-cache
 	@# W3002: the parts of the stack lie in files, which `sam deploy` uploads.
 	$(BIN)/cfn-lint --regions $(REGIONS) --ignore-checks W3002 -- template.yaml infra/templates/*.yaml
@@ -222,6 +224,7 @@ lint: setup .local/tools/checkov/.ready .local/tools/parliament/.ready  ## check
 fix: setup  ## format, and repair what can be repaired
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+	$(BIN)/mdformat README.md CHANGELOG.md docs
 
 hooks: setup  ## have git check format, types, imports and locks at each commit
 	$(BIN)/pre-commit install

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.skipif(EMULATOR != "ministack", reason="they are the sa
 
 # The README and the page of the API have tests of their own.
 PAGES = [path for path in sorted((ROOT / "docs").rglob("*.md")) if path.name != "api.md"]
-BLOCK = re.compile(r"(<!-- not run by the tests: [^>]+ -->\n)?```(\w*)\n(.*?)```", re.DOTALL)
+BLOCK = re.compile(r"(<!-- not run by the tests: [^>]+ -->\n+)?```(\w*)\n(.*?)```", re.DOTALL)
 BLOCKS = [(path.stem, *found) for path in PAGES for found in BLOCK.findall(path.read_text())]
 COMMANDS = [(page, text) for page, reason, language, text in BLOCKS if language == "sh" and not reason]
 QUERIES = [query for path in PAGES for query in re.findall(r"`(SELECT [^`]+ FROM [^`]+)`", path.read_text())]

@@ -13,7 +13,7 @@ from tests.support import ROOT, published_table_of_peru
 pytestmark = pytest.mark.skipif(EMULATOR != "ministack", reason="it shows the default emulator")
 
 README = (ROOT / "README.md").read_text()
-BLOCKS = re.findall(r"(<!-- not run by the tests: [^>]+ -->\n)?```(\w+)\n(.*?)```", README, re.DOTALL)
+BLOCKS = re.findall(r"(<!-- not run by the tests: [^>]+ -->\n+)?```(\w+)\n(.*?)```", README, re.DOTALL)
 
 
 @pytest.fixture(scope="module")

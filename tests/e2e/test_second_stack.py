@@ -14,7 +14,7 @@ from tests.support import ROOT
 
 API_PAGE = (ROOT / "docs" / "api.md").read_text()
 RUN_HERE = r"<!-- not run by the tests: tests/e2e/test_second_stack.py [^>]+ -->"
-CALLS = re.findall(RUN_HERE + r"\n```(\w+)\n(.*?)```", API_PAGE, re.DOTALL)
+CALLS = re.findall(RUN_HERE + r"\n+```(\w+)\n(.*?)```", API_PAGE, re.DOTALL)
 SIGNED_BY_CURL, SIGNED_BY_BOTO3, WITH_KEY = (text for _, text in CALLS)
 
 

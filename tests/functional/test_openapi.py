@@ -167,7 +167,7 @@ def chalice_local(pipeline: Pipeline, folder: Path) -> Iterator[str]:
         process.wait(5)
 
 
-NOT_RUN = r"<!-- not run by the tests: [^>]+ -->\n```\w+\n.*?```"
+NOT_RUN = r"<!-- not run by the tests: [^>]+ -->\n+```\w+\n.*?```"
 API_PAGE = re.sub(NOT_RUN, "", (ROOT / "docs" / "api.md").read_text(), flags=re.DOTALL)
 VARYING = {"age_seconds", "took_ms", "version"}
 

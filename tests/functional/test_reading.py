@@ -94,8 +94,8 @@ _BYTES = _with("country_code", [b"Peru"] * 3, pa.binary(), store_schema=False)
 COUNTED: dict[str, Callable[[], bytes]] = {
     "a map with optional keys beside": lambda: with_footer(_MAP, _described("key", repetition=(5, 1))),
     "an annotation of tomorrow beside": lambda: with_footer(_MAP, _described("value", converted=(5, 99))),
-    "a name that is no UTF-8 beside": lambda: parquet(_RECORDS.append_column("other", pa.array([1, 2, 3]))).replace(
-        b"other", b"othe\xff"
+    "a name that is no UTF-8 beside": lambda: parquet(_RECORDS.append_column("note", pa.array([1, 2, 3]))).replace(
+        b"note", b"not\xff"
     ),
     "a decimal beside that is too long": lambda: with_footer(
         parquet(_RECORDS.append_column("long", pa.array([1, 2, 3], pa.decimal256(76)))),

@@ -106,7 +106,7 @@ def test_every_target_and_variable_of_make_that_is_named_is_there(path: Path) ->
 
 def test_every_target_is_run_by_a_test_or_says_why_not() -> None:
     tests = "".join(path.read_text() for path in (ROOT / "tests" / "e2e").glob("*.py"))
-    blocks = re.findall(r"(<!-- not run [^>]+ -->\n)?```sh\n(.*?)```", DOCS[ROOT / "README.md"], re.DOTALL)
+    blocks = re.findall(r"(<!-- not run [^>]+ -->\n+)?```sh\n(.*?)```", DOCS[ROOT / "README.md"], re.DOTALL)
     run = tests + "".join(text for reason, text in blocks if not reason)
     not_run = [name for name in TARGETS if not re.search(rf'(?:^|"|&& )make {name}\b(?!-)', run, re.MULTILINE)]
     assert sorted(not_run) == sorted(NOT_RUN)
@@ -247,7 +247,7 @@ def test_every_decision_record_is_listed_with_its_title() -> None:
     assert [file for _, _, file in listed] == [path.name for path in records]
     for (number, title, file), path in zip(listed, records, strict=True):
         assert int(file[:3]) == int(number)
-        assert path.read_text().startswith(f"# {number}. {title}\n")
+        assert path.read_text().startswith(f"# {int(number)}. {title}\n")
         for part in ("Context", "Decision", "Consequences"):
             assert path.read_text().count(f"**{part}.**") == 1, path.name
 
