@@ -21,7 +21,7 @@ $(error $(UNKNOWN): no command takes that. They take $(sort $(VARIABLES)), each 
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up up-localstack down clean preflight deploy migrate refresh backfill backlog verify report explore why slice what-if redrive logs teardown test pythons test-runtimes test-faults fuzz e2e-localstack test-containers mutants bench bench-memory bench-api bench-freshness bench-scale simulate lint fix hooks lock
+.PHONY: help setup demo up up-localstack down clean preflight deploy migrate refresh backfill backlog verify report explore why slice what-if redrive logs teardown test pythons test-runtimes test-faults fuzz e2e-localstack test-containers mutants bench bench-memory bench-api bench-freshness bench-scale lint fix hooks lock
 
 ##@ Try it on this machine
 help:  ## list the commands
@@ -192,9 +192,6 @@ bench-freshness: setup  ## measure the time from a drop to the API's answer, col
 
 bench-scale: setup .local/tools/bench/.ready  ## measure how many functions write to one database, and count a backlog, at once
 	@$(BIN)/python -m tests.benchmarks.scale
-
-simulate: setup .local/tools/bench/.ready  ## estimate what a backlog would take on AWS: PLOTS=folder
-	@$(BIN)/python -m tests.benchmarks.simulate $(if $(PLOTS),--plots "$(PLOTS)")
 
 # Old and new, large and small ones, on five continents.
 REGIONS = us-east-1 eu-central-1 ap-southeast-1 sa-east-1 af-south-1

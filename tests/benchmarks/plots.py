@@ -68,27 +68,6 @@ def draw_growth(figures: dict[str, Any], path: Path) -> None:
     _finish(figure, f"Medians of {figures['rounds']}. {figures['measured on']}", path)
 
 
-def draw_simulation(figures: dict[str, Any], path: Path) -> None:
-    """Draw what a backlog would take and cost by the functions at once, a line for each number of objects."""
-    # Text as text, not as outlines, which would be most of the file.
-    mpl.rcParams["svg.fonttype"] = "none"
-    figure, axes = plt.subplots(1, 2, figsize=(11, 4.2))
-    for axis, name in zip(axes, ("minutes", "USD"), strict=True):
-        for size, objects in sorted({(point["MB each"], point["objects"]) for point in figures["points"]}):
-            points = [p for p in figures["points"] if (p["MB each"], p["objects"]) == (size, objects)]
-            style = {"linestyle": "--" if size > 2 else "-", "label": f"{objects:,} of {size} MB"}
-            axis.plot([p["functions"] for p in points], [p[name] for p in points], **style)
-        axis.set_xscale("log")
-        axis.set_yscale("log")
-        axis.minorticks_off()
-        axis.set_title(name)
-        axis.set_xlabel("functions at once")
-        axis.spines[["top", "right"]].set_visible(False)
-    axes[1].legend(title="objects", fontsize=8)
-    figure.suptitle("A backlog on AWS, as the model has it: less is better")
-    _finish(figure, "make simulate; docs/scale.md says where its figures come from.", path)
-
-
 def _finish(figure: Any, caption: str, path: Path) -> None:
     figure.text(0.01, 0.01, textwrap.fill(caption, 190), fontsize=8, color="#555555")
     figure.tight_layout(rect=(0, 0.05, 1, 0.93 if "engines" in path.name else 1))
@@ -102,7 +81,7 @@ def main() -> None:
     figures, folder = Path(sys.argv[1]), Path(sys.argv[2])
     folder.mkdir(parents=True, exist_ok=True)
     mpl.rcParams["svg.hashsalt"] = "voucher-segmenter"
-    for name, draw in {"engines": draw_engines, "growth": draw_growth, "simulation": draw_simulation}.items():
+    for name, draw in {"engines": draw_engines, "growth": draw_growth}.items():
         if (figures / f"{name}.json").exists():
             draw(json.loads((figures / f"{name}.json").read_text()), folder / f"{name}.svg")
 

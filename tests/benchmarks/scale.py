@@ -1,7 +1,7 @@
 """Many functions at once: `python -m tests.benchmarks.scale`.
 
 How long an object takes to be written while others write too, and how much faster two functions count a backlog than
-one. Functions are processes with a connection of their own. `make simulate` goes on from these figures.
+one. Functions are processes with a connection of their own.
 """
 
 import itertools

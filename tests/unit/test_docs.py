@@ -43,7 +43,6 @@ NOT_RUN = {
     "bench-scale": "it measures for minutes",
     "mutants": "it takes an hour",
     "preflight": "it asks an AWS account; tests/functional/test_preflight.py runs it on moto",
-    "simulate": "it draws figures with libraries that only it installs",
 }
 """Targets that no test runs, and why."""
 
