@@ -27,7 +27,7 @@ def printed_table(output: str) -> Published:
 
 @pytest.mark.skipif(not REAL_FILE.exists(), reason=WHY_SKIPPED)
 def test_make_demo_does_the_same_with_data_of_ones_own(checkout: Path) -> None:
-    output = run(f"make demo DATA={REAL_FILE} AS_OF=2018-08-05 COUNTRIES=Peru,China", checkout).stdout
+    output = run(f"make demo DATA={REAL_FILE} AS_OF=2018-08-05 COUNTRIES=Peru,China FULL=1", checkout).stdout
     rows = pq.read_table(REAL_FILE).to_pylist()
     assert printed_table(output) == recount(rows, date(2018, 8, 5), ["Peru", "China"])
     assert not list((checkout / ".local").glob("demo-*"))
