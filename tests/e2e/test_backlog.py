@@ -124,7 +124,9 @@ def test_a_thousand_objects_and_a_large_one_are_counted_whatever_happens_meanwhi
         backlog.put(name, parquet(of_object))
     rows["backlog/large.parquet"] = put_large(backlog, "backlog/large.parquet", parts=3)
     said: list[str] = []
-    operator = threading.Thread(target=lambda: said.append(operate(backlog, "make backfill PREFIX=vouchers/backlog/")))
+    operator = threading.Thread(
+        target=lambda: said.append(operate(backlog, "make backfill PREFIX=vouchers/backlog/ 2>&1"))
+    )
     # When it is backfilled, and objects vanish and change and a function dies while its items are counted
     operator.start()
     client = backlog.client("stepfunctions")
