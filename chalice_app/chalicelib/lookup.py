@@ -81,6 +81,7 @@ def explanation(publication: Publication, values: Mapping[str, Any], *, today: d
         "share": round(ranked.most_used.count / ranked.vouchers, 4),
         "runner_up": ranked.runner_up,
         "doubt": ranked.doubt,
+        "unknown": answer.segment and publication.unknown(customer.country_code, answer.segment),
         **({answer.family.dimension.number_name: answer.number} if answer.family else {}),
         "as_of": publication.as_of.isoformat(),
         "refresh_id": publication.refresh_id,
@@ -137,6 +138,7 @@ def segments_of(publication: Publication, country_code: str) -> dict[str, Any]:
                 "voucher_amount": use.ranked.most_used.voucher_amount if use else [],
                 "amounts": [msgspec.structs.asdict(amount) for amount in use.amounts] if use else [],
                 "doubt": use and use.ranked.doubt,
+                "unknown": publication.unknown(country_code, segment),
             }
             for segment in family.segments
             for use in [publication.uses.get((country_code, segment))]

@@ -25,7 +25,10 @@ _READ = """
             FROM voucher_customer.customer_segments),
            (SELECT coalesce(json_agg(json_build_array(country_code, segment_name, segment_type, min_range, max_range,
                                                       voucher_amount, count) ORDER BY voucher_amount), '[]')
-            FROM voucher_customer.voucher_segments)
+            FROM voucher_customer.voucher_segments),
+           (SELECT coalesce(json_agg(json_build_array(country_code, segment_name, segment_type, vouchers,
+                                                      unknown_amounts, unknown_numbers)), '[]')
+            FROM voucher_customer.segment_unknowns WHERE unknown_amounts IS NOT NULL)
     FROM voucher_customer.publication JOIN voucher_customer.refreshes USING (refresh_id)
 """
 
@@ -66,6 +69,13 @@ class SegmentUse(NamedTuple):
     ranked: Ranked[float]
 
 
+class Unknown(msgspec.Struct, frozen=True):
+    """Which shares of a segment's vouchers have an unknown amount, and an unknown number in the family's column."""
+
+    amount_share: float
+    number_share: float
+
+
 class Publication(NamedTuple):
     """The published table and what is to know of it.
 
@@ -87,6 +97,8 @@ class Publication(NamedTuple):
         What was used, by country and segment; a segment without vouchers is absent.
     uses_of_countries : dict of str to SegmentUse
         What was used in a country in all, by the family that counts most of it.
+    unknowns : dict
+        What is unknown, by country, family and segment type; empty until all objects are counted with it.
     """
 
     refresh_id: int
@@ -97,6 +109,11 @@ class Publication(NamedTuple):
     customers: dict[str, type[Customer]]
     uses: dict[tuple[str, Segment], SegmentUse]
     uses_of_countries: dict[str, SegmentUse]
+    unknowns: dict[tuple[str, str, str], Unknown]
+
+    def unknown(self, country_code: str, segment: Segment) -> Unknown | None:
+        """Return what is unknown in a segment; None where it holds no voucher or it is not recorded."""
+        return self.unknowns.get((country_code, segment.segment_name, segment.segment_type))
 
 
 class PublicationCache:
@@ -212,7 +229,7 @@ def reading(database: Database) -> Iterator[Connection]:
 def _publication(rows: list[list[Any]]) -> Publication:
     if not rows:
         raise NothingPublishedError
-    refresh_id, as_of, published_at, countries, dimensions, ranges, counts = rows[0]
+    refresh_id, as_of, published_at, countries, dimensions, ranges, counts, unknowns = rows[0]
     families = check_families(dimensions, (Segment(*row) for row in ranges))
     amounts: dict[tuple[str, Segment], list[tuple[float, int]]] = {}
     for country_code, *segment, voucher_amount, count in counts:
@@ -221,7 +238,11 @@ def _publication(rows: list[list[Any]]) -> Publication:
     by_name = {family.segment_name: family for family in families}
     customers = {name: customer_of(family) for name, family in by_name.items()}
     of_countries = _uses_of_countries(amounts)
-    return Publication(refresh_id, as_of, published_at, countries, by_name, customers, uses, of_countries)
+    shares = {
+        (country_code, name, label): Unknown(round(of_amounts / vouchers, 4), round(of_numbers / vouchers, 4))
+        for country_code, name, label, vouchers, of_amounts, of_numbers in unknowns
+    }
+    return Publication(refresh_id, as_of, published_at, countries, by_name, customers, uses, of_countries, shares)
 
 
 def _use(amounts: list[tuple[float, int]]) -> SegmentUse:

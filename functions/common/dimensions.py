@@ -12,7 +12,7 @@ ColumnKind = Literal["country", "number", "date", "amount"]
 
 RESERVED_COLUMNS = frozenset(
     {"country_code", "voucher_amount", "segment_name", "explain", "segment", "count", "share", "runner_up"}
-    | {"as_of", "refresh_id", "doubt", "fallback", "level"}
+    | {"as_of", "refresh_id", "doubt", "unknown", "fallback", "level"}
 )
 """Columns that are no dimension: each voucher record needs the first two, the API has the others beside dimensions."""
 

@@ -107,7 +107,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         logger.info("verified", extra={name: value for name, value in told.items() if name != "differences"})
     elif question := read_question(event):
         result = questions().answer(question)
-        logger.info("answered", extra={"question": msgspec.to_builtins(question)})
+        logger.info("question answered", extra={"question": msgspec.to_builtins(question)})
     else:
         result = _refresh(event, deadline)
     answer: dict[str, Any] = msgspec.to_builtins(result)

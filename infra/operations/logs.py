@@ -30,8 +30,9 @@ def in_one_line(message: str) -> str | None:
     if isinstance(summary := entry.get("summary"), dict):
         return f"{entry['message']}: {_summary(summary)}"
     level = "" if entry.get("level") in (None, "INFO") else f"{entry['level']} "
-    error = entry.get("error") or entry.get("exception_name")
-    return f"{level}{entry['message']}" + (f": {error}" if error else "")
+    question = entry.get("question")
+    more = entry.get("error") or entry.get("exception_name") or (json.dumps(question) if question else None)
+    return f"{level}{entry['message']}" + (f": {more}" if more else "")
 
 
 def _summary(summary: dict[str, Any]) -> str:

@@ -254,6 +254,7 @@ class TestLookup:
                 "share": 0.5,
                 "runner_up": None,
                 "doubt": {"lead": 0, "lead_share": 0.0, "z": 0.0, "decided": False},
+                "unknown": {"amount_share": 0.0, "number_share": 0.0},
                 "total_orders": 15,
                 "as_of": "2020-12-22",
                 "refresh_id": 1,
@@ -331,9 +332,10 @@ class TestLookup:
             "voucher_amount": [2640.0, 4400.0],
             "amounts": [{"voucher_amount": 2640.0, "count": 2}, {"voucher_amount": 4400.0, "count": 2}],
             "doubt": {"lead": 0, "lead_share": 0.0, "z": 0.0, "decided": False},
+            "unknown": {"amount_share": 0.0, "number_share": 0.0},
         }
         empty = answer["families"]["frequent_segment"][1]
-        assert (empty["amounts"], empty["doubt"]) == ([], None)
+        assert (empty["amounts"], empty["doubt"], empty["unknown"]) == ([], None, None)
         assert call("GET", "/segments", query={"country_code": "China"})[0] == 404
         assert call("GET", "/segments")[1]["errors"] == [{"field": "country_code", "detail": "is missing"}]
 

@@ -29,6 +29,10 @@ TOLD = (
             '{"message":"answered","method":"POST","route":"/voucher_amount","status":"422","duration_ms":1.26}',
             "POST /voucher_amount 422 in 1.3 ms",
         ),
+        (
+            '{"message":"question answered","question":{"why":"recency_segment"}}',
+            'question answered: {"why": "recency_segment"}',
+        ),
         ('{"level":"ERROR","message":"no report","error":"AccessDenied"}', "ERROR no report: AccessDenied"),
         ('{"level":"INFO","message":"verified","objects":3}', "verified"),
         ("[ERROR] KeyError: 'x'\nTraceback (most recent call last):\n  File", "[ERROR] KeyError: 'x'"),
