@@ -5,7 +5,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from tests.functional.conftest import Pipeline
+from tests.functional.conftest import Call, Pipeline
 from tests.support import created, daily, parquet, record
 
 ROWS = [
@@ -43,6 +43,18 @@ def test_what_is_unknown_is_published_as_0_and_told_apart(pipeline: Pipeline, or
     assert unknowns(pipeline) == UNKNOWNS
 
 
+def test_the_api_tells_the_shares_of_what_is_unknown(pipeline: Pipeline, call: Call) -> None:
+    pipeline.refresh(created(pipeline.put("v.parquet", ROWS)))
+    customer = {"country_code": "Peru", "explain": True, "total_orders": 2, "last_order_ts": "2018-05-03"}
+    told = call("POST", "/voucher_amount", customer)[1]
+    assert told["frequent_segment"]["unknown"] == {"amount_share": 0.4286, "number_share": 0.5714}
+    assert told["recency_segment"]["unknown"] == {"amount_share": 0.4286, "number_share": 0.0}
+    segments = call("GET", "/segments", query={"country_code": "Peru"})[1]["families"]
+    assert [segment["unknown"] for segment in segments["frequent_segment"]] == [
+        {"amount_share": 0.4286, "number_share": 0.5714}, None, None, None,
+    ]  # fmt: skip
+
+
 def test_unknown_counts_are_exact_under_overwrites_and_deletes(pipeline: Pipeline) -> None:
     first, second = pipeline.put("a.parquet", ROWS), pipeline.put("b.parquet", ROWS)
     pipeline.refresh(daily())
@@ -74,7 +86,7 @@ def test_settings_decide_what_is_unknown_counts_as(
     assert summary.report_error == ""
 
 
-def test_what_was_counted_before_is_counted_again_and_published_meanwhile(pipeline: Pipeline) -> None:
+def test_what_was_counted_before_is_counted_again_and_published_meanwhile(pipeline: Pipeline, call: Call) -> None:
     # Given an object that an earlier release counted, with 0 for what is unknown
     pipeline.put("a.parquet", ROWS)
     pipeline.refresh(daily())
@@ -95,6 +107,8 @@ def test_what_was_counted_before_is_counted_again_and_published_meanwhile(pipeli
     pipeline.refresh(created(pipeline.put("b.parquet", ROWS[:1])))
     assert amounts(pipeline, "frequent_segment") == {**published, 2640: published[2640] + 1}
     assert unknowns(pipeline)["frequent_segment", "0-4"] == (8, None, None)
+    segments = call("GET", "/segments", query={"country_code": "Peru"})[1]["families"]
+    assert segments["frequent_segment"][0]["unknown"] is None
     # When the daily run comes, then it counts the first again
     summary = pipeline.refresh(daily())
     assert (summary.objects_counted, summary.objects_skipped) == (1, 1)
