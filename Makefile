@@ -12,7 +12,7 @@ export UV_CACHE_DIR := $(CURDIR)/.local/uv-cache
 endif
 
 # What commands take. A variable that none takes is a slip of the pen, which would be passed over in silence.
-VARIABLES = AGAINST ARCHITECTURE AS_OF CONFIRM COUNTRIES COUNTRY DATA DATABASE_URL EMULATOR FIX FULL MINUTES MODULE OPEN PARAMETERS PLOTS \
+VARIABLES = AGAINST ARCHITECTURE AS_OF CONFIRM COUNTRIES DATA DATABASE_URL EMULATOR FIX FULL MINUTES MODULE OPEN PARAMETERS PLOTS \
 	PREFIX PYTHON PYTHONS RAW RDS_CA ROWS RULES RUNTIME SEGMENT STACK UPGRADE
 GIVEN = $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(name)))
 UNKNOWN := $(filter-out $(VARIABLES) AWS_% UV_% MAKE% -%,$(GIVEN))
@@ -129,8 +129,8 @@ verify: setup  ## recount the bucket and compare with what is counted and publis
 report: setup  ## fetch the page that shows what is published, and print its path: AS_OF=2018-08-05 for a day's, OPEN=1 to open it
 	@$(OPERATE) report $(if $(AS_OF),--as-of "$(AS_OF)") $(if $(OPEN),--open)
 
-why: setup  ## tell why the most used amounts of a family or a segment changed: SEGMENT="recency_segment 180+" COUNTRY=Peru
-	@$(OPERATE) why "$(SEGMENT)" $(if $(COUNTRY),--country "$(COUNTRY)")
+why: setup  ## tell why the most used amounts of a family or a segment changed: SEGMENT="recency_segment 180+" COUNTRIES=Peru
+	@$(OPERATE) why "$(SEGMENT)" $(if $(COUNTRIES),--countries "$$COUNTRIES")
 
 slice: setup  ## count the objects under a prefix from the ledger: PREFIX=vouchers/2020-05/ AGAINST=vouchers/2020-04/ compares
 	@$(OPERATE) slice "$(PREFIX)" $(if $(AGAINST),--against "$(AGAINST)")

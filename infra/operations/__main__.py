@@ -92,10 +92,10 @@ def _parser() -> Parser:
     reporting.add_argument("--as-of", type=day, help="the page of this day")
     reporting.add_argument("--open", action="store_true", help="open it in a browser")
     asking = add(
-        "why", lambda stack, given: analyses.why(stack, given.segment, given.country), "tell why amounts changed"
+        "why", lambda stack, given: analyses.why(stack, given.segment, given.countries), "tell why amounts changed"
     )
     asking.add_argument("segment", help="a family, or a segment such as 'recency_segment 180+'")
-    asking.add_argument("--country", help="of this country only")
+    asking.add_argument("--countries", default="", help="of this country only")
     slicing = add(
         "slice",
         lambda stack, given: analyses.show_slice(stack, given.prefix, given.against),

@@ -27,9 +27,18 @@ _TABLES = """
 """
 
 
-def why(stack: Deployed, segment: str, country: str | None) -> None:
-    """Print the latest changes of a segment's most used amounts, why they came, and by which objects."""
-    asked = {"why": segment, **({"country_code": country} if country else {})}
+def why(stack: Deployed, segment: str, countries: str) -> None:
+    """Print the latest changes of a segment's most used amounts, why they came, and by which objects.
+
+    Raises
+    ------
+    OperationError
+        When more than one country is named.
+    """
+    names = read_names(countries)
+    if len(names) > 1:
+        raise OperationError(f"COUNTRIES: {countries!r} are {len(names)}; name one, or none for all of them")
+    asked = {"why": segment} | ({"country_code": names[0]} if names else {})
     found = msgspec.convert(stack.invoke_refresh(asked), Why)
     for change in found.changes:
         before, after = (", ".join(map(str, amounts)) or "none" for amounts in (change.before, change.after))

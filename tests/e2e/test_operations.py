@@ -89,7 +89,7 @@ def test_why_an_amount_changed_is_told_in_words(stack: RunningStack) -> None:
     key = stack.put("why.parquet", parquet([record()]))
     stack.wait_until_published(recount([record()], today(), COUNTRIES))
     # Then it is why there is a most used amount
-    said = operate(stack, 'make why SEGMENT="frequent_segment 0-4" COUNTRY=Peru')
+    said = operate(stack, 'make why SEGMENT="frequent_segment 0-4" COUNTRIES=Peru')
     assert "Peru frequent_segment 0-4: none -> 2640: " in said
     assert f"+1 vouchers by {key}: nothing -> " in said or "first publication" in said
     said = operate(stack, f"make slice PREFIX={key} AGAINST=vouchers/none/")

@@ -351,12 +351,16 @@ def test_the_real_file_gives_what_a_recount_and_docs_segments_say(pipeline: Pipe
 
 def _tables(page: str) -> list[tuple[str, str, list[str]]]:
     recency = re.findall(r"^\| (\d{4}-\d\d-\d\d)[^|]*\| (.*) \|$", page, re.MULTILINE)
-    [silence] = re.findall(r"^\| 0-29 days \|.*\n\|[-|]+\n\| (.*) \|$", page, re.MULTILINE)
+    [silence] = re.findall(r"^\| 0-29 days \|.*\n\|[-| ]+\n\| (.*) \|$", page, re.MULTILINE)
     assert len(recency) == 3
     return [
-        *((day, "recency_segment", cells.split(" | ")) for day, cells in recency),
-        ("2026-11-26", SILENCE, silence.split(" | ")[:-1]),
+        *((day, "recency_segment", _cells(row)) for day, row in recency),
+        ("2026-11-26", SILENCE, _cells(silence)[:-1]),
     ]
+
+
+def _cells(row: str) -> list[str]:
+    return [cell.strip() for cell in row.split("|")]
 
 
 def _shown(table: Published, family: str) -> list[str]:
