@@ -188,7 +188,7 @@ def test_every_part_has_its_numbers(show: Show) -> None:
     assert shown.page.get_by_text("adds up").count() == 2
     assert shown.table("Rows rejected by reason") == [["total_orders_negative", "1", "0.0%"]]
     [first, why, *_] = shown.table("The latest runs")
-    assert (first[0], first[2], first[3], first[-1]) == ("2", "daily", "Dec 22, 2020", "failed")
+    assert (first[0], first[2], first[3], first[-1]) == ("2", "daily", "Dec 22, 2020", "published")
     assert why[0].startswith("vouchers/<b>.parquet: is no readable parquet")
     # Behind each chart lies its table
     for summary in shown.page.get_by_text("Show the numbers").all():
