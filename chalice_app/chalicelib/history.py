@@ -10,7 +10,7 @@ from chalicelib.lookup import check_served
 from chalicelib.published import Publication, reading
 from functions.common.database import Database
 from functions.common.fields import FieldProblem, FieldsError
-from functions.common.ranking import Ranking, RankingChange
+from functions.common.ranking import KeptChange, Ranking
 
 # As one value, filtered where it lies: a day has the segments of every country and family.
 _READ = """
@@ -26,7 +26,6 @@ _READ = """
     ) AS kept
 """
 
-
 _READ_CHANGES = """
     SELECT CAST(coalesce(json_agg(found), '[]') AS text) FROM (
         SELECT as_of, refresh_id, country_code, segment_name, segment_type, before, after, causes, objects
@@ -35,11 +34,6 @@ _READ_CHANGES = """
         ORDER BY refresh_id DESC, segment_type LIMIT :limit
     ) AS found
 """
-
-
-class _Change(RankingChange, frozen=True, kw_only=True):
-    as_of: date
-    refresh_id: int
 
 
 class _Day(msgspec.Struct, frozen=True):
@@ -80,11 +74,11 @@ def read_history(database: Database, publication: Publication, asked: HistoryOfF
             }
             for day in days
         ],
-        "changes": [_told(change) for change in msgspec.json.decode(changes, type=list[_Change])],
+        "changes": [_told(change) for change in msgspec.json.decode(changes, type=list[KeptChange])],
     }
 
 
-def _told(change: _Change) -> dict[str, Any]:
+def _told(change: KeptChange) -> dict[str, Any]:
     return {
         "as_of": change.as_of.isoformat(),
         "refresh_id": change.refresh_id,

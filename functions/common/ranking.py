@@ -1,6 +1,7 @@
 """Ranking: most used, runner-up and ties of a segment, written once for publication, API, report and metrics."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
 from heapq import nlargest
 from math import isqrt
 from typing import Generic, Literal, TypeVar
@@ -208,6 +209,13 @@ class RankingChange(msgspec.Struct, frozen=True):
     after: list[int]
     causes: list[Cause] = []
     objects: list[ChangedObject] = []
+
+
+class KeptChange(RankingChange, frozen=True, kw_only=True):
+    """A change with the refresh that published it, and the day that it published as of."""
+
+    refresh_id: int
+    as_of: date
 
 
 def changed_rankings(before: Sequence[Ranking], after: Sequence[Ranking]) -> list[RankingChange]:

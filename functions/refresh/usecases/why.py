@@ -1,12 +1,10 @@
 """Why the most used amounts of a segment are what they are: its latest changes, as they were kept."""
 
-from datetime import date
-
 import msgspec
 from pg8000.native import Connection
 
 from functions.common.database import Database
-from functions.common.ranking import RankingChange
+from functions.common.ranking import KeptChange
 from functions.common.settings import NonEmpty
 
 _MAX_CHANGES = 20
@@ -39,13 +37,6 @@ class WhyRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     why: NonEmpty
     country_code: str = ""
-
-
-class KeptChange(RankingChange, frozen=True, kw_only=True):
-    """A change with the refresh that published it, and the day that it published as of."""
-
-    refresh_id: int
-    as_of: date
 
 
 class Why(msgspec.Struct, frozen=True):
