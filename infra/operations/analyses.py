@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 from pg8000.exceptions import DatabaseError
 
-from functions.common.ranking import Doubt
+from functions.common.ranking import Doubt, RankingChange
 from functions.refresh.settings import read_names
 from functions.refresh.usecases.slices import Slice, SliceAnswer
 from functions.refresh.usecases.what_if import WhatIf
@@ -41,10 +41,8 @@ def why(stack: Deployed, segment: str, countries: str) -> None:
     asked = {"why": segment} | ({"country_code": names[0]} if names else {})
     found = msgspec.convert(stack.invoke_refresh(asked), Why)
     for change in found.changes:
-        before, after = (", ".join(map(str, amounts)) or "none" for amounts in (change.before, change.after))
-        place = f"{change.country_code} {change.segment_name} {change.segment_type}"
         print(
-            f"refresh {change.refresh_id}, as of {change.as_of}: {place}: {before} -> {after}:"
+            f"refresh {change.refresh_id}, as of {change.as_of}: {_told(change)}:"
             f" {', '.join(_CAUSES[cause] for cause in change.causes)}"
         )
         for one in change.objects:
@@ -116,8 +114,7 @@ def _print_consequences(found: WhatIf) -> None:
     for name, objects in found.not_counted.items():
         print(f"{name}: its dimension is not counted yet, {objects:,} objects lack it: deploy the family to count it")
     for change in found.changes:
-        place = f"{change.country_code} {change.segment_name} {change.segment_type}"
-        print(f"would change: {place}: {_amounts(change.before)} -> {_amounts(change.after)}")
+        print(f"would change: {_told(change)}")
     for one in found.suggestions:
         cuts = one.cuts
         print(
@@ -154,6 +151,11 @@ def _most_used(found: Slice) -> dict[tuple[str, str, str], str]:
         (one.country_code, one.segment_name, one.segment_type): f"{_amounts(one.voucher_amount)} of {one.vouchers:,}"
         for one in found.segments
     }
+
+
+def _told(change: RankingChange) -> str:
+    place = f"{change.country_code} {change.segment_name} {change.segment_type}"
+    return f"{place}: {_amounts(change.before)} -> {_amounts(change.after)}"
 
 
 def _amounts(amounts: Iterable[int]) -> str:

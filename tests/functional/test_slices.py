@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from functions.common.ranking import drift
+from functions.refresh.publishing import trial
 from functions.refresh.usecases import slices
 from functions.refresh.usecases.slices import SliceAnswer, SliceError, SliceRequest, take_slice
 from infra.sample.sample import make_sample
@@ -72,7 +73,7 @@ def test_a_slice_that_cannot_be_answered_says_what_to_ask(pipeline: Pipeline, mo
     pipeline.put("a.parquet", [record(), record(voucher_amount=4400.0)])
     pipeline.refresh(daily())
     with monkeypatch.context() as small:
-        small.setattr(slices, "MAX_CELLS", 3)
+        small.setattr(trial, "MAX_CELLS", 3)
         with pytest.raises(
             SliceError, match=r"'vouchers/' has 6 segments and amounts, an answer holds 3: name a longer"
         ):

@@ -12,9 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from functions.common.families import SegmentRulesError
-from functions.refresh.publishing import cuts
+from functions.refresh.publishing import cuts, trial
 from functions.refresh.publishing.cuts import suggest_cuts
-from functions.refresh.usecases import what_if
 from functions.refresh.usecases.questions import read_question
 from functions.refresh.usecases.what_if import WhatIf, WhatIfError, WhatIfRequest, tell_what_if
 from infra.operations.analyses import read_rules
@@ -108,7 +107,7 @@ def test_what_cannot_be_answered_says_why(pipeline: Pipeline, tmp_path: Path, mo
         ask(pipeline, "INSERT INTO nowhere", tmp_path)
     with pytest.raises(OperationError, match="cannot be read"):
         read_rules(tmp_path / "none.sql")
-    monkeypatch.setattr(what_if, "MAX_CELLS", 1)
+    monkeypatch.setattr(trial, "MAX_CELLS", 1)
     with pytest.raises(
         WhatIfError, match="there would be 4 segments and amounts, an answer holds 1: name fewer countries"
     ):

@@ -12,7 +12,7 @@ from functions.common.families import Family, SegmentRulesError
 from functions.common.ranking import Cause, ChangedObject, RankingChange, rank
 from functions.refresh.ledger.schema import read_families
 from functions.refresh.publishing.placing import place
-from functions.refresh.publishing.unknowns import UnknownRules
+from functions.refresh.publishing.unknowns import PLACED, USED_TOTALS, UnknownRules
 
 # Beyond that the database step of a run would take seconds more, while other writers wait.
 MAX_OBJECTS = 1000
@@ -25,12 +25,9 @@ _PREVIOUS = """
 """
 
 # What the objects that changed add to the totals now, less what they added at the publication before.
-_CHANGE = """
+_CHANGE = f"""
     WITH placed AS (
-        SELECT * FROM unnest(
-            CAST(:dimension AS text[]), CAST(:value AS bigint[]), CAST(:segment_name AS text[]),
-            CAST(:segment_type AS text[]), CAST(:min_range AS integer[]), CAST(:max_range AS integer[])
-        ) AS placed (dimension, value, segment_name, segment_type, min_range, max_range)
+        SELECT * FROM {PLACED}
     ), change AS (
         SELECT key, etag, etag_before, country_code, segment_name, segment_type, voucher_amount, sum(count) AS count
         FROM (
@@ -54,7 +51,7 @@ _CHANGE = """
         WHERE country_code = ANY (CAST(:countries AS text[]))
         GROUP BY key, etag, etag_before, country_code, segment_name, segment_type, voucher_amount
     )
-"""
+"""  # noqa: S608 - of texts in this code
 
 _BY_SEGMENT = """
     SELECT country_code, segment_name, segment_type, voucher_amount, CAST(sum(count) AS bigint) FROM change
@@ -81,19 +78,12 @@ _CONTRIBUTIONS = """
     FROM ranked WHERE place <= :at_most ORDER BY country_code, segment_name, segment_type, place
 """
 
-_COUNTS = """
+_COUNTS = f"""
     SELECT country_code, segment_name, segment_type, voucher_amount, CAST(sum(count) AS bigint)
-    FROM (
-        SELECT country_code, dimension, value, greatest(voucher_amount, 0) AS voucher_amount, count
-        FROM voucher_customer.usage_totals WHERE :amount_is_used OR voucher_amount >= 0
-    ) AS used
-    JOIN unnest(
-        CAST(:dimension AS text[]), CAST(:value AS bigint[]), CAST(:segment_name AS text[]),
-        CAST(:segment_type AS text[]), CAST(:min_range AS integer[]), CAST(:max_range AS integer[])
-    ) AS placed (dimension, value, segment_name, segment_type, min_range, max_range) USING (dimension, value)
+    FROM ({USED_TOTALS}) AS used JOIN {PLACED} USING (dimension, value)
     WHERE country_code = ANY (CAST(:countries AS text[]))
     GROUP BY country_code, segment_name, segment_type, voucher_amount
-"""
+"""  # noqa: S608 - of texts in this code
 
 _KEEP = """
     INSERT INTO voucher_customer.ranking_changes

@@ -4,8 +4,25 @@ from collections.abc import Iterable, Sequence
 from datetime import date
 from typing import Any
 
+from pg8000.native import Connection
+
 from functions.common.families import Family
 from functions.refresh.publishing.unknowns import NO_VALUES, PlacedValues, UnknownRules
+
+_OCCURRING = """
+    SELECT dimension, value, CAST(sum(count) AS bigint) FROM voucher_customer.usage_totals
+    WHERE country_code = ANY (CAST(:countries AS text[])) AND dimension = ANY (CAST(:dimensions AS text[]))
+    GROUP BY dimension, value
+"""
+
+
+def place_totals(
+    connection: Connection, families: Sequence[Family], countries: Sequence[str], as_of: date, unknowns: UnknownRules
+) -> tuple[PlacedValues, dict[str, int]]:
+    """Find the segment of every value of the totals of countries, and count the records that none covers, by family."""
+    dimensions = list({str(family.dimension) for family in families})
+    occurring = connection.run(_OCCURRING, countries=list(countries), dimensions=dimensions)
+    return place(families, occurring, as_of, unknowns)
 
 
 def place(

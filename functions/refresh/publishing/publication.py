@@ -17,40 +17,29 @@ from functions.refresh.ledger.schema import load_families, lock, read_families
 from functions.refresh.publishing.causes import Basis, count_causes, explain, keep_changes, read_basis
 from functions.refresh.publishing.countries import tell_missing
 from functions.refresh.publishing.losses import keep_records
-from functions.refresh.publishing.placing import place
+from functions.refresh.publishing.placing import place_totals
 from functions.refresh.publishing.rankings import read_rankings
 from functions.refresh.publishing.unknowns import (
     AS_ZERO,
-    PlacedValues,
+    PLACED,
+    USED_TOTALS,
     UnknownRules,
     count_wrong_unknowns,
     publish_unknowns,
 )
 from functions.refresh.results import BY_HAND, Kind, RefreshRow, Summary
 
-_DUE = """
+_DUE = f"""
     WITH due AS (
         SELECT row_number() OVER (
                    PARTITION BY country_code, segment_name ORDER BY min_range, voucher_amount
                ) - 1, min_range, max_range, segment_name, voucher_amount, sum(count), country_code, segment_type
-        FROM (
-            SELECT country_code, dimension, value, greatest(voucher_amount, 0) AS voucher_amount, count
-            FROM voucher_customer.usage_totals WHERE :amount_is_used OR voucher_amount >= 0
-        ) AS used
-        JOIN unnest(
-            CAST(:dimension AS text[]), CAST(:value AS bigint[]), CAST(:segment_name AS text[]),
-            CAST(:segment_type AS text[]), CAST(:min_range AS integer[]), CAST(:max_range AS integer[])
-        ) AS placed (dimension, value, segment_name, segment_type, min_range, max_range) USING (dimension, value)
+        FROM ({USED_TOTALS}) AS used
+        JOIN {PLACED} USING (dimension, value)
         WHERE country_code = ANY (CAST(:countries AS text[]))
         GROUP BY country_code, segment_name, segment_type, min_range, max_range, voucher_amount
     )
-"""
-
-_OCCURRING = """
-    SELECT dimension, value, CAST(sum(count) AS bigint) FROM voucher_customer.usage_totals
-    WHERE country_code = ANY (CAST(:countries AS text[])) AND dimension = ANY (CAST(:dimensions AS text[]))
-    GROUP BY dimension, value
-"""
+"""  # noqa: S608 - of texts in this code
 
 _PUBLISH = "INSERT INTO voucher_customer.voucher_segments TABLE due"
 
@@ -153,9 +142,9 @@ class Publications:
                 summary.as_of = max(summary.as_of, _latest_automatic_day(connection) or summary.as_of)
             basis = read_basis(connection)
             families, is_told = _complete_families(connection, summary)
-            placed, unplaced = _place_values(connection, families, summary.countries, summary.as_of, self.unknowns)
+            placed, unplaced = place_totals(connection, families, summary.countries, summary.as_of, self.unknowns)
             before = read_rankings(connection)
-            summary.as_of_before = _published_day(connection)
+            summary.as_of_before = basis.as_of if basis else None
             connection.run("DELETE FROM voucher_customer.voucher_segments")
             connection.run(
                 _DUE + _PUBLISH, countries=summary.countries, amount_is_used=self.unknowns.amount_is_used,
@@ -195,7 +184,7 @@ class Publications:
                 return None
             [[refresh_id, as_of, countries, *rules, is_followed]] = found
             unknowns, families = UnknownRules(*rules), read_families(connection)
-            placed, _ = _place_values(connection, families, countries, as_of, unknowns)
+            placed, _ = place_totals(connection, families, countries, as_of, unknowns)
             [[rows_different]] = connection.run(
                 _DUE + _COUNT_WRONG_ROWS, countries=countries, amount_is_used=unknowns.amount_is_used,
                 **placed._asdict(),
@@ -248,22 +237,6 @@ def _complete_families(connection: Connection, summary: Summary) -> tuple[list[F
         )
     complete = [family for family in families if family.segment_name not in summary.families_waiting]
     return complete, _is_told(lacking)
-
-
-def _place_values(
-    connection: Connection, families: Sequence[Family], countries: Sequence[str], as_of: date, unknowns: UnknownRules
-) -> tuple[PlacedValues, dict[str, int]]:
-    """Find the segment of every value that occurs, and count the records that none covers."""
-    dimensions = list({str(family.dimension) for family in families})
-    occurring = connection.run(_OCCURRING, countries=list(countries), dimensions=dimensions)
-    return place(families, occurring, as_of, unknowns)
-
-
-def _published_day(connection: Connection) -> date | None:
-    found = connection.run(
-        "SELECT as_of FROM voucher_customer.publication JOIN voucher_customer.refreshes USING (refresh_id)"
-    )
-    return found[0][0] if found else None
 
 
 def _finish(connection: Connection, summary: Summary, now: datetime, *, published: bool) -> None:

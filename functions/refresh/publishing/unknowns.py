@@ -7,7 +7,19 @@ from pg8000.native import Connection
 
 from functions.common.families import Family
 
-_DUE = """
+USED_TOTALS = """
+    SELECT country_code, dimension, value, greatest(voucher_amount, 0) AS voucher_amount, count
+    FROM voucher_customer.usage_totals WHERE :amount_is_used OR voucher_amount >= 0
+"""
+"""The totals as they are published: unknown amounts are 0, or left out."""
+
+PLACED = """unnest(
+    CAST(:dimension AS text[]), CAST(:value AS bigint[]), CAST(:segment_name AS text[]),
+    CAST(:segment_type AS text[]), CAST(:min_range AS integer[]), CAST(:max_range AS integer[])
+) AS placed (dimension, value, segment_name, segment_type, min_range, max_range)"""
+"""`PlacedValues` as a table of a statement."""
+
+_DUE = f"""
     WITH due AS (
         SELECT country_code, segment_name, segment_type, CAST(sum(count) AS bigint) AS vouchers,
                CASE WHEN :is_told THEN
@@ -19,14 +31,11 @@ _DUE = """
                    ) AS bigint), 0)
                END AS unknown_numbers
         FROM voucher_customer.usage_totals
-        JOIN unnest(
-            CAST(:dimension AS text[]), CAST(:value AS bigint[]), CAST(:segment_name AS text[]),
-            CAST(:segment_type AS text[])
-        ) AS placed (dimension, value, segment_name, segment_type) USING (dimension, value)
+        JOIN {PLACED} USING (dimension, value)
         WHERE country_code = ANY (CAST(:countries AS text[]))
         GROUP BY country_code, segment_name, segment_type
     )
-"""
+"""  # noqa: S608 - of text in this module
 
 _PUBLISH = "INSERT INTO voucher_customer.segment_unknowns TABLE due"
 

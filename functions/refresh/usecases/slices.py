@@ -7,51 +7,30 @@ from pg8000.exceptions import DatabaseError
 from pg8000.native import Connection
 
 from functions.common.database import Database
-from functions.common.ranking import Doubt, drift, rank
+from functions.common.ranking import drift
 from functions.common.settings import NonEmpty
 from functions.refresh.publishing.causes import read_basis
-from functions.refresh.publishing.placing import place
-
-MAX_CELLS = 1000
-"""Segments and amounts of a slice in an answer: the state machine that brings it takes 256 KB."""
+from functions.refresh.publishing.placing import place_totals
+from functions.refresh.publishing.trial import CountedSegment, count_segments, tell_excess
 
 # Below the bound on every statement, so that the error says what to do.
 _SECONDS = 50
 
 _CANCELLED = "57014"
 
-_OCCURRING = """
-    SELECT dimension, value, 0 FROM voucher_customer.usage_totals
-    WHERE country_code = ANY (CAST(:countries AS text[])) GROUP BY dimension, value
-"""
-
 _OBJECTS = """
     SELECT count(*), CAST(coalesce(sum(rows_counted), 0) AS bigint) FROM voucher_customer.ledger
     WHERE etag IS NOT NULL AND starts_with(key, :prefix)
 """
 
-_SLICE = """
-    SELECT country_code, segment_name, segment_type, min_range, max_range,
-           json_agg(json_build_array(voucher_amount, count) ORDER BY voucher_amount)
-    FROM (
-        SELECT country_code, segment_name, segment_type, min_range, max_range, voucher_amount, sum(count) AS count
-        FROM (
-            SELECT country_code, dimension, value, greatest(voucher_amount, 0) AS voucher_amount, sum(count) AS count
-            FROM voucher_customer.ledger, unnest(
-                usage_country_code, usage_dimension, usage_value, usage_voucher_amount, usage_count
-            ) AS used (country_code, dimension, value, voucher_amount, count)
-            WHERE starts_with(key, :prefix) AND country_code = ANY (CAST(:countries AS text[]))
-                AND (:amount_is_used OR voucher_amount >= 0)
-            GROUP BY country_code, dimension, value, greatest(voucher_amount, 0)
-        ) AS summed
-        JOIN unnest(
-            CAST(:dimension AS text[]), CAST(:value AS bigint[]), CAST(:segment_name AS text[]),
-            CAST(:segment_type AS text[]), CAST(:min_range AS integer[]), CAST(:max_range AS integer[])
-        ) AS placed (dimension, value, segment_name, segment_type, min_range, max_range) USING (dimension, value)
-        GROUP BY country_code, segment_name, segment_type, min_range, max_range, voucher_amount
-    ) AS counted
-    GROUP BY country_code, segment_name, segment_type, min_range, max_range
-    ORDER BY country_code, segment_name, min_range
+# The counts of a value are added up before its segment is looked for.
+_USED = """
+    SELECT country_code, dimension, value, greatest(voucher_amount, 0) AS voucher_amount, sum(count) AS count
+    FROM voucher_customer.ledger, unnest(
+        usage_country_code, usage_dimension, usage_value, usage_voucher_amount, usage_count
+    ) AS used (country_code, dimension, value, voucher_amount, count)
+    WHERE starts_with(key, :prefix) AND (:amount_is_used OR voucher_amount >= 0)
+    GROUP BY country_code, dimension, value, greatest(voucher_amount, 0)
 """
 
 
@@ -66,29 +45,16 @@ class SliceRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     against: str = ""
 
 
-class SliceSegment(msgspec.Struct, frozen=True):
+class SliceSegment(CountedSegment, frozen=True):
     """A segment, by the objects of a slice.
 
     Attributes
     ----------
-    amounts : list of [int, int]
-        Every amount with its count, the lowest amount first.
-    voucher_amount : list of int
-        The most used ones.
     drift : float or None
         The share of vouchers that has other amounts than in the slice to compare with: 0 where shares are the same, 1
         where no amount is in both; None where that slice has no voucher in the segment, or there is none.
     """
 
-    country_code: str
-    segment_name: str
-    segment_type: str
-    min_range: int
-    max_range: int
-    amounts: list[tuple[int, int]]
-    voucher_amount: list[int]
-    vouchers: int
-    doubt: Doubt
     drift: float | None = None
 
 
@@ -123,8 +89,7 @@ def take_slice(database: Database, request: SliceRequest) -> SliceAnswer:
         basis = read_basis(connection)
         if basis is None:
             raise SliceError("nothing is published, so there are no rules to count by: run make refresh first")
-        occurring = connection.run(_OCCURRING, countries=basis.countries)
-        placed, _ = place(basis.families, occurring, basis.as_of, basis.unknowns)
+        placed, _ = place_totals(connection, basis.families, basis.countries, basis.as_of, basis.unknowns)
         given = {
             "countries": basis.countries, "amount_is_used": basis.unknowns.amount_is_used, **placed._asdict()
         }  # fmt: skip
@@ -138,23 +103,15 @@ def take_slice(database: Database, request: SliceRequest) -> SliceAnswer:
 def _read(connection: Connection, prefix: str, given: dict[str, Any]) -> Slice:
     try:
         [[objects, rows]] = connection.run(_OBJECTS, prefix=prefix)
-        segments = [_segment(*row) for row in connection.run(_SLICE, prefix=prefix, **given)]
+        segments = count_segments(connection, SliceSegment, _USED, prefix=prefix, **given)
     except DatabaseError as error:
         if error.args[0].get("C") == _CANCELLED:
             what = f"the objects under {prefix!r} take more than {_SECONDS} s"
             raise SliceError(f"{what}: name a longer prefix") from error
         raise
-    if (cells := sum(1 + len(segment.amounts) for segment in segments)) > MAX_CELLS:
-        what = f"{prefix!r} has {cells:,} segments and amounts, an answer holds {MAX_CELLS:,}"
-        raise SliceError(f"{what}: name a longer prefix")
+    if excess := tell_excess(segments):
+        raise SliceError(f"{prefix!r} has {excess}: name a longer prefix")
     return Slice(prefix, objects, rows, segments)
-
-
-def _segment(country: str, name: str, kind: str, low: int, high: int, amounts: list[list[int]]) -> SliceSegment:
-    used = [(amount, count) for amount, count in amounts]
-    ranked = rank(used)
-    most_used = ranked.most_used.voucher_amount
-    return SliceSegment(country, name, kind, low, high, used, most_used, ranked.vouchers, ranked.doubt)
 
 
 def _with_drift(found: Slice, against: Slice) -> list[SliceSegment]:

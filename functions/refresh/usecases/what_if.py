@@ -10,49 +10,22 @@ from pg8000.native import Connection
 from functions.common.database import Database
 from functions.common.dimensions import combine
 from functions.common.families import Family, Segment, check_families
-from functions.common.ranking import Doubt, Ranking, RankingChange, changed_rankings, rank
+from functions.common.ranking import Ranking, RankingChange, changed_rankings
 from functions.refresh.ledger.completeness import count_lacking
 from functions.refresh.publishing.causes import read_basis
 from functions.refresh.publishing.cuts import Cuts, suggest_cuts
-from functions.refresh.publishing.placing import place
+from functions.refresh.publishing.placing import place_totals
 from functions.refresh.publishing.rankings import read_rankings
-from functions.refresh.publishing.unknowns import UnknownRules
-
-MAX_CELLS = 1000
-"""Segments and amounts in an answer: the state machine that brings it takes 256 KB."""
+from functions.refresh.publishing.trial import CountedSegment, count_segments, tell_excess
+from functions.refresh.publishing.unknowns import USED_TOTALS, UnknownRules
 
 MAX_COUNTRIES = 10
 """Countries of which cuts are suggested, those with the most records."""
 
-_OCCURRING = """
-    SELECT dimension, value, CAST(sum(count) AS bigint) FROM voucher_customer.usage_totals
-    WHERE country_code = ANY (CAST(:countries AS text[])) AND dimension = ANY (CAST(:dimensions AS text[]))
-    GROUP BY dimension, value
-"""
-
-_TABLE = """
-    SELECT country_code, segment_name, segment_type, min_range, max_range,
-           json_agg(json_build_array(voucher_amount, count) ORDER BY voucher_amount)
-    FROM (
-        SELECT country_code, segment_name, segment_type, min_range, max_range, voucher_amount, sum(count) AS count
-        FROM (
-            SELECT country_code, dimension, value, greatest(voucher_amount, 0) AS voucher_amount, count
-            FROM voucher_customer.usage_totals WHERE :amount_is_used OR voucher_amount >= 0
-        ) AS used JOIN unnest(
-            CAST(:dimension AS text[]), CAST(:value AS bigint[]), CAST(:segment_name AS text[]),
-            CAST(:segment_type AS text[]), CAST(:min_range AS integer[]), CAST(:max_range AS integer[])
-        ) AS placed (dimension, value, segment_name, segment_type, min_range, max_range) USING (dimension, value)
-        WHERE country_code = ANY (CAST(:countries AS text[]))
-        GROUP BY country_code, segment_name, segment_type, min_range, max_range, voucher_amount
-    ) AS counted
-    GROUP BY country_code, segment_name, segment_type, min_range, max_range
-    ORDER BY country_code, segment_name, min_range
-"""
-
-_USAGE = """
-    SELECT json_agg(json_build_array(value, greatest(voucher_amount, 0), count)) FROM voucher_customer.usage_totals
-    WHERE country_code = :country_code AND dimension = :dimension AND (:amount_is_used OR voucher_amount >= 0)
-"""
+_USAGE = f"""
+    SELECT json_agg(json_build_array(value, voucher_amount, count)) FROM ({USED_TOTALS}) AS used
+    WHERE country_code = :country_code AND dimension = :dimension
+"""  # noqa: S608 - of texts in this code
 
 _LARGEST = """
     SELECT country_code FROM voucher_customer.usage_totals WHERE country_code = ANY (CAST(:countries AS text[]))
@@ -82,20 +55,6 @@ class WhatIfRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     countries: list[str] = []
 
 
-class WouldBe(msgspec.Struct, frozen=True):
-    """A segment as it would be published: every amount with its count, the most used ones, and how sure they are."""
-
-    country_code: str
-    segment_name: str
-    segment_type: str
-    min_range: int
-    max_range: int
-    amounts: list[tuple[int, int]]
-    voucher_amount: list[int]
-    vouchers: int
-    doubt: Doubt
-
-
 class Suggestion(msgspec.Struct, frozen=True):
     """Where to cut a family's dimension in a country, into as many segments as the family has at most."""
 
@@ -121,7 +80,7 @@ class WhatIf(msgspec.Struct, frozen=True):
 
     as_of: str
     countries: list[str]
-    segments: list[WouldBe]
+    segments: list[CountedSegment]
     rows_in_no_segment: dict[str, int]
     not_counted: dict[str, int]
     changes: list[RankingChange]
@@ -147,14 +106,11 @@ def tell_what_if(database: Database, request: WhatIfRequest) -> WhatIf:
         as_of, countries = request.as_of or basis.as_of, request.countries or list(basis.countries)
         not_counted = _not_counted(connection, families)
         families = [family for family in families if family.segment_name not in not_counted]
-        dimensions = list({str(family.dimension) for family in families})
-        occurring = connection.run(_OCCURRING, countries=countries, dimensions=dimensions)
-        placed, unplaced = place(families, occurring, as_of, basis.unknowns)
+        placed, unplaced = place_totals(connection, families, countries, as_of, basis.unknowns)
         given = {"countries": countries, "amount_is_used": basis.unknowns.amount_is_used, **placed._asdict()}
-        segments = [_would_be(*row) for row in connection.run(_TABLE, **given)]
-        if (cells := sum(1 + len(segment.amounts) for segment in segments)) > MAX_CELLS:
-            what = f"there would be {cells:,} segments and amounts, an answer holds {MAX_CELLS:,}"
-            raise WhatIfError(f"{what}: name fewer countries")
+        segments = count_segments(connection, CountedSegment, USED_TOTALS, **given)
+        if excess := tell_excess(segments):
+            raise WhatIfError(f"there would be {excess}: name fewer countries")
         changes = _changes(read_rankings(connection), segments, countries, not_counted)
         suggestions = _suggestions(connection, families, countries, as_of, basis.unknowns)
     return WhatIf(as_of.isoformat(), countries, segments, unplaced, not_counted, changes, suggestions)
@@ -166,15 +122,11 @@ def _not_counted(connection: Connection, families: Sequence[Family]) -> dict[str
     return {name: objects for name, objects in waiting.items() if objects}
 
 
-def _would_be(country: str, name: str, kind: str, low: int, high: int, amounts: list[list[int]]) -> WouldBe:
-    used = [(amount, count) for amount, count in amounts]
-    ranked = rank(used)
-    most_used = ranked.most_used.voucher_amount
-    return WouldBe(country, name, kind, low, high, used, most_used, ranked.vouchers, ranked.doubt)
-
-
 def _changes(
-    published: Sequence[Ranking], segments: Sequence[WouldBe], countries: Sequence[str], not_counted: dict[str, int]
+    published: Sequence[Ranking],
+    segments: Sequence[CountedSegment],
+    countries: Sequence[str],
+    not_counted: dict[str, int],
 ) -> list[RankingChange]:
     asked = [one for one in published if one.country_code in countries and one.segment_name not in not_counted]
     would_be = [

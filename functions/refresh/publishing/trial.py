@@ -1,0 +1,73 @@
+"""Tables that usage would give by some rules: told in an answer, not published."""
+
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+import msgspec
+from pg8000.native import Connection
+
+from functions.common.ranking import Doubt, rank
+from functions.refresh.publishing.unknowns import PLACED
+
+MAX_CELLS = 1000
+"""Segments and amounts in an answer: the state machine that brings it takes 256 KB."""
+
+_COUNT = f"""
+    SELECT country_code, segment_name, segment_type, min_range, max_range,
+           json_agg(json_build_array(voucher_amount, count) ORDER BY voucher_amount)
+    FROM (
+        SELECT country_code, segment_name, segment_type, min_range, max_range, voucher_amount, sum(count) AS count
+        FROM (%s) AS used JOIN {PLACED} USING (dimension, value)
+        WHERE country_code = ANY (CAST(:countries AS text[]))
+        GROUP BY country_code, segment_name, segment_type, min_range, max_range, voucher_amount
+    ) AS counted
+    GROUP BY country_code, segment_name, segment_type, min_range, max_range
+    ORDER BY country_code, segment_name, min_range
+"""  # noqa: S608 - of texts in this code
+
+
+class CountedSegment(msgspec.Struct, frozen=True):
+    """A segment with every amount and its count, the lowest amount first; the most used ones, and how sure they are."""
+
+    country_code: str
+    segment_name: str
+    segment_type: str
+    min_range: int
+    max_range: int
+    amounts: list[tuple[int, int]]
+    voucher_amount: list[int]
+    vouchers: int
+    doubt: Doubt
+
+
+Counted = TypeVar("Counted", bound=CountedSegment)
+
+
+def count_segments(connection: Connection, kind: type[Counted], used: str, **given: Any) -> list[Counted]:
+    """Count usage by segment.
+
+    Parameters
+    ----------
+    kind : type
+        What is made of each segment.
+    used : str
+        A query of this code for the usage: `country_code`, `dimension`, `value`, `voucher_amount` and `count`.
+    **given : object
+        The countries, the fields of `PlacedValues`, and what the query takes.
+    """
+    return [_segment(kind, *row) for row in connection.run(_COUNT % used, **given)]
+
+
+def tell_excess(segments: Sequence[CountedSegment]) -> str | None:
+    """Say how many segments and amounts there are, if they are more than an answer holds."""
+    cells = sum(1 + len(segment.amounts) for segment in segments)
+    return f"{cells:,} segments and amounts, an answer holds {MAX_CELLS:,}" if cells > MAX_CELLS else None
+
+
+def _segment(
+    kind: type[Counted], country: str, name: str, label: str, low: int, high: int, amounts: list[list[int]]
+) -> Counted:
+    used = [(amount, count) for amount, count in amounts]
+    ranked = rank(used)
+    most_used = ranked.most_used.voucher_amount
+    return kind(country, name, label, low, high, used, most_used, ranked.vouchers, ranked.doubt)
