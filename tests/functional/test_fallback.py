@@ -57,6 +57,7 @@ def test_an_explanation_tells_the_segment_that_answered_or_that_it_was_none(call
         "share": 0.5714,
         "runner_up": {"voucher_amount": [4400.0], "count": 3},
         "doubt": {"lead": 1, "lead_share": 0.1429, "z": 0.37, "decided": False},
+        "unknown": None,
         "as_of": "2020-12-22",
         "refresh_id": 1,
     }
