@@ -11,8 +11,8 @@ ifeq ($(UV_CACHE_DIR)$(shell test -w "$${XDG_CACHE_HOME:-$$HOME}" && echo writab
 export UV_CACHE_DIR := $(CURDIR)/.local/uv-cache
 endif
 
-# What commands take. A variable that none takes is a slip of the pen, which would be passed over in silence.
-VARIABLES = AGAINST ARCHITECTURE AS_OF CONFIRM COUNTRIES DATA DATABASE_URL EMULATOR FIX FULL MINUTES MODULE OPEN PARAMETERS PLOTS \
+# The variables that commands take. Make would silently ignore a mistyped one.
+VARIABLES = ACCEPT AGAINST ARCHITECTURE AS_OF CONFIRM COUNTRIES DATA DATABASE_URL EMULATOR FIX FULL MINUTES MODULE OPEN PARAMETERS PLOTS \
 	PREFIX PYTHON PYTHONS RAW RDS_CA ROWS RULES RUNTIME SEGMENT STACK UPGRADE
 GIVEN = $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(name)))
 UNKNOWN := $(filter-out $(VARIABLES) AWS_% UV_% MAKE% -%,$(GIVEN))

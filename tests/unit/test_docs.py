@@ -92,6 +92,13 @@ def test_every_variable_of_make_is_documented() -> None:
     assert [name for name in variables if not re.search(rf"\b{name}=|`{name}`", ALL)] == []
 
 
+def test_make_accepts_every_variable_that_a_command_passes_on() -> None:
+    passed = set(re.findall(r"(?<!\$)\$\(if (?:\$\(filter 1,)?\$\(([A-Z_]+)\)", MAKEFILE))
+    [accepted] = re.findall(r"^VARIABLES = ((?:.*\\\n)*.*)$", MAKEFILE, re.MULTILINE)
+    assert {"ACCEPT", "AS_OF", "FIX"} <= passed
+    assert passed - set(accepted.split()) == set()
+
+
 @pytest.mark.parametrize("path", DOCS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_every_target_and_variable_of_make_that_is_named_is_there(path: Path) -> None:
     for command in commands_in(DOCS[path]):
