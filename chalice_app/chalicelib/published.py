@@ -15,7 +15,7 @@ from pg8000.native import Connection
 from chalicelib.customers import Customer, customer_of
 from functions.common.database import Database, DatabaseUnreachableError
 from functions.common.families import Family, Segment, check_families
-from functions.common.ranking import Ranked, rank
+from functions.common.ranking import Ranked, Unknown, measure_unknown, rank
 
 # One statement, so that all of it is of one publication.
 _READ = """
@@ -67,13 +67,6 @@ class SegmentUse(NamedTuple):
 
     amounts: list[AmountUse]
     ranked: Ranked[float]
-
-
-class Unknown(msgspec.Struct, frozen=True):
-    """Which shares of a segment's vouchers have an unknown amount, and an unknown number in the family's column."""
-
-    amount_share: float
-    number_share: float
 
 
 class Publication(NamedTuple):
@@ -238,10 +231,7 @@ def _publication(rows: list[list[Any]]) -> Publication:
     by_name = {family.segment_name: family for family in families}
     customers = {name: customer_of(family) for name, family in by_name.items()}
     of_countries = _uses_of_countries(amounts)
-    shares = {
-        (country_code, name, label): Unknown(round(of_amounts / vouchers, 4), round(of_numbers / vouchers, 4))
-        for country_code, name, label, vouchers, of_amounts, of_numbers in unknowns
-    }
+    shares = {(country_code, name, label): measure_unknown(*counts) for country_code, name, label, *counts in unknowns}
     return Publication(refresh_id, as_of, published_at, countries, by_name, customers, uses, of_countries, shares)
 
 

@@ -63,6 +63,27 @@ def measure_doubt(first: int, second: int, vouchers: int) -> Doubt:
     return Doubt(lead, round(lead / vouchers, 4), hundredths / 100, decided)
 
 
+class Unknown(msgspec.Struct, frozen=True):
+    """Which shares of vouchers have an unknown amount, and an unknown number in the family's column; to four decimals.
+
+    Of a family whose column is a date no number is unknown.
+    """
+
+    amount_share: float
+    number_share: float
+
+
+def measure_unknown(vouchers: int, unknown_amounts: int, unknown_numbers: int) -> Unknown:
+    """Measure what is unknown of some vouchers; there has to be one.
+
+    Examples
+    --------
+    >>> measure_unknown(7, 3, 4)
+    Unknown(amount_share=0.4286, number_share=0.5714)
+    """
+    return Unknown(round(unknown_amounts / vouchers, 4), round(unknown_numbers / vouchers, 4))
+
+
 class Place(msgspec.Struct, Generic[Amount], frozen=True):
     """Amounts that were used equally often, lowest first, and how often each of them was."""
 

@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
-from functions.common.ranking import Ranking, RankingChange
+from functions.common.ranking import Ranking, RankingChange, Unknown
 
 Kind = Literal["object_created", "object_deleted", "daily", "unfinished", "backlog", "manual", "backfill"]
 """What makes a refresh run."""
@@ -205,6 +205,9 @@ class Answer(RefreshRow, kw_only=True):
     segments_published, segments_changed, segments_undecided : int
         How many segments have a most used amount, in how many it is another than before, and in how many the first
         place is undecided.
+    unknown : dict of str to Unknown
+        By family which shares of the published vouchers have an unknown amount or number; empty while objects are to be
+        counted again for that.
     changes : list of RankingChange
         The first segments in which it is another than before, with causes and objects.
     next_step : {'backlog', 'unfinished', 'none'}
@@ -220,6 +223,7 @@ class Answer(RefreshRow, kw_only=True):
     segments_published: int = 0
     segments_changed: int = 0
     segments_undecided: int = 0
+    unknown: dict[str, Unknown] = msgspec.field(default_factory=dict)
     changes: list[RankingChange] = msgspec.field(default_factory=list)
     next_step: Literal["backlog", "unfinished", "none"] = "none"
 

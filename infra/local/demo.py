@@ -16,6 +16,7 @@ from pg8000.exceptions import DatabaseError
 
 from functions.common.ranking import rank
 from functions.refresh.publishing.countries import tell_missing
+from functions.refresh.publishing.rankings import read_rankings
 from functions.refresh.settings import read_names
 from infra.local.objects import counted_of, objects_of
 from infra.local.postgres import PSQL
@@ -64,6 +65,12 @@ _REASONS = """
     GROUP BY reason ORDER BY 2 DESC, reason
 """
 
+_UNKNOWN = """
+    SELECT name, sum(rows::bigint)::bigint FROM voucher_customer.ledger,
+        jsonb_each_text(values_defaulted) AS defaulted (name, rows)
+    GROUP BY name HAVING sum(rows::bigint) > 0 ORDER BY 2 DESC, name
+"""
+
 _WHERE_IT_STANDS = """
     SELECT count(*) FILTER (WHERE etag IS NOT NULL),
            EXISTS (SELECT FROM voucher_customer.publication)
@@ -93,7 +100,7 @@ def run_demo(stack: Stack, *, data: str | None, as_of: date | None, full: bool) 
     Returns
     -------
     str
-        How many of the records were counted, and why others were not.
+        How many of the records were counted, and why others were not; what is undecided and unknown of them.
 
     Raises
     ------
@@ -167,10 +174,15 @@ def _verdict(stack: Stack) -> str:
     try:
         [[read, counted]] = connection.run(_RECORDS)
         reasons = connection.run(_REASONS)
+        unknown = connection.run(_UNKNOWN)
+        rankings = read_rankings(connection)
     finally:
         connection.close()
     why = ", ".join(f"{reason} {rows:,}" for reason, rows in reasons)
-    return f"{read - counted:,} of {read:,} records rejected: {why}" if why else f"all {read:,} records counted"
+    said = f"{read - counted:,} of {read:,} records rejected: {why}" if why else f"all {read:,} records counted"
+    undecided = sum(not (ranking.doubt and ranking.doubt.decided) for ranking in rankings)
+    shares = ", ".join(f"{rows / counted:.1%} of {name}" for name, rows in unknown) or "nothing"
+    return f"{said}; undecided: {undecided} of {len(rankings)} segments; unknown: {shares}"
 
 
 def _print_missing(stack: Stack) -> None:
@@ -276,7 +288,14 @@ def in_words(explained: dict[str, Any]) -> str:
     return (
         f"Most used: {amounts}, by {explained['count']:,} vouchers{each} ({explained['share']:.1%}),"
         f" {doubt['lead']:,} more than the next amount ({doubt['lead_share']:.1%}). {verdict}"
+        f"{_unknown_in_words(explained['unknown'])}"
     )
+
+
+def _unknown_in_words(unknown: dict[str, float] | None) -> str:
+    if unknown is None:
+        return ""
+    return f" Unknown: {unknown['amount_share']:.1%} of amounts, {unknown['number_share']:.1%} of numbers."
 
 
 def _answer(stack: Stack, body: str) -> str:

@@ -148,7 +148,7 @@ def _print_schema(bucket: Bucket, key: str, version: ObjectVersion, columns: Col
     for name in columns:
         print(f"  {name:<16} {_verdict(description, name)}")
     if ignored := [name for name in description.names if name not in columns]:
-        print(f"  ignored: {', '.join(ignored)}")
+        print(f"  ignored: {', '.join(map(ascii, ignored))}")
 
 
 def _verdict(description: Description, name: str) -> str:

@@ -74,6 +74,11 @@ def _in_words(answer: dict[str, Any]) -> str:
     lost = f", {summary.rows_lost:,} lost to overwrites and deletes" if summary.rows_lost else ""
     accepted = f"; accepted: {', '.join(summary.accepted)}" if summary.accepted else ""
     shrunk = "".join(f"; {name} lost {share:.1%} of its records" for name, share in summary.countries_shrunk.items())
+    unknown = "".join(
+        f"; unknown in {name}: {one.amount_share:.1%} of amounts, {one.number_share:.1%} of numbers"
+        for name, one in summary.unknown.items()
+        if one.amount_share or one.number_share
+    )
     report = f"; no report: {summary.report_error}" if summary.report_error else ""
     because = ", ".join(f"{cause.replace('_', ' ')} {segments}" for cause, segments in summary.causes.items())
     causes = f" ({because})" if because else ""
@@ -91,7 +96,7 @@ def _in_words(answer: dict[str, Any]) -> str:
         f"rows: {summary.rows_read:,} read, {summary.rows_counted:,} counted, {rejected:,} rejected{lost}; "
         f"most used amounts changed in {summary.segments_changed} segments{causes}, "
         f"undecided in {summary.segments_undecided} of {summary.segments_published}"
-        f"{families}{accepted}{shrunk}{missing}{report}{_day_in_words(summary)}"
+        f"{unknown}{families}{accepted}{shrunk}{missing}{report}{_day_in_words(summary)}"
     )
 
 

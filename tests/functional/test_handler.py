@@ -26,7 +26,9 @@ def invoke(pipeline: Pipeline) -> Iterator[Any]:
     migrate(pipeline.database)
     yield lambda event: handler.handler(event, cast(Any, Context()))
     handler.database().close()
-    for made_once in (handler.settings, handler.database, handler.refresh, handler.backlog, handler.verification):
+    for made_once in (
+        handler.settings, handler.database, handler.refresh, handler.backlog, handler.verification, handler.questions,
+    ):  # fmt: skip
         made_once.cache_clear()
 
 
@@ -184,6 +186,56 @@ def test_an_event_that_is_not_understood_fails(invoke: Any, capsys: pytest.Captu
     with pytest.raises(EventError):
         invoke({"hello": "world"})
     assert [line["RefreshesSucceeded"] for line in metric_lines(capsys)] == [[0.0]]
+
+
+RULES = {"families": [["few", "total_orders"]], "segments": [["few", "0-1", 0, 1], ["few", "2+", 2, 99]]}
+
+
+@pytest.mark.parametrize(
+    ("question", "part", "answer"),
+    [
+        ({"why": "frequent_segment", "country_code": "Peru"}, "changes", [["frequent_segment", "0-4", [2640]]]),
+        (
+            {"slice": "vouchers/a", "against": "vouchers/b"}, "slice",
+            [["frequent_segment", "0-4", [2640]], ["recency_segment", "180+", [2640]]],
+        ),
+        (
+            {"what_if": RULES, "as_of": "2020-06-15", "countries": ["Peru"]}, "segments",
+            [["few", "0-1", [4400]], ["few", "2+", [2640]]],
+        ),
+    ],
+    ids=["why", "slice", "what_if"],
+)  # fmt: skip
+def test_a_question_is_answered_and_logged(
+    invoke: Any,
+    pipeline: Pipeline,
+    caplog: pytest.LogCaptureFixture,
+    capsys: pytest.CaptureFixture[str],
+    question: dict[str, Any],
+    part: str,
+    answer: list[Any],
+) -> None:
+    # Given a publication of two objects
+    pipeline.put("a.parquet", [record()] * 2)
+    pipeline.put("b.parquet", [record(total_orders="1", voucher_amount=4400.0)])
+    invoke(daily())
+    capsys.readouterr()
+    # When a question comes as JSON, as from `aws lambda invoke`
+    found = json.loads(json.dumps(invoke(json.loads(json.dumps(question)))))
+    # Then it is answered by segment
+    told = found["slice"]["segments"] if part == "slice" else found[part]
+    most_used = "after" if part == "changes" else "voucher_amount"
+    assert [[one["segment_name"], one["segment_type"], one[most_used]] for one in told] == answer
+    # And the log has it, while no refresh is measured
+    [logged] = [entry for entry in caplog.records if entry.getMessage() == "question answered"]
+    assert question.items() <= json.loads(json.dumps(logged.__dict__["question"])).items()
+    assert metric_lines(capsys) == []
+    assert pipeline.column("SELECT count(*) FROM voucher_customer.refreshes") == [1]
+
+
+def test_a_question_that_cannot_be_read_names_its_fields(invoke: Any) -> None:
+    with pytest.raises(EventError, match=r"the question cannot be read: .*`agianst`.* Its fields are slice, against"):
+        invoke({"slice": "vouchers/a", "agianst": "vouchers/b"})
 
 
 @pytest.mark.usefixtures("s3")

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import msgspec
 import pyarrow as pa
 import pytest
 
@@ -43,8 +44,12 @@ def test_what_is_unknown_is_published_as_0_and_told_apart(pipeline: Pipeline, or
     assert unknowns(pipeline) == UNKNOWNS
 
 
-def test_the_api_tells_the_shares_of_what_is_unknown(pipeline: Pipeline, call: Call) -> None:
-    pipeline.refresh(created(pipeline.put("v.parquet", ROWS)))
+def test_run_and_api_tell_the_shares_of_what_is_unknown(pipeline: Pipeline, call: Call) -> None:
+    summary = pipeline.refresh(created(pipeline.put("v.parquet", ROWS)))
+    assert msgspec.to_builtins(summary.answer())["unknown"] == {
+        "frequent_segment": {"amount_share": 0.4286, "number_share": 0.5714},
+        "recency_segment": {"amount_share": 0.4286, "number_share": 0.0},
+    }
     customer = {"country_code": "Peru", "explain": True, "total_orders": 2, "last_order_ts": "2018-05-03"}
     told = call("POST", "/voucher_amount", customer)[1]
     assert told["frequent_segment"]["unknown"] == {"amount_share": 0.4286, "number_share": 0.5714}
@@ -104,7 +109,7 @@ def test_what_was_counted_before_is_counted_again_and_published_meanwhile(pipeli
     )
     # When another object comes, then all is published as before, and how many are unknown is not told
     published = amounts(pipeline, "frequent_segment")
-    pipeline.refresh(created(pipeline.put("b.parquet", ROWS[:1])))
+    assert pipeline.refresh(created(pipeline.put("b.parquet", ROWS[:1]))).unknown == {}
     assert amounts(pipeline, "frequent_segment") == {**published, 2640: published[2640] + 1}
     assert unknowns(pipeline)["frequent_segment", "0-4"] == (8, None, None)
     segments = call("GET", "/segments", query={"country_code": "Peru"})[1]["families"]

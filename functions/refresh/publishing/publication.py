@@ -151,7 +151,7 @@ class Publications:
                 **placed._asdict(),
             )  # fmt: skip
             summary.rows_published = connection.row_count
-            publish_unknowns(connection, families, summary.countries, placed, is_told=is_told)
+            summary.unknown = publish_unknowns(connection, families, summary.countries, placed, is_told=is_told)
             summary.rows_in_no_segment = unplaced
             summary.rankings = read_rankings(connection)
             summary.rankings_changed = explain(

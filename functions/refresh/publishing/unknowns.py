@@ -6,6 +6,7 @@ from typing import NamedTuple
 from pg8000.native import Connection
 
 from functions.common.families import Family
+from functions.common.ranking import Unknown, measure_unknown
 
 USED_TOTALS = """
     SELECT country_code, dimension, value, greatest(voucher_amount, 0) AS voucher_amount, count
@@ -37,7 +38,12 @@ _DUE = f"""
     )
 """  # noqa: S608 - of text in this module
 
-_PUBLISH = "INSERT INTO voucher_customer.segment_unknowns TABLE due"
+_PUBLISH = """
+    , published AS (INSERT INTO voucher_customer.segment_unknowns TABLE due)
+    SELECT segment_name, CAST(sum(vouchers) AS bigint), CAST(sum(unknown_amounts) AS bigint),
+           CAST(sum(unknown_numbers) AS bigint)
+    FROM due WHERE unknown_amounts IS NOT NULL GROUP BY segment_name ORDER BY segment_name
+"""
 
 _COUNT_WRONG_ROWS = """
     SELECT count(*) FROM (
@@ -83,10 +89,17 @@ NO_VALUES = PlacedValues([], [], [], [], [], [])
 
 def publish_unknowns(
     connection: Connection, families: Sequence[Family], countries: Sequence[str], placed: PlacedValues, *, is_told: bool
-) -> None:
-    """Replace the counts of unknown amounts and numbers; they are null while objects are to be counted again."""
+) -> dict[str, Unknown]:
+    """Replace the counts of unknown amounts and numbers; they are null while objects are to be counted again.
+
+    Returns
+    -------
+    dict of str to Unknown
+        Their shares by family; empty while they are null.
+    """
     connection.run("DELETE FROM voucher_customer.segment_unknowns")
-    connection.run(_DUE + _PUBLISH, **_given(families, countries, placed), is_told=is_told)
+    rows = connection.run(_DUE + _PUBLISH, **_given(families, countries, placed), is_told=is_told)
+    return {family: measure_unknown(*counts) for family, *counts in rows}
 
 
 def count_wrong_unknowns(
