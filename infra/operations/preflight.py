@@ -74,7 +74,7 @@ def planned(stack: Deployed, given: Mapping[str, str], rds_ca: str) -> Deploymen
         When the template has no such parameter: SAM would ignore it.
     """
     if unknown := sorted(given.keys() - _defaults().keys()):
-        raise OperationError(f"PARAMETERS: the template has no {', '.join(unknown)}. docs/operations.md lists them")
+        raise OperationError(f"PARAMETERS: the template has no {', '.join(unknown)}. docs/settings.md lists them")
     is_there = stack.exists and stack.status not in ONLY_DELETABLE
     return Deployment(stack, given, {**_defaults(), **(stack.parameters if is_there else {}), **given}, rds_ca)
 

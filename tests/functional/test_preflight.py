@@ -185,7 +185,7 @@ def test_a_profile_or_a_region_that_is_missing_is_named(operate: Operate, monkey
 
 def test_a_parameter_that_the_template_does_not_have_is_named(operate: Operate) -> None:
     said = operate("deploy", "Country=China", "Prefix=v/")
-    assert said.endswith("failed: PARAMETERS: the template has no Country. docs/operations.md lists them")
+    assert said.endswith("failed: PARAMETERS: the template has no Country. docs/settings.md lists them")
 
 
 def test_a_command_without_a_stack_says_so(operate: Operate) -> None:
