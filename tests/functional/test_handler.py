@@ -234,8 +234,8 @@ def test_a_question_is_answered_and_logged(
 
 
 def test_a_question_that_cannot_be_read_names_its_fields(invoke: Any) -> None:
-    with pytest.raises(EventError, match=r"the question cannot be read: .*`agianst`.* Its fields are slice, against"):
-        invoke({"slice": "vouchers/a", "agianst": "vouchers/b"})
+    with pytest.raises(EventError, match=r"the question cannot be read: .*`versus`.* Its fields are slice, against"):
+        invoke({"slice": "vouchers/a", "versus": "vouchers/b"})
 
 
 @pytest.mark.usefixtures("s3")

@@ -256,6 +256,15 @@ def test_every_page_can_be_reached_from_the_readme() -> None:
     assert len(read_on.splitlines()) < 180
 
 
+@pytest.mark.parametrize("path", [path for path in PAGES if path.parent.name != "adr"], ids=lambda path: path.stem)
+def test_every_page_begins_with_a_summary_and_has_no_long_paragraph(path: Path) -> None:
+    title, summary, *_ = blocks = re.sub(r"^```.*?^```$", "", DOCS[path], flags=re.DOTALL | re.MULTILINE).split("\n\n")
+    assert title.startswith("# ")
+    assert re.match(r"\w|`", summary), "a page begins with what it is about"
+    prose = [part for block in blocks if not block.startswith("|") for part in re.split(r"\n(?=- |\d+\. )", block)]
+    assert [part for part in prose if len(part.splitlines()) > 6] == []
+
+
 def test_every_decision_record_is_listed_with_its_title() -> None:
     folder = ROOT / "docs" / "adr"
     listed = re.findall(r"^(\d+)\. \[(.+)\]\((\d{3}-[\w-]+\.md)\)$", (folder / "README.md").read_text(), re.MULTILINE)
