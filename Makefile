@@ -21,7 +21,7 @@ $(error $(UNKNOWN): no command takes that. They take $(sort $(VARIABLES)), each 
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up up-localstack down clean preflight deploy migrate refresh backfill backlog verify report explore why slice what-if redrive logs teardown test pythons test-runtimes test-faults fuzz e2e-localstack test-containers mutants bench bench-memory bench-api bench-freshness bench-scale lint fix hooks lock
+.PHONY: help setup demo up up-localstack down clean preflight deploy migrate refresh backfill backlog verify report explore why slice what-if redrive logs teardown test pythons test-runtimes test-faults fuzz e2e-localstack test-containers e2e-containers mutants bench bench-memory bench-api bench-freshness bench-scale lint fix hooks lock
 
 ##@ Try it on this machine
 help:  ## list the commands
@@ -170,10 +170,14 @@ e2e-localstack: setup  ## run the end-to-end tests on LocalStack
 		$(MAKE) .local/tools/localstack/.ready && EMULATOR=localstack $(BIN)/python -m pytest $(ON_ALL) tests/e2e; \
 	else echo "skipped: $(NO_LOCALSTACK)"; fi
 
+IF_ENGINE = reason="$$($(BIN)/python -c 'from infra.local.containers import why_no_engine; print(why_no_engine())')"; \
+	if [ -n "$$reason" ]; then echo "skipped: $$reason"; else
+
 test-containers: setup  ## run the tests of the containers on a real engine
-	@reason="$$($(BIN)/python -c 'from infra.local.containers import why_no_engine; print(why_no_engine())')"; \
-	if [ -n "$$reason" ]; then echo "skipped: $$reason"; \
-	else CONTAINERS=1 $(BIN)/python -m pytest tests/containers; fi
+	@$(IF_ENGINE) CONTAINERS=1 $(BIN)/python -m pytest tests/containers; fi
+
+e2e-containers: setup  ## run the end-to-end tests on LocalStack in containers
+	@$(IF_ENGINE) EMULATOR=containers $(BIN)/python -m pytest $(ON_ALL) tests/e2e; fi
 
 mutants: setup .local/tools/mutants/.ready  ## run the tests on every mutant of the rules, the ledger and the lookup: MODULE=functions/refresh/counting/cleaning.py for one
 	@$(BIN)/python -m tests.mutants $(MODULE)

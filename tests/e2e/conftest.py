@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 PATIENCE = 4 * MINUTES
 """How long a test waits for the stack: an emulator tries a failed invocation again after one minute, and two."""
 
-# `make` takes it from the environment too.
+# ministack, localstack or containers; the first two are what `make` takes from the environment too.
 EMULATOR = os.environ.get("EMULATOR", "ministack")
 
 
@@ -118,12 +118,14 @@ class RunningStack:
 @pytest.fixture(scope="session")
 def stack(checkout: Path) -> Iterator[RunningStack]:
     """Run the stack that `make up` starts, publishing all four countries."""
-    if EMULATOR == "localstack":
-        # Where a container engine runs, it is not found: LocalStack runs on this machine itself.
-        done = run("make up-localstack COUNTRIES=Peru,China,Australia,Latvia", checkout, DOCKER_HOST="unix:///nowhere")
-        assert re.search(r"^No containers \(.+\): LocalStack and PostgreSQL start on this machine", done.stdout, re.M)
-    else:
+    if EMULATOR == "ministack":
         run("make up COUNTRIES=Peru,China,Australia,Latvia", checkout)
+    else:
+        # Without containers no engine is found: LocalStack runs on this machine itself.
+        engine = {"DOCKER_HOST": "unix:///nowhere"} if EMULATOR == "localstack" else {}
+        said = run("make up-localstack COUNTRIES=Peru,China,Australia,Latvia", checkout, **engine).stdout
+        no_containers = re.search(r"^No containers \(.+\): LocalStack and PostgreSQL start on this machine", said, re.M)
+        assert bool(no_containers) == (EMULATOR == "localstack"), said
     running = RunningStack(checkout)
     running.client("lambda").invoke(FunctionName=running.variables["REFRESH_FUNCTION"], Payload=b"{}")
     yield running

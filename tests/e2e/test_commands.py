@@ -13,6 +13,8 @@ from tests.checkout import copy_checkout, run
 from tests.e2e.conftest import EMULATOR, RunningStack
 from tests.support import REAL_FILE, WHY_SKIPPED, Published, parquet, record, recount
 
+pytestmark = pytest.mark.skipif(EMULATOR == "containers", reason="they start none")
+
 
 def printed_table(output: str) -> Published:
     """Read the published table back from what psql printed."""

@@ -32,6 +32,7 @@ NOT_RUN = {
     "fuzz": "it runs one of the tests, for minutes",
     "e2e-localstack": "it runs the tests, on the other emulator",
     "test-containers": "it needs a container engine",
+    "e2e-containers": "it needs a container engine, and AWS's images of functions",
     "pythons": "it fetches from Debian what `make test-runtimes` runs on",
     "test-runtimes": "it runs the tests of the packages, on each Python",
     "lint": "continuous integration runs it beside the tests",
