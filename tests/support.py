@@ -12,6 +12,9 @@ from datetime import date, datetime, timedelta
 from typing import Any
 from urllib.request import Request, urlopen
 
+import boto3
+import botocore.loaders
+import botocore.session
 import pyarrow as pa
 import pyarrow.parquet as pq
 from moto.server import ThreadedMotoServer
@@ -54,6 +57,17 @@ def serving_aws() -> Iterator[str]:
 def forget_aws(endpoint: str) -> None:
     """Empty what moto serves: it outlives even its server."""
     urlopen(Request(f"{endpoint}/moto-api/reset", method="POST")).close()
+
+
+# Read once: a test would spend more time on it than on anything else.
+_MODELS_OF_SERVICES = botocore.loaders.create_loader()
+
+
+def setup_session() -> None:
+    """Have boto3 begin anew, without the hooks and the credentials of an earlier test."""
+    session = botocore.session.Session()
+    session.register_component("data_loader", _MODELS_OF_SERVICES)
+    boto3.setup_default_session(botocore_session=session)
 
 
 # Names of countries that would do harm to a page that took them for markup.

@@ -150,13 +150,12 @@ def _sam_deploy(stack: Stack, options: list[str], tell: Tell) -> None:
         **{name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "MAKE", "MFLAGS"))},
         **stack.environment(),
         "__SAM_CLI_APP_DIR": str(sam.FOLDER / "settings"),
-        "SAM_CLI_POLL_DELAY": "0.2",
         "TMPDIR": str(temporary),
     }
     run_logged(
         sam.sam_command("deploy", *options, on_emulator=True),
         Path(stack.folder, "sam-deploy.log"),
-        env=sam.sam_environment(variables),
+        env=sam.sam_environment(variables, on_emulator=True),
         tell=tell,
     )
 

@@ -56,8 +56,8 @@ def deploy(stack: Deployed, given: Mapping[str, str]) -> None:
         stack = stack.asked_again()
     # SAM does not hand parameters to the build.
     built_for = {"RUNTIME": plan.known["Runtime"], "ARCHITECTURE": plan.known["Architecture"]}
-    environment = sam_environment(os.environ, **built_for)
     on_emulator = stack.endpoint is not None
+    environment = sam_environment(os.environ, on_emulator=on_emulator, **built_for)
     _sam("build", environment, on_emulator=on_emulator)
     options = ["--stack-name", stack.name]
     if parameters:

@@ -22,6 +22,10 @@ def parameter_override(name: str, value: object) -> str:
     return f'{name}="{escaped}"'
 
 
-def sam_environment(variables: Mapping[str, str], **added: str) -> dict[str, str]:
-    """Return variables with others added, and SAM's telemetry switched off."""
-    return {**variables, **added, "SAM_CLI_TELEMETRY": "0"}
+def sam_environment(variables: Mapping[str, str], *, on_emulator: bool, **added: str) -> dict[str, str]:
+    """Return variables with others added, and SAM's telemetry switched off.
+
+    SAM asks AWS every five seconds how far a deployment is. An emulator is asked more often: it deploys in seconds.
+    """
+    often = {"SAM_CLI_POLL_DELAY": "0.2"} if on_emulator else {}
+    return {**variables, **often, **added, "SAM_CLI_TELEMETRY": "0"}

@@ -14,7 +14,7 @@ from infra.local.postgres import DatabaseAddress, Postgres, start_postgres
 from infra.local.processes import wait_for
 from infra.local.roles import drop_roles
 from tests.faults.world import COUNTRIES, Run, World
-from tests.support import BUCKET, PREFIX, forget_aws, serving_aws
+from tests.support import BUCKET, PREFIX, forget_aws, serving_aws, setup_session
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -104,7 +104,7 @@ def environ(server: Server, moto: str, monkeypatch: pytest.MonkeyPatch) -> dict[
 @pytest.fixture
 def s3(environ: dict[str, str], moto: str) -> "Iterator[S3Client]":
     """Make an empty bucket."""
-    boto3.setup_default_session()  # without the hooks of an earlier test
+    setup_session()
     client = boto3.client("s3")
     client.create_bucket(Bucket=BUCKET)
     yield client

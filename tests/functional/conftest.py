@@ -24,7 +24,17 @@ from functions.refresh.wiring import make_backlog, make_refresh
 from infra.local.postgres import DatabaseAddress
 from infra.local.roles import READER, create_roles, drop_roles
 from infra.packaging.build import PACKAGES, build
-from tests.support import ARCHITECTURE, BUCKET, PREFIX, RUNTIME, Context, Published, parquet, read_published
+from tests.support import (
+    ARCHITECTURE,
+    BUCKET,
+    PREFIX,
+    RUNTIME,
+    Context,
+    Published,
+    parquet,
+    read_published,
+    setup_session,
+)
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -95,7 +105,7 @@ def environ(postgres: DatabaseAddress, monkeypatch: pytest.MonkeyPatch) -> dict[
 def s3(environ: dict[str, str], postgres: DatabaseAddress) -> "Iterator[S3Client]":
     """Run S3 with the bucket and Secrets Manager with the password, in process."""
     with mock_aws():
-        boto3.setup_default_session()  # without the hooks of an earlier test
+        setup_session()
         client = boto3.client("s3")
         client.create_bucket(Bucket=BUCKET)
         secret = json.dumps({"password": postgres.password})

@@ -22,6 +22,7 @@ from infra.local.postgres import DatabaseAddress
 from infra.local.processes import free_port
 from tests.certificates import make_certificate
 from tests.functional.conftest import SECRET
+from tests.support import setup_session
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -131,7 +132,7 @@ def test_a_function_without_credentials_says_so(environ: dict[str, str], monkeyp
         ({"DATABASE_SIGN_IN": "iam", "DATABASE_TLS": "verify"}, "no token can be made"),
         ({"DATABASE_SIGN_IN": "secret"}, "the secret database cannot be read"),
     ):
-        boto3.setup_default_session()  # without the credentials of an earlier test
+        setup_session()
         database = Database(load_settings(DatabaseSettings, {**environ, **changes}), timeout_seconds=2)
         with (
             pytest.raises(DatabaseUnreachableError, match=f"{says}.*Unable to locate credentials"),

@@ -44,6 +44,7 @@ def operate(account: Account, checkout: Path, command: str, typed: str = "", sta
     done = run(
         command, checkout, typed=typed, status=status,
         AWS_CONFIG_FILE=str(config), AWS_PROFILE="home", AWS_REGION=ABROAD, AWS_EC2_METADATA_DISABLED="true",
+        SAM_CLI_POLL_DELAY="0.2",
     )  # fmt: skip
     return done.stdout + done.stderr
 
