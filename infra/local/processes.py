@@ -13,6 +13,8 @@ from pathlib import Path
 from types import FrameType
 from typing import TypeVar
 
+import psutil
+
 from infra import ROOT
 from infra.operations.deployed import OperationError
 from infra.progress import Progress, Tell
@@ -174,39 +176,37 @@ def stop_session(pid: int, *, name: str) -> None:
         return
 
     def is_over() -> bool | None:
-        for left in (processes := _session(pid)):
-            with suppress(ProcessLookupError):
-                os.kill(left, signal.SIGKILL)
-        _reap(pid)
+        for process in (processes := _session(pid)):
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        psutil.wait_procs(processes, timeout=0)  # so that our own children do not stay as zombies
         return None if processes else True
 
     wait_for(f"the end of {name}, process {pid}", is_over, seconds=_STOPPING_SECONDS)
 
 
-def _session(leader: int) -> list[int]:
-    """Return the processes of a session that run: some have a group of their own."""
-    shown = subprocess.run(["ps", "-A", "-o", "pid=,stat="], check=False, capture_output=True, text=True)
-    running = [int(pid) for pid, status in map(str.split, shown.stdout.splitlines()) if not status.startswith("Z")]
-    return [pid for pid in running if _session_of(pid) == leader]
+def _session(leader: int) -> list[psutil.Process]:
+    """Return the processes of a session: some have a group of their own."""
+    return [process for process in psutil.process_iter() if _session_of(process) == leader and _runs(process)]
 
 
-def _session_of(pid: int) -> int | None:
-    try:  # rather than of `ps`, which on macOS does not tell it
-        return os.getsid(pid)
+def _session_of(process: psutil.Process) -> int | None:
+    try:
+        return os.getsid(process.pid)
     except OSError:  # it has ended, or is somebody else's
         return None
 
 
+def _runs(process: psutil.Process) -> bool:
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
 def is_running(pid: int, name: str) -> bool:
     """Tell whether a process runs that has a word in its command line."""
-    _reap(pid)
-    shown = subprocess.run(["ps", "-ww", "-o", "command=", "-p", str(pid)], check=False, capture_output=True, text=True)
-    return name in shown.stdout
-
-
-def _reap(pid: int) -> None:
-    """Let a child of ours that has ended go; someone else's child is not ours to reap."""
     try:
-        os.waitpid(pid, os.WNOHANG)
-    except ChildProcessError:
-        return
+        return name in " ".join(psutil.Process(pid).cmdline())
+    except psutil.NoSuchProcess:
+        return False
