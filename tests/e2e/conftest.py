@@ -122,8 +122,8 @@ def stack(checkout: Path) -> Iterator[RunningStack]:
         run("make up COUNTRIES=Peru,China,Australia,Latvia", checkout)
     else:
         # Without containers no engine is found: LocalStack runs on this machine itself.
-        nowhere = "DOCKER_HOST=unix:///nowhere " if EMULATOR == "localstack" else ""
-        said = run(f"{nowhere}make up-localstack COUNTRIES=Peru,China,Australia,Latvia", checkout).stdout
+        engine = "export DOCKER_HOST=unix:///nowhere" if EMULATOR == "localstack" else "true"
+        said = run(f"{engine} && make up-localstack COUNTRIES=Peru,China,Australia,Latvia", checkout).stdout
         no_containers = re.search(r"^No containers \(.+\): LocalStack and PostgreSQL start on this machine", said, re.M)
         assert bool(no_containers) == (EMULATOR == "localstack"), said
     running = RunningStack(checkout)
