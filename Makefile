@@ -2,11 +2,11 @@
 PYTHON ?= python3
 BIN := .venv/bin
 OPERATE = $(BIN)/python -m infra.operations $(if $(STACK),--stack "$(STACK)")
-# What `make pythons` fetched is found after the machine's own.
+# The machine's own Pythons come before those of `make pythons`.
 PYTHONS = 3.13 3.14
 export PATH := $(PATH):$(CURDIR)/.local/pythons/3.13/usr/bin:$(CURDIR)/.local/pythons/3.14/usr/bin
 
-# Where nobody may write to HOME, uv keeps its cache in the checkout.
+# If HOME is not writable, uv keeps its cache in the checkout.
 ifeq ($(UV_CACHE_DIR)$(shell test -w "$${XDG_CACHE_HOME:-$$HOME}" && echo writable),)
 export UV_CACHE_DIR := $(CURDIR)/.local/uv-cache
 endif
@@ -38,7 +38,7 @@ help:  ## list the commands
 
 setup: .venv/.ready .local/tools/emulator/.ready .local/tools/sam/.ready .local/tools/lambda/.ready  ## install everything, from the hashed locks
 
-# Shows what is installed, by what uv tells of each package.
+# Shows each package that uv installs.
 SHOW = $(PYTHON) infra/progress.py
 FROM_LOCK = --verbose --require-hashes
 
@@ -69,13 +69,13 @@ NO_LOCALSTACK = LocalStack runs on Python 3.11 and 3.12 only, and neither is on 
 	@$(BIN)/uv python find --quiet --no-python-downloads $* >/dev/null 2>&1 || $(BIN)/python -m infra.packaging.pythons $* $(@D)
 	@mkdir -p $(@D) && touch $@
 
-# Lambda's runtime of another Python than .venv's, such as .local/tools/lambda-3.13/.ready.
+# Lambda's runtime for another Python than .venv's, such as .local/tools/lambda-3.13/.ready.
 .local/tools/lambda-%/.ready: infra/tools/lambda.lock | .venv/.ready
 	@$(BIN)/uv venv --quiet --clear --no-python-downloads --python $* $(@D)
 	@$(SHOW) "install Lambda's runtime of Python $*" $(BIN)/uv pip sync $(FROM_LOCK) --python $(@D)/bin/python infra/tools/lambda.lock
 	@touch $@
 
-# What stands for AWS: EMULATOR=localstack for the other one.
+# The emulator of AWS: ministack or localstack.
 EMULATOR ?= ministack
 RUN_LOCAL = $(BIN)/python -m infra.local
 ifeq ($(EMULATOR),localstack)
@@ -85,7 +85,7 @@ endif
 demo: setup  ## run the whole pipeline on this machine: DATA=file-or-folder AS_OF=2018-08-05 COUNTRIES=Peru,China for your own, FULL=1 for all rows
 	@$(RUN_LOCAL) demo --emulator "$(EMULATOR)" $(if $(DATA),--data "$(DATA)") $(if $(AS_OF),--as-of "$(AS_OF)") $(if $(COUNTRIES),--countries "$$COUNTRIES") $(if $(filter 1,$(FULL)),--full)
 
-explore: setup  ## tell what the refresh function would make of parquet, without a stack: DATA=file-or-folder AS_OF=2018-08-05 COUNTRIES=Peru,China
+explore: setup  ## show what the refresh function would make of parquet, without a stack: DATA=file-or-folder AS_OF=2018-08-05 COUNTRIES=Peru,China
 	@$(RUN_LOCAL) explore --data "$(DATA)" $(if $(AS_OF),--as-of "$(AS_OF)") $(if $(COUNTRIES),--countries "$$COUNTRIES")
 
 up: setup  ## start the same stack, empty, and leave it running: EMULATOR=localstack for the other emulator
@@ -105,16 +105,16 @@ clean: down  ## stop it and remove everything that was made
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 ##@ Operate a deployed stack: on AWS, or after `source .local/env` on this machine
-preflight: setup  ## check whether account and region take the stack, and change nothing: PARAMETERS="Countries=Peru,China" STACK=name
+preflight: setup  ## check whether account and region can take the stack, and change nothing: PARAMETERS="Countries=Peru,China" STACK=name
 	@$(OPERATE) preflight $(PARAMETERS)
 
-deploy: setup  ## check, build, deploy, migrate, where the environment points to: PARAMETERS="Countries=Peru,China" STACK=name
+deploy: setup  ## check, build, deploy and migrate, where the environment points to: PARAMETERS="Countries=Peru,China" STACK=name
 	@$(OPERATE) deploy $(PARAMETERS)
 
 migrate: setup  ## bring the schema of the deployed stack up to date
 	@$(OPERATE) migrate
 
-refresh: setup  ## refresh once: AS_OF=2018-08-05; ACCEPT=vouchers/a.parquet, a key or how keys begin, counts objects most of whose rows are rejected
+refresh: setup  ## refresh once: AS_OF=2018-08-05 names the day; ACCEPT=vouchers/a.parquet, a key or the beginning of keys, counts objects that were refused for their rejected rows
 	@$(OPERATE) refresh $(if $(AS_OF),--as-of "$(AS_OF)") $(if $(ACCEPT),--accept "$(ACCEPT)")
 
 backfill: setup  ## count what lies under a prefix and is not counted yet: PREFIX=vouchers/2019/ AS_OF=2018-08-05
@@ -126,22 +126,22 @@ backlog: setup  ## count what is not counted yet on many functions at once: PREF
 verify: setup  ## recount the bucket and compare with what is counted and published: PREFIX=vouchers/2019/ FIX=1 repairs
 	@$(OPERATE) verify $(if $(PREFIX),--prefix "$(PREFIX)") $(if $(filter 1,$(FIX)),--fix)
 
-report: setup  ## fetch the page that shows what is published, and print its path: AS_OF=2018-08-05 for a day's, OPEN=1 to open it
+report: setup  ## fetch the report and print its path: AS_OF=2018-08-05 for that day's, OPEN=1 to open it
 	@$(OPERATE) report $(if $(AS_OF),--as-of "$(AS_OF)") $(if $(OPEN),--open)
 
-why: setup  ## tell why the most used amounts of a family or a segment changed: SEGMENT="recency_segment 180+" COUNTRIES=Peru
+why: setup  ## explain why the most used amounts of a family or a segment changed: SEGMENT="recency_segment 180+" COUNTRIES=Peru
 	@$(OPERATE) why "$(SEGMENT)" $(if $(COUNTRIES),--countries "$$COUNTRIES")
 
 slice: setup  ## count the objects under a prefix from the ledger: PREFIX=vouchers/2020-05/ AGAINST=vouchers/2020-04/ compares
 	@$(OPERATE) slice "$(PREFIX)" $(if $(AGAINST),--against "$(AGAINST)")
 
-what-if: setup  ## tell what other segment rules would give, and suggest where to cut: RULES=path/to/rules.sql AS_OF=2018-08-05 COUNTRIES=Peru,China
+what-if: setup  ## show what other segments would give, and suggest where to cut: RULES=path/to/rules.sql AS_OF=2018-08-05 COUNTRIES=Peru,China
 	@$(OPERATE) what-if "$(RULES)" $(if $(AS_OF),--as-of "$(AS_OF)") $(if $(COUNTRIES),--countries "$$COUNTRIES")
 
 redrive: setup  ## run again what waits in the failure queue
 	@$(OPERATE) redrive
 
-logs: setup  ## print what both functions did, a line for each run and request: MINUTES=60, RAW=1 for all lines
+logs: setup  ## print a line for each run and request of both functions: MINUTES=60, RAW=1 for all lines
 	@$(OPERATE) logs $(if $(MINUTES),--minutes "$(MINUTES)") $(if $(filter 1,$(RAW)),--raw)
 
 teardown: setup  ## delete the deployed stack: CONFIRM=its-name
@@ -154,7 +154,7 @@ ON_ALL = --numprocesses=auto --dist=loadgroup --no-loadscope-reorder --durations
 test: setup .local/tools/writers/.ready  ## run every test
 	$(BIN)/python -m pytest $(ON_ALL)
 
-pythons: setup $(PYTHONS:%=.local/pythons/%/.ready)  ## fetch the Pythons of Lambda that this machine lacks, from Debian
+pythons: setup $(PYTHONS:%=.local/pythons/%/.ready)  ## fetch from Debian the Pythons of Lambda that this machine lacks
 
 test-runtimes: pythons $(PYTHONS:%=.local/tools/lambda-%/.ready)  ## run the built packages on each of these Pythons
 	for version in $(PYTHONS); do RUNTIME=python$$version $(BIN)/python -m pytest tests/functional/test_runtime.py tests/functional/test_package.py || exit; done

@@ -1,4 +1,4 @@
-"""What the stack needs besides its two functions."""
+"""Everything that the stack needs besides its functions."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Arguments that more than one command line takes, and how their errors are told: by the variables of `make`."""
+"""Arguments that several command lines share. Their errors name the variables of `make`."""
 
 import argparse
 import re
@@ -9,7 +9,7 @@ from functions.common.days import parse_day
 
 
 class Parser(argparse.ArgumentParser):
-    """Tells of a wrong argument in one line, which names the variable of `make` that it came from."""
+    """Reports a wrong argument in one line that names the variable of `make`."""
 
     def error(self, message: str) -> NoReturn:
         """Exit with status 2, as argparse does."""
@@ -25,7 +25,7 @@ def day(text: str) -> date:
     Raises
     ------
     argparse.ArgumentTypeError
-        When it is none; argparse says so.
+        When it is not a day; argparse reports it.
     """
     try:
         return parse_day(text)

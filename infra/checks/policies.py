@@ -18,13 +18,13 @@ from infra.checks.transform import NESTED, TEMPLATE, read_template, transform
 _LINTER = ROOT / ".local" / "tools" / "parliament" / "bin" / "parliament"
 
 _ACCEPTED = [
-    # SAM writes this one, for the destinations of the refresh function's results.
+    # SAM writes this policy, for the destinations of the refresh function's results.
     ("NO_VERSION", "RefreshFunctionRole-0.json"),
-    # The linter wants a resource of every kind that an action knows; these are about state machines and executions.
+    # The linter expects a resource of every kind that an action knows; these are about executions only.
     ("RESOURCE_MISMATCH", "states:ListExecutions", ":mapRun:"),
     ("RESOURCE_MISMATCH", "states:DescribeExecution", ":express:"),
 ]
-"""Findings that are none, by what stands in them."""
+"""Findings to ignore, by their text."""
 
 _PSEUDO_PARAMETERS = {
     "AWS::Partition": "aws",
@@ -44,7 +44,7 @@ _ARNS = {
 """What `!GetAtt Name.Arn` gives, by the type of the resource."""
 
 _OUTPUTS = {"Outputs.FoundRule": _ARNS["AWS::Events::Rule"], "Outputs.ResourceId": "db-ABCDEFGHIJKLMNOPQRSTUVWXYZ"}
-"""What the parts of the stack give to policies."""
+"""Outputs of the nested stacks that policies use."""
 
 _GIVEN = {
     "DatabaseResourceId": "db-ABCDEFGHIJKLMNOPQRSTUVWXYZ",
@@ -67,7 +67,7 @@ def policies() -> dict[str, Any]:
 def _policies_of(
     stack: str, template: Mapping[str, Any], given: Mapping[str, Any], parts: Mapping[str, Any]
 ) -> Iterator[tuple[str, Any]]:
-    """Walk through a template and the parts that it deploys."""
+    """Walk through a template and its nested templates."""
     resources = template["Resources"]
     for name, resource in resources.items():
         for number, document in enumerate(_documents(resource["Properties"])):
@@ -82,11 +82,11 @@ _PARTS = {
     "template": {"backlog": "Backlog", "database": "Database", "events": "Events", "manual": "Manual"},
     "database": {"network": "Network"},
 }
-"""The parts of a stack that have policies, and their names in it."""
+"""The nested stacks with policies, and their names."""
 
 
 def _documents(value: Any) -> Iterator[Any]:
-    """Find the policy documents in a resource, wherever they stand; who may take a role is cfn-lint's to check."""
+    """Find the policy documents in a resource, at any depth; cfn-lint checks who may assume a role."""
     if isinstance(value, dict):
         if "Statement" in value:
             yield value
@@ -100,7 +100,7 @@ def _documents(value: Any) -> Iterator[Any]:
 
 
 def _filled(value: Any, resources: Mapping[str, Any], given: Mapping[str, Any]) -> Any:
-    """Put an example where CloudFormation puts what is there."""
+    """Put an example where CloudFormation would put the real value."""
     if isinstance(value, list):
         filled: list[Any] = []
         for entry in value:
@@ -108,13 +108,13 @@ def _filled(value: Any, resources: Mapping[str, Any], given: Mapping[str, Any]) 
             filled += [_filled(branch, resources, given) for branch in branches]
         return filled
     if isinstance(value, str):
-        # What API Gateway makes of the short form, which spares a document the id of its own API.
+        # API Gateway expands the short form, so that a document need not know the id of its own API.
         return re.sub("^execute-api:/", f"arn:aws:execute-api:{_HERE}:api/", value)
     return _called(value, resources, given) if isinstance(value, dict) else value
 
 
 def _called(value: Mapping[str, Any], resources: Mapping[str, Any], given: Mapping[str, Any]) -> Any:
-    """Return what a function of CloudFormation gives, or fill in the entries of what is none."""
+    """Return the value of a CloudFormation function; for anything else, fill in its entries."""
     [(function, argument), *_] = value.items()
     if function == "Ref":
         return _reference(argument, resources, given)
@@ -157,7 +157,7 @@ def _attribute(name: str, attribute: str, resources: Mapping[str, Any]) -> str:
 
 
 def findings(folder: Path) -> list[str]:
-    """Lint the policies that lie in a folder, and return what is wrong with them.
+    """Lint the policies in a folder, and return what is wrong with them.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""The template as AWS makes it: `python -m infra.checks.transform FILE` writes it as JSON, for linters.
+"""The template as SAM expands it: `python -m infra.checks.transform FILE` writes it as JSON, for linters.
 
 SAM's short forms hide what is deployed: roles, permissions, what waits for what. Circular dependencies show only here.
 """
@@ -22,12 +22,12 @@ NESTED = sorted((ROOT / "infra" / "templates").glob("*.yaml"))
 
 _REGION = "us-east-1"
 
-# It warns of a switch that only AWS's own service has.
+# It warns about a switch that only AWS's own service has.
 logging.getLogger("samtranslator").setLevel(logging.ERROR)
 
 
 def read_template(path: Path) -> dict[str, Any]:
-    """Read a template, with CloudFormation's short tags as what they stand for."""
+    """Read a template, with CloudFormation's short tags in their long form."""
     template: dict[str, Any] = json.loads(json.dumps(cfn_yaml.load(str(path))))
     return template
 

@@ -1,4 +1,4 @@
-"""The stack on this machine, and what needs none: `python -m infra.local demo|up|down|explore`."""
+"""Commands that run the stack on this machine, or need none: `python -m infra.local demo|up|down|explore`."""
 
 import argparse
 import os
@@ -27,7 +27,7 @@ _NEXT_WITH_DATA = "`make up` leaves the stack running for aws, psql and curl (se
 
 def _demo(arguments: argparse.Namespace) -> None:
     data, countries = arguments.data, arguments.countries
-    if data is not None:  # what can be told is told before anything is started
+    if data is not None:  # find mistakes in the data before anything is started
         objects = objects_of(data)
         check_footers(objects)
         if not countries:

@@ -32,19 +32,19 @@ def why_no_engine() -> str:
 
 
 def project_of(folder: Path) -> str:
-    """Return what the containers, the network and the volumes of a checkout are called after: each has its own."""
+    """Return the name prefix of a checkout's containers, network and volumes; each checkout has its own."""
     return f"voucher-segmenter-{hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:8]}"
 
 
 def log_of(folder: Path) -> Path:
-    """Return where what the containers said is kept, once they are gone."""
+    """Return the file that keeps the containers' logs after they are gone."""
     return folder / "containers.log"
 
 
 def start_containers(folder: Path) -> tuple[int, DatabaseAddress]:
     """Start both and wait until they are healthy.
 
-    What an earlier stack of this checkout left is removed first: its database has another password.
+    Remains of an earlier stack of this checkout are removed first: its database has another password.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ def start_containers(folder: Path) -> tuple[int, DatabaseAddress]:
     Raises
     ------
     LocalError
-        When they do not start, or the engine is one of another machine.
+        When they do not start, or the engine is on another machine.
     """
     address = _DATABASE._replace(port=free_port(), password=secrets.token_urlsafe(24))
     port = free_port()
@@ -131,7 +131,7 @@ def _remove(folder: Path) -> None:
 
 
 def _keep_log(folder: Path) -> None:
-    """Write down what the containers said, which goes with them."""
+    """Save the containers' logs, which are deleted with them."""
     log_of(folder).unlink(missing_ok=True)
     _compose(folder, "logs", "--no-color", "--timestamps", log=log_of(folder))
 

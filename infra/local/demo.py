@@ -31,7 +31,7 @@ _REPORT_SECONDS = 30
 _MAX_SHOWN = 5
 _MOST_ROWS = 40
 
-# Of the sample: by today all of its customers were silent for longer than any but the last segment says.
+# For the sample: as of today all of its customers are in the last recency segment.
 _DAY_OF_ALL_SEGMENTS = date(2020, 6, 15)
 
 _CUSTOMER = {
@@ -84,7 +84,7 @@ _WHERE_IT_STANDS = """
 
 
 def run_demo(stack: Stack, *, data: str | None, as_of: date | None, full: bool) -> str:
-    """Do the main job on a running stack and print what came of it.
+    """Do the main job on a running stack and print the results.
 
     Parameters
     ----------
@@ -225,7 +225,7 @@ def _is_refreshed(stack: Stack, objects: int) -> bool | None:
 
 
 def _has_report(stack: Stack) -> bool | None:
-    """Fetch the page, and tell whether it shows what is published: it follows the publication."""
+    """Fetch the report, and return whether it shows the latest publication: it is written after it."""
     connection = stack.connect()
     try:
         [[refresh_id]] = connection.run("SELECT refresh_id FROM voucher_customer.publication")
@@ -264,7 +264,7 @@ def query(database_url: str, text: str) -> str:
 
 
 def _ask(stack: Stack) -> None:
-    """Send the source system's request through the emulated API Gateway, for the first country that is published."""
+    """Send the source system's request through the emulated API Gateway, for the first published country."""
     customer = {**_CUSTOMER, "country_code": read_names(stack.countries)[0]}
     body = json.dumps(customer)
     print(f"\n$ curl -X GET -H 'Content-type: application/json' -d '{body}' \"$API_URL/voucher_amount\"")
@@ -312,6 +312,6 @@ def _answer(stack: Stack, body: str) -> str:
         answer = error.read().decode()
         if error.code != HTTPStatus.NOT_FOUND:
             raise LocalError(f"the API answered {error.code}: {answer}") from error
-        return answer  # with one's own data there may be no voucher for such a customer
+        return answer  # the user's data may have no voucher for such a customer
     except OSError as error:
         raise LocalError(f"the API does not answer: {error}; see {stack.folder}/emulator.log") from error

@@ -98,7 +98,7 @@ def _ministack(_: Path, port: int) -> Mapping[str, str]:
         "GATEWAY_PORT": str(port),
         "MINISTACK_HOST": "127.0.0.1",
         "MINISTACK_REGION": REGION,
-        # All of these listen on every address unless told otherwise.
+        # By default, all of these listen on every address.
         "BIND_HOST": "127.0.0.1",
         "IOT_MTLS_ENABLED": "0",
         "SFTP_ENABLED": "0",
@@ -107,7 +107,7 @@ def _ministack(_: Path, port: int) -> Mapping[str, str]:
 
 def _localstack(temporary: Path, port: int) -> Mapping[str, str]:
     return {
-        # The checkout, and where LocalStack finds our way of running functions.
+        # The checkout, and the folder where LocalStack finds our plug-in for functions.
         "PYTHONPATH": f"{ROOT}:{ROOT / 'infra' / 'localstack' / 'plugin'}",
         "PYTHONDONTWRITEBYTECODE": "1",
         "LAMBDA_RUNTIME_EXECUTOR": "process",
@@ -119,7 +119,7 @@ def _localstack(temporary: Path, port: int) -> Mapping[str, str]:
         "OVERRIDE_IN_DOCKER": "0",
         "FILESYSTEM_ROOT": str(temporary / "root"),
         "XDG_CACHE_HOME": str(temporary / "cache"),
-        # It would ask the outside world for a certificate, and tell it of itself, and serve names.
+        # By default it fetches a certificate, sends usage data, and serves DNS.
         "SKIP_SSL_CERT_DOWNLOAD": "1",
         "DISABLE_EVENTS": "1",
         "DNS_ADDRESS": "0",

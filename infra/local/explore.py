@@ -1,4 +1,4 @@
-"""Explore: what the refresh function would make of parquet, told before it is dropped and without a stack.
+"""Explore: what the refresh function would make of parquet, before it is dropped and without a stack.
 
 The function's own code counts, rejects, publishes and writes the report, on an embedded PostgreSQL and an S3 inside of
 this process.
@@ -162,7 +162,7 @@ def _verdict(description: Description, name: str) -> str:
 
 
 def _print_profile(bucket: Bucket, key: str, version: ObjectVersion, columns: Columns) -> Counter[str]:
-    """Print what the values of an object mean; return the rows of each country."""
+    """Print how the values of an object are read; return the rows of each country."""
     profile = Profile(columns)
     try:
         for share in bucket.shares(key, version, columns, 1):
@@ -230,6 +230,6 @@ def _files(number: int) -> str:
 
 
 def _with_its_path(error: str, files: Mapping[str, Path]) -> str:
-    """Name the file of an error as it was given, in place of the key under which it was explored."""
+    """Replace the key in an error by the file name that the user gave."""
     key = max((key for key in files if error.startswith(f"{key}: ")), key=len, default="")
     return f"{files[key]}{error[len(key) :]}" if key else error

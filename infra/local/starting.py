@@ -32,7 +32,7 @@ def start_stack(folder: Path, *, countries: str, emulator: str) -> Stack:
 
     A database that the variable DATABASE_URL names is used instead of an embedded one; it must not hold the
     schema `voucher_customer` yet nor its server the role of the API, and loses both again when the stack stops.
-    What is left in the folder of a stack whose processes are gone is removed first.
+    Remains in the folder of a stack whose processes are gone are removed first.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ def start_stack(folder: Path, *, countries: str, emulator: str) -> Stack:
 
 
 def _start_parts(stack: Stack) -> None:
-    """Start what stands for AWS, and the database."""
+    """Start the emulator and the database."""
     if stack.emulator == CONTAINERS:
         with step("start LocalStack and PostgreSQL in containers (docker compose up)"):
             _use_containers(stack)
@@ -220,7 +220,7 @@ def _write_environment(stack: Stack) -> None:
         (tools / name).unlink(missing_ok=True)
         (tools / name).symlink_to(program)
     lines = [f"export {name}={shlex.quote(value)}" for name, value in stack.environment().items()]
-    # Last, so that tools of one's own come first.
+    # Last, so that the user's own tools come first.
     lines.append(f'export PATH="$PATH":{shlex.quote(str(tools))}')
     path = Path(stack.folder, "env")
     path.touch(mode=0o600)

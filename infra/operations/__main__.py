@@ -1,6 +1,6 @@
 """Operate a deployed stack: `python -m infra.operations COMMAND`, see `--help`.
 
-It is the stack that the environment points to: on AWS by AWS_PROFILE and AWS_REGION, on this machine after
+It acts on the stack that the environment points to: on AWS by AWS_PROFILE and AWS_REGION, on this machine after
 `source .local/env`. Each command prints first on which stack, account and region it acts.
 """
 
@@ -92,7 +92,7 @@ def _parser() -> Parser:
     reporting.add_argument("--as-of", type=day, help="the page of this day")
     reporting.add_argument("--open", action="store_true", help="open it in a browser")
     asking = add(
-        "why", lambda stack, given: analyses.why(stack, given.segment, given.countries), "tell why amounts changed"
+        "why", lambda stack, given: analyses.why(stack, given.segment, given.countries), "explain why amounts changed"
     )
     asking.add_argument("segment", help="a family, or a segment such as 'recency_segment 180+'")
     asking.add_argument("--countries", default="", help="of this country only")
@@ -106,7 +106,7 @@ def _parser() -> Parser:
     trying = add(
         "what-if",
         lambda stack, given: analyses.what_if(stack, given.rules, given.as_of, given.countries),
-        "tell what other rules would give",
+        "show what other segments would give",
     )
     trying.add_argument("rules", type=Path, help="a file like infra/sql/customer_segments.sql")
     trying.add_argument("--as-of", type=day, help="as of this day")

@@ -1,4 +1,4 @@
-"""What a person asks of a deployed stack, and what changes nothing: why, a slice, what if. Each prints the answer."""
+"""Questions to a deployed stack that change nothing: why, a slice, what if. Each prints the answer."""
 
 from collections.abc import Iterable, Sequence
 from contextlib import closing

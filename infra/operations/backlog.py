@@ -14,7 +14,7 @@ _MOST_OTHERS = 10
 def count_backlog(stack: Deployed, event: dict[str, Any]) -> dict[str, Any]:
     """Start the state machine, print how it gets on, and return the summary of its publication.
 
-    While another execution is at work it ends at once; then that one is waited for first.
+    While another execution runs, a new one ends at once; then this waits for the other and starts again.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ def count_backlog(stack: Deployed, event: dict[str, Any]) -> dict[str, Any]:
 
 
 def _follow(client: Any, execution: str) -> dict[str, Any]:
-    """Show how an execution gets on, and return what is known of it when it has ended."""
+    """Show the progress of an execution, and return its description when it has ended."""
     with Progress(f"follow {execution}") as progress:
         while True:
             # First, because LocalStack cannot list the map runs of an execution that has just started.

@@ -1,4 +1,4 @@
-"""What a person does with a deployed stack. Each command prints what it did."""
+"""Commands on a deployed stack. Each prints what it did."""
 
 import json
 import time
@@ -18,7 +18,7 @@ from infra.operations.deployed import Deployed, OperationError
 from infra.operations.logs import in_one_line
 
 REPORT = Path(__file__).parents[2] / ".local" / "report.html"
-"""Where the page goes that a person looks at."""
+"""The local copy of the report."""
 
 
 def migrate(stack: Deployed) -> None:
@@ -31,7 +31,7 @@ def migrate(stack: Deployed) -> None:
 def refresh(stack: Deployed, as_of: date | None, prefix: str | None, accept: str | None = None) -> None:
     """Refresh, as of a day if one is named, and only what lies under a prefix if one is named.
 
-    What is too much for one run is counted by the state machine.
+    The state machine counts what is too much for one run.
     """
     event = _event(as_of, prefix) | ({"accept": accept} if accept else {})
     answer = stack.invoke_refresh(event)
@@ -50,7 +50,7 @@ def backlog(stack: Deployed, as_of: date | None, prefix: str | None) -> None:
 
 
 def _check(answer: dict[str, Any]) -> None:
-    """Say what went wrong beside the publication."""
+    """Raise the errors of a run that published."""
     if not answer["errors"]:
         return
     refused = answer["objects_refused"]
@@ -101,7 +101,7 @@ def _in_words(answer: dict[str, Any]) -> str:
 
 
 def _day_in_words(summary: Answer) -> str:
-    """Say of a day that one may not have meant what is odd about it."""
+    """Warn about an as-of day that may be a mistake: in the future, or before the last one."""
     if summary.as_of > datetime.now(UTC).date():
         return f"; {summary.as_of} is a day to come: days since the last order are counted to then"
     if summary.as_of_before and summary.as_of < summary.as_of_before:

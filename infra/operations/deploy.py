@@ -33,14 +33,14 @@ def deploy(stack: Deployed, given: Mapping[str, str]) -> None:
     Parameters
     ----------
     stack : Deployed
-        The stack; it need not be there yet. What is left of a first deployment that failed is deleted.
+        The stack; it need not exist yet. Remains of a failed first deployment are deleted.
     given : mapping of str to str
         Parameters to change; the others keep the values that they have.
 
     Raises
     ------
     OperationError
-        When a step fails, nobody confirmed the change set, or the place is one where it would never end.
+        When a step fails, nobody confirmed the change set, or the emulator cannot update a stack.
     """
     if stack.exists and _is_localstack(stack.endpoint):
         raise OperationError(
@@ -54,7 +54,7 @@ def deploy(stack: Deployed, given: Mapping[str, str]) -> None:
         kept = delete(stack)
         print(f"deleted. Kept: {'; '.join(kept) or 'nothing'}", flush=True)
         stack = stack.asked_again()
-    # SAM does not hand parameters to the build.
+    # SAM does not pass parameters to the build.
     built_for = {"RUNTIME": plan.known["Runtime"], "ARCHITECTURE": plan.known["Architecture"]}
     on_emulator = stack.endpoint is not None
     environment = sam_environment(os.environ, on_emulator=on_emulator, **built_for)
@@ -79,7 +79,7 @@ def _latest_event(stack: Deployed) -> str:
 
 
 def _check_deployed(stack: Deployed, before: str) -> None:
-    """Look at the stack: SAM ends well where somebody declines the change set, too."""
+    """Check the stack itself: SAM exits with 0 even if somebody declines the change set."""
     if stack.status in NOT_MADE or _latest_event(stack) == before:
         raise OperationError(f"nothing was deployed: the change set of {stack.name} was not confirmed")
     if not stack.status.endswith("_COMPLETE") or "ROLLBACK" in stack.status:

@@ -17,11 +17,11 @@ DEFAULT_NAME = "voucher-segmenter"
 
 _MOST_SECONDS_BETWEEN_LOOKS = 2
 
-# Longer than a refresh may take, so that nobody else takes the message meanwhile.
+# Longer than a refresh may take, so that nobody else receives the message meanwhile.
 _REDRIVE_SECONDS = 960
 
 NOT_MADE = ("", "REVIEW_IN_PROGRESS")
-"""Statuses without a stack: in the second, nobody executed the change set that would make it."""
+"""Statuses without a stack. In REVIEW_IN_PROGRESS nobody executed the change set that would make it."""
 
 _SIGN_IN = "sign in (aws sso login), name a profile (AWS_PROFILE), or source .local/env for the stack on this machine"
 
@@ -107,17 +107,17 @@ class Deployed:
         return f"stack {self.name}, account {self.caller['Account']}, region {region}{where}"
 
     def asked_again(self) -> "Deployed":
-        """Return the same stack, of which nothing is known yet."""
+        """Return the same stack without cached descriptions."""
         return Deployed(self.name, self.client, self.endpoint)
 
     @cached_property
     def description(self) -> dict[str, Any]:
-        """What CloudFormation knows of the stack; empty when there is none of this name.
+        """CloudFormation's description of the stack; empty when there is none of this name.
 
         Raises
         ------
         OperationError
-            When nobody answers.
+            When CloudFormation does not answer.
         """
         try:
             [found] = self.client("cloudformation").describe_stacks(StackName=self.name)["Stacks"]

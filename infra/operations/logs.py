@@ -36,7 +36,7 @@ def in_one_line(message: str) -> str | None:
 
 
 def _summary(summary: dict[str, Any]) -> str:
-    """Say what a run, or a step of a backlog, came to."""
+    """Summarise the result of a run, or of a step of a backlog."""
     told = []
     if "refresh_id" in summary:
         rows, took = summary.get("rows_published"), summary.get("took_ms")

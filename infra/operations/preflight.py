@@ -1,4 +1,4 @@
-"""What account and region allow, asked before anything is built. Nothing is changed."""
+"""Checks of account and region before anything is built. They change nothing."""
 
 from collections.abc import Callable, Mapping
 from functools import cache
@@ -35,12 +35,12 @@ class Finding(NamedTuple):
 
 
 class Deployment(NamedTuple):
-    """A deployment as it is meant.
+    """The deployment that is checked.
 
     Attributes
     ----------
     stack : Deployed
-        The stack, which need not be there yet.
+        The stack, which need not exist yet.
     given : mapping of str to str
         Parameters that a person names.
     known : mapping of str to str
@@ -85,7 +85,7 @@ def preflight(plan: Deployment) -> dict[str, str]:
     Raises
     ------
     OperationError
-        When something has to be put right first.
+        When something has to be corrected first.
     """
     checks = {"credentials": _credentials, "stack": _state}
     if plan.stack.endpoint is None:  # an emulator has no limits

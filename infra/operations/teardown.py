@@ -10,9 +10,9 @@ NEVER_MADE = ("CREATE_FAILED", "ROLLBACK_COMPLETE", "ROLLBACK_FAILED")
 """Statuses of a stack whose first deployment failed: it never held data, and CloudFormation updates it no more."""
 
 ONLY_DELETABLE = (*NEVER_MADE, "DELETE_FAILED")
-"""Statuses that only a deletion leads out of."""
+"""Statuses from which only a deletion helps."""
 
-# An earlier attempt to delete has failed: what fails again is left behind, or the stack would stay for ever.
+# An earlier deletion failed. What fails again is left behind, or the stack would stay for ever.
 _TRIED_BEFORE = ("ROLLBACK_FAILED", "DELETE_FAILED")
 
 # What the template retains, for people.
@@ -105,7 +105,7 @@ def _resources(stack: Deployed, identity: str) -> list[dict[str, Any]]:
 
 
 def _unprotect(stack: Deployed) -> None:
-    """Switch deletion protection off where the database never held anything, refuse elsewhere."""
+    """Switch deletion protection off if the database never held data; refuse otherwise."""
     nested = [entry for entry in _resources(stack, stack.name) if entry["LogicalResourceId"] == "Database"]
     parts = [part for entry in nested for part in _resources(stack, entry["PhysicalResourceId"])]
     for part in parts:
@@ -144,7 +144,7 @@ def _try_to_delete(stack: Deployed, retained: list[str] | None = None) -> list[t
     client, identity = stack.client("cloudformation"), stack.description["StackId"]
     client.delete_stack(StackName=identity, **({"RetainResources": retained} if retained else {}))
     try:
-        # The network interfaces of functions in a VPC take AWS up to 40 minutes to give back.
+        # AWS takes up to 40 minutes to release the network interfaces of functions in a VPC.
         client.get_waiter("stack_delete_complete").wait(
             StackName=identity, WaiterConfig={"Delay": 5, "MaxAttempts": 720}
         )

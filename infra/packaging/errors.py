@@ -1,4 +1,4 @@
-"""What a build fails with."""
+"""The error of a build."""
 
 
 class BuildError(Exception):

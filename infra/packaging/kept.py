@@ -14,7 +14,7 @@ from infra.packaging.folder import archived
 KEPT = ROOT / ".local" / "packages"
 """Where they are kept."""
 
-# Of each function: a build that is under way beside this one may still need the last.
+# For each function. A build that runs beside this one may still need the last.
 _MOST_KEPT = 2
 
 
@@ -52,7 +52,7 @@ def kept_package(name: str, *, runtime: str, architecture: str, system: str) -> 
 
 
 def _hash_of_inputs(name: str, *target: str) -> str:
-    """Return a hash of all that a package is made from: what it is for, how it is built, and our and others' code."""
+    """Return a hash of a package's inputs: its target, the build itself, our code and the locked requirements."""
     digest = hashlib.sha256(repr((name, *target, sys.version)).encode())
     for path in _inputs(name):
         digest.update(path.relative_to(ROOT).as_posix().encode() + b"\0")

@@ -1,6 +1,6 @@
 """The files of a release: `python -m infra.packaging.release v1.2.3 FOLDER`.
 
-They are both packages for both processors, their checksums, and what CHANGELOG.md tells of the version. The release
+They are both packages for both processors, their checksums, and the version's section of CHANGELOG.md. The release
 workflow (.github/workflows/release.yml) calls it for a tag and publishes the folder.
 """
 
@@ -17,7 +17,7 @@ from infra.packaging.errors import BuildError
 from infra.packaging.folder import archived
 
 NOTES = "notes.md"
-"""The file with what CHANGELOG.md tells of the version."""
+"""The file with the version's section of CHANGELOG.md."""
 
 CHECKSUMS = "SHA256SUMS"
 """The file that `sha256sum --check` takes."""
@@ -30,7 +30,7 @@ def read_changes(changelog: str) -> dict[str, str]:
 
 
 def check_release(tag: str, version: str, changelog: str) -> str:
-    """Tell what is new in the release that a tag names.
+    """Return what is new in the release that a tag names.
 
     Parameters
     ----------

@@ -18,7 +18,7 @@ BEGIN
             END;
         END IF;
 
-        -- On RDS whoever is in rds_iam signs in with IAM and with nothing else, so the roles join where this user
+        -- On RDS a member of rds_iam can sign in with IAM only, so the roles join where this user
         -- signs in like that.
         IF to_regrole('rds_iam') IS NOT NULL THEN
             IF pg_has_role('rds_iam', 'MEMBER') AND NOT pg_has_role(role_name, 'rds_iam', 'MEMBER') THEN
@@ -43,7 +43,7 @@ BEGIN
         NULL;
     END;
 
-    -- Since PostgreSQL 16 whoever makes a role may join it, but has not joined.
+    -- Since PostgreSQL 16 the creator of a role may join it, but is not a member yet.
     IF current_user <> 'voucher_writer' AND NOT (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) THEN
         BEGIN
             GRANT voucher_writer TO CURRENT_USER;
