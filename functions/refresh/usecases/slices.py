@@ -23,14 +23,22 @@ _OBJECTS = """
     WHERE etag IS NOT NULL AND starts_with(key, :prefix)
 """
 
-# The counts of a value are added up before its segment is looked for.
+# The counts of a value are added up before its segment is looked for. MATERIALIZED keeps that a step of its own: with
+# the countries in it PostgreSQL expects few rows, and sorts millions. As columns of a SELECT the arrays of an entry are
+# taken apart in half the time that they take as a table.
 _USED = """
-    SELECT country_code, dimension, value, greatest(voucher_amount, 0) AS voucher_amount, sum(count) AS count
-    FROM voucher_customer.ledger, unnest(
-        usage_country_code, usage_dimension, usage_value, usage_voucher_amount, usage_count
-    ) AS used (country_code, dimension, value, voucher_amount, count)
-    WHERE starts_with(key, :prefix) AND (:amount_is_used OR voucher_amount >= 0)
-    GROUP BY country_code, dimension, value, greatest(voucher_amount, 0)
+    WITH counted AS MATERIALIZED (
+        SELECT country_code, dimension, value, greatest(voucher_amount, 0) AS voucher_amount, sum(count) AS count
+        FROM (
+            SELECT unnest(usage_country_code) AS country_code, unnest(usage_dimension) AS dimension,
+                   unnest(usage_value) AS value, unnest(usage_voucher_amount) AS voucher_amount,
+                   unnest(usage_count) AS count
+            FROM voucher_customer.ledger WHERE starts_with(key, :prefix)
+        ) AS taken_apart
+        WHERE :amount_is_used OR voucher_amount >= 0
+        GROUP BY country_code, dimension, value, greatest(voucher_amount, 0)
+    )
+    TABLE counted
 """
 
 
@@ -86,6 +94,9 @@ def take_slice(database: Database, request: SliceRequest) -> SliceAnswer:
     with database.transaction() as connection:
         connection.run("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         connection.run(f"SET LOCAL statement_timeout = '{_SECONDS}s'")
+        # For a table of the distinct values, without which all counts are sorted; workers would have to pass on all.
+        connection.run("SET LOCAL work_mem = '64MB'")
+        connection.run("SET LOCAL max_parallel_workers_per_gather = 0")
         basis = read_basis(connection)
         if basis is None:
             raise SliceError("nothing is published, so there are no rules to count by: run make refresh first")
