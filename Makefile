@@ -207,6 +207,9 @@ lint: setup .local/tools/checkov/.ready .local/tools/parliament/.ready  ## check
 	$(BIN)/mdformat --check README.md CHANGELOG.md docs
 	$(BIN)/codespell
 	PYTHONPATH=.:chalice_app $(BIN)/lint-imports --no-cache
+	PYTHONPATH=.:chalice_app $(BIN)/python -m infra.description --check
+	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory .local/tools/openapi/.ready && $(LINT_DESCRIPTION); \
+	else echo "skipped: spectral and redocly, which check the API's description and need Node.js with npm"; fi
 	@# W3002: the parts of the stack lie in files, which `sam deploy` uploads.
 	$(BIN)/cfn-lint --regions $(REGIONS) --ignore-checks W3002 -- template.yaml infra/templates/*.yaml
 	$(BIN)/python -m infra.checks.transform .local/transformed.json
@@ -222,9 +225,21 @@ lint: setup .local/tools/checkov/.ready .local/tools/parliament/.ready  ## check
 	SAM_CLI_TELEMETRY=0 .local/tools/sam/bin/sam validate --lint --template template.yaml --region us-east-1
 	$(BIN)/python -m infra.packaging.locks --check
 
+.local/tools/openapi/.ready: infra/tools/openapi/package-lock.json
+	@mkdir -p $(@D) && cp infra/tools/openapi/package.json infra/tools/openapi/package-lock.json infra/tools/openapi/.npmrc $(@D)
+	@echo "install the linters of the API's description …"
+	@cd $(@D) && npm ci --silent --no-audit --no-fund
+	@touch $@
+
+# Redocly would ask whether there is a newer release.
+LINT_DESCRIPTION = .local/tools/openapi/node_modules/.bin/spectral lint --quiet --fail-severity=hint --ruleset infra/tools/openapi/spectral.yaml $(DESCRIPTION) \
+	&& REDOCLY_SUPPRESS_UPDATE_NOTICE=true REDOCLY_TELEMETRY=off .local/tools/openapi/node_modules/.bin/redocly lint --config infra/tools/openapi/redocly.yaml $(DESCRIPTION)
+DESCRIPTION = chalice_app/chalicelib/openapi.json
+
 fix: setup  ## format, and repair what can be repaired
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+	PYTHONPATH=.:chalice_app $(BIN)/python -m infra.description
 	$(BIN)/mdformat README.md CHANGELOG.md docs
 
 hooks: setup  ## have git check format, types, imports and locks at each commit

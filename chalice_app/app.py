@@ -14,11 +14,13 @@ import msgspec
 from aws_lambda_powertools import Logger
 from chalice.app import Chalice, MultiDict, Request, Response
 
+from chalicelib.answers import BatchResults, Explained, Health
 from chalicelib.customers import Batch, Country, HistoryOfFamily, Latest, read_flag
 from chalicelib.history import read_history
 from chalicelib.lookup import batch_result, explanations, lookup_answer, segments_of
 from chalicelib.problems import SERVED_ERRORS, MalformedError, TooLargeError, normalize_error, problem_response
-from chalicelib.published import Publication, PublicationCache, read_refreshes
+from chalicelib.published import Publication, PublicationCache
+from chalicelib.refreshes import read_refreshes
 from chalicelib.request_log import SERVICE, log_request, request_ids
 from chalicelib.settings import LookupSettings
 from functions import __version__
@@ -129,27 +131,30 @@ def index() -> Response:
 
 @app.route("/health", methods=_READ)
 @with_problems
-def health() -> dict[str, Any]:
+def health() -> Any:
     """Tell whether lookups can be answered, and how fresh the answers are."""
     publication = published().get()
-    return {
-        "status": "stale" if published().is_stale else "ok",
-        "database": "away" if published().is_stale else "reachable",
-        "as_of": publication.as_of.isoformat(),
-        "published_at": publication.published_at.isoformat(),
-        "age_seconds": round((now() - publication.published_at).total_seconds()),
-        "refresh_id": publication.refresh_id,
-        "countries": publication.countries,
-        "version": __version__,
-    }
+    answer = Health(
+        status="stale" if published().is_stale else "ok",
+        database="away" if published().is_stale else "reachable",
+        as_of=publication.as_of,
+        published_at=publication.published_at.isoformat(),
+        age_seconds=round((now() - publication.published_at).total_seconds()),
+        refresh_id=publication.refresh_id,
+        countries=publication.countries,
+        version=__version__,
+    )
+    return msgspec.to_builtins(answer)
 
 
 @app.route("/voucher_amount", methods=[*_READ, "POST"], content_types=_CONTENT_TYPES)
 @with_problems
 def voucher_amount() -> Response:
-    """Answer the most used voucher amounts of a customer's segment, with `explain` all that led to them.
+    """Answer the most used amounts of a customer's segment.
 
-    With `fallback` the answer comes from a wider level where the segment has none.
+    With `explain` come all that led to them and how sure they are; of every family where `segment_name` is left out.
+    With `fallback` the answer comes from a wider level where the segment has none. Fields come as a JSON body or, on
+    GET, as a query string.
     """
     body = _fields()
     flags = {**_query(), **body}
@@ -163,20 +168,23 @@ def voucher_amount() -> Response:
 @app.route("/voucher_amounts", methods=["POST"], content_types=_CONTENT_TYPES)
 @with_problems
 def voucher_amounts() -> Response:
-    """Answer many customers at once, in their order; each has either amounts or a problem of its own."""
+    """Answer up to 1,000 customers at once, in their order.
+
+    Each has either amounts or a problem of its own.
+    """
     batch = read_fields(Batch, _fields())
     today = now().date()
     return _published(
-        lambda publication: {
-            "results": [batch_result(publication, customer, today=today) for customer in batch.customers]
-        }
+        lambda publication: BatchResults(
+            [batch_result(publication, customer, today=today) for customer in batch.customers]
+        )
     )
 
 
 @app.route("/segments", methods=_READ)
 @with_problems
 def segments() -> Response:
-    """Answer every segment of a country with the counts of its amounts."""
+    """Answer every segment of a country with the counts of its amounts, and how sure the most used one is."""
     country = read_fields(Country, _query())
     return _published(lambda publication: segments_of(publication, country.country_code))
 
@@ -184,21 +192,24 @@ def segments() -> Response:
 @app.route("/history", methods=_READ)
 @with_problems
 def history() -> Response:
-    """Answer the most used amounts of a family's segments by as-of day, and since when they are those of today."""
+    """Answer the most used amounts of a family's segments by as-of day.
+
+    With them since when they are those of the latest day, and why they changed.
+    """
     asked = read_fields(HistoryOfFamily, _query())
     return _published(lambda publication: read_history(database(), publication, asked))
 
 
 @app.route("/refreshes", methods=_READ)
 @with_problems
-def refreshes() -> dict[str, Any]:
-    """Answer the latest runs of the refresh function."""
-    return {"refreshes": read_refreshes(database(), read_fields(Latest, _query()).limit)}
+def refreshes() -> Any:
+    """Answer the latest runs of the refresh function, the last one first."""
+    return msgspec.to_builtins(read_refreshes(database(), read_fields(Latest, _query()).limit))
 
 
 @app.route("/openapi.json", methods=_READ)
 def openapi() -> Response:
-    """Answer the description of this API, which test tools and generators of clients read."""
+    """Answer this description, which test tools and generators of clients read."""
     return Response(_OPENAPI.read_text(), headers={"Content-Type": "application/json"})
 
 
@@ -247,7 +258,7 @@ def _is_too_deep(fields: dict[str, Any]) -> bool:
     return True
 
 
-def _published(answer: Callable[[Publication], dict[str, Any]]) -> Response:
+def _published(answer: Callable[[Publication], msgspec.Struct | Explained]) -> Response:
     """Answer from the publication, with headers that tie the answer to it."""
     publication = published().get()
     etag = f'"refresh-{publication.refresh_id}"'

@@ -19,7 +19,7 @@ _WHAT_A_DATE_IS = (
     "must be a date or timestamp like 2018-05-03 or 2018-05-03T00:00:00+05:00, of which a query string writes + as %2B"
 )
 
-_FLAGS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
+FLAGS_AS_TEXT = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
 
 
 class Day(int):
@@ -90,7 +90,7 @@ def read_flag(values: Mapping[str, Any], name: Literal["explain", "fallback"]) -
     """
     value = values.get(name, False)
     if isinstance(value, str):
-        value = _FLAGS.get(value)
+        value = FLAGS_AS_TEXT.get(value)
     if not isinstance(value, bool):
         raise FieldsError([FieldProblem(name, "must be true or false")])
     return value

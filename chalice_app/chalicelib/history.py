@@ -1,16 +1,18 @@
 """Since when an amount has been the most used one: the rankings that were kept, by as-of day."""
 
 from datetime import date
-from typing import Any
+from typing import Annotated
 
 import msgspec
+from msgspec import Meta, Struct
 
+from chalicelib.answers import Amounts, Positive
 from chalicelib.customers import HistoryOfFamily
 from chalicelib.lookup import check_served
 from chalicelib.published import Publication, reading
 from functions.common.database import Database
 from functions.common.fields import FieldProblem, FieldsError
-from functions.common.ranking import KeptChange, Ranking
+from functions.common.ranking import Cause, ChangedObject, Doubt, KeptChange, Ranking, Share
 
 # As one value, filtered where it lies: a day has the segments of every country and family.
 _READ = """
@@ -36,13 +38,99 @@ _READ_CHANGES = """
 """
 
 
-class _Day(msgspec.Struct, frozen=True):
+class HistorySegment(Struct, frozen=True):
+    """The most used amounts of a segment as of a day.
+
+    Attributes
+    ----------
+    voucher_amount : list of float
+        Amounts with the highest count, lowest first; more than one when they are tied.
+    count : int
+        How often each of them was used.
+    share : float
+        The count as a share of the segment's vouchers.
+    doubt : Doubt or None
+        null in days that release 0.1.0 kept.
+    """
+
+    segment_type: str
+    voucher_amount: Annotated[Amounts, Meta(min_length=1)]
+    count: Positive
+    share: Share
+    doubt: Doubt | None
+
+
+class HistoryDay(Struct, frozen=True):
+    """An as-of day, as it was last published.
+
+    Attributes
+    ----------
+    refresh_id : int
+        The refresh that published last as of the day.
+    segments : list of HistorySegment
+        Those with vouchers.
+    """
+
+    as_of: date
+    refresh_id: int
+    segments: list[HistorySegment]
+
+
+class HistoryChange(Struct, frozen=True):
+    """A change of the most used amounts of a segment, and why it came.
+
+    Attributes
+    ----------
+    as_of : date
+        The day that the refresh published as of.
+    refresh_id : int
+        The refresh that published the change.
+    before, after : list of float
+        The most used amounts, lowest first; empty where no voucher was or is in the segment.
+    causes : list of str
+        Why: nothing was published before, other countries are published, the rules changed, the as-of day moved, or
+        data came or went.
+    objects : list of ChangedObject
+        Where data is a cause, the objects that contributed most.
+    """
+
+    as_of: date
+    refresh_id: int
+    segment_type: str
+    before: Amounts
+    after: Amounts
+    causes: list[Cause]
+    objects: Annotated[list[ChangedObject], Meta(max_length=5)]
+
+
+class History(Struct, frozen=True):
+    """The most used amounts of a family's segments by as-of day.
+
+    Attributes
+    ----------
+    since : dict
+        By segment, the first of the days from which on, without a break, the most used amounts are those of the
+        latest day.
+    days : list of HistoryDay
+        The day that is published first.
+    changes : list of HistoryChange
+        The latest changes, the last one first.
+    """
+
+    country_code: str
+    segment_name: str
+    since: dict[str, date]
+    days: list[HistoryDay]
+    changes: list[HistoryChange]
+
+
+class _Day(Struct, frozen=True):
     as_of: date
     refresh_id: int
     rankings: list[Ranking]
 
 
-def read_history(database: Database, publication: Publication, asked: HistoryOfFamily) -> dict[str, Any]:
+def read_history(database: Database, publication: Publication, asked: HistoryOfFamily) -> History:
     """Return the most used amounts of a family's segments by as-of day, the day that is published first.
 
     With them the latest changes of them, the last one first, and why they came.
@@ -62,50 +150,43 @@ def read_history(database: Database, publication: Publication, asked: HistoryOfF
         [[kept]] = connection.run(_READ, as_of=publication.as_of, **msgspec.structs.asdict(asked))
         [[changes]] = connection.run(_READ_CHANGES, **msgspec.structs.asdict(asked))
     days = msgspec.json.decode(kept, type=list[_Day])
-    return {
-        "country_code": asked.country_code,
-        "segment_name": asked.segment_name,
-        "since": _since(days),
-        "days": [
-            {
-                "as_of": day.as_of.isoformat(),
-                "refresh_id": day.refresh_id,
-                "segments": [_segment(ranking) for ranking in day.rankings],
-            }
-            for day in days
-        ],
-        "changes": [_told(change) for change in msgspec.json.decode(changes, type=list[KeptChange])],
-    }
+    return History(
+        country_code=asked.country_code,
+        segment_name=asked.segment_name,
+        since=_since(days),
+        days=[HistoryDay(day.as_of, day.refresh_id, [_segment(ranking) for ranking in day.rankings]) for day in days],
+        changes=[_told(change) for change in msgspec.json.decode(changes, type=list[KeptChange])],
+    )
 
 
-def _told(change: KeptChange) -> dict[str, Any]:
-    return {
-        "as_of": change.as_of.isoformat(),
-        "refresh_id": change.refresh_id,
-        "segment_type": change.segment_type,
-        "before": [float(amount) for amount in change.before],
-        "after": [float(amount) for amount in change.after],
-        "causes": change.causes,
-        "objects": change.objects,
-    }
+def _told(change: KeptChange) -> HistoryChange:
+    return HistoryChange(
+        as_of=change.as_of,
+        refresh_id=change.refresh_id,
+        segment_type=change.segment_type,
+        before=[float(amount) for amount in change.before],
+        after=[float(amount) for amount in change.after],
+        causes=change.causes,
+        objects=change.objects,
+    )
 
 
-def _segment(ranking: Ranking) -> dict[str, Any]:
-    return {
-        "segment_type": ranking.segment_type,
-        "voucher_amount": [float(amount) for amount in ranking.voucher_amount],
-        "count": ranking.count,
-        "share": round(ranking.count / ranking.vouchers, 4),
-        "doubt": ranking.doubt,
-    }
+def _segment(ranking: Ranking) -> HistorySegment:
+    return HistorySegment(
+        segment_type=ranking.segment_type,
+        voucher_amount=[float(amount) for amount in ranking.voucher_amount],
+        count=ranking.count,
+        share=round(ranking.count / ranking.vouchers, 4),
+        doubt=ranking.doubt,
+    )
 
 
-def _since(days: list[_Day]) -> dict[str, str]:
+def _since(days: list[_Day]) -> dict[str, date]:
     """Return by segment the first day of the unbroken stretch of days with the most used amounts of the latest day."""
-    since: dict[str, str] = {}
+    since: dict[str, date] = {}
     unbroken = {ranking.segment_type: ranking.voucher_amount for ranking in days[0].rankings} if days else {}
     for day in days:
         amounts = {ranking.segment_type: ranking.voucher_amount for ranking in day.rankings}
         unbroken = {segment: latest for segment, latest in unbroken.items() if amounts.get(segment) == latest}
-        since |= dict.fromkeys(unbroken, day.as_of.isoformat())
+        since |= dict.fromkeys(unbroken, day.as_of)
     return since

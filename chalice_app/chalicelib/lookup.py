@@ -3,10 +3,24 @@
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from datetime import date
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
-import msgspec
+from msgspec import UNSET, UnsetType
 
+from chalicelib.answers import (
+    BatchResult,
+    CustomerProblem,
+    Explained,
+    Explanation,
+    FamilyDimension,
+    Level,
+    MostUsed,
+    NoExplanation,
+    SegmentCounts,
+    SegmentRange,
+    Segments,
+    explanation_of,
+)
 from chalicelib.customers import Customer, read_customer, read_flag
 from chalicelib.published import Publication, SegmentUse
 from functions.common.families import Family, Segment
@@ -17,10 +31,6 @@ class NoAnswerError(Exception):
     """There is no amount for this customer; the message says why, for people."""
 
 
-Level = Literal["segment", "family", "country"]
-"""Where an answer comes from: the segment asked for, the customer's segment in another family, all of the country."""
-
-
 class Answer(NamedTuple):
     """What was used where a customer belongs.
 
@@ -29,17 +39,17 @@ class Answer(NamedTuple):
     use : SegmentUse
         What was used there.
     family, number, segment : Family, int, Segment or None
-        The segment with its family, and the customer's number in it; None where it is a whole country.
+        The segment with its family, and the customer's number in it; none of them where it is a whole country.
     """
 
     level: Level
     use: SegmentUse
     family: Family | None = None
-    number: int | None = None
+    number: int | UnsetType = UNSET
     segment: Segment | None = None
 
 
-def lookup_answer(publication: Publication, values: Mapping[str, Any], *, today: date) -> dict[str, Any]:
+def lookup_answer(publication: Publication, values: Mapping[str, Any], *, today: date) -> MostUsed:
     """Return the amounts with the highest count in the customer's segment, lowest first.
 
     More than one amount when they are tied. With `fallback` also the level that they come from.
@@ -54,12 +64,12 @@ def lookup_answer(publication: Publication, values: Mapping[str, Any], *, today:
     """
     customer = read_customer(publication.customers, values, today=today)
     if not read_flag(values, "fallback"):
-        return {"voucher_amount": _find(publication, customer).use.ranked.most_used.voucher_amount}
+        return MostUsed(_find(publication, customer).use.ranked.most_used.voucher_amount)
     answer = _find_or_fall_back(publication, customer, values, today=today)
-    return {"voucher_amount": answer.use.ranked.most_used.voucher_amount, "level": answer.level}
+    return MostUsed(answer.use.ranked.most_used.voucher_amount, answer.level)
 
 
-def explanation(publication: Publication, values: Mapping[str, Any], *, today: date) -> dict[str, Any]:
+def explanation(publication: Publication, values: Mapping[str, Any], *, today: date) -> Explanation:
     """Return the most used amounts with all that led to them.
 
     Raises
@@ -73,22 +83,23 @@ def explanation(publication: Publication, values: Mapping[str, Any], *, today: d
         _find_or_fall_back(publication, customer, values, today=today) if falls_back else _find(publication, customer)
     )
     ranked = answer.use.ranked
-    return {
-        "voucher_amount": ranked.most_used.voucher_amount,
-        **({"level": answer.level} if falls_back else {}),
-        "segment": answer.segment and answer.segment._asdict(),
-        "count": ranked.most_used.count,
-        "share": round(ranked.most_used.count / ranked.vouchers, 4),
-        "runner_up": ranked.runner_up,
-        "doubt": ranked.doubt,
-        "unknown": answer.segment and publication.unknown(customer.country_code, answer.segment),
-        **({answer.family.dimension.number_name: answer.number} if answer.family else {}),
-        "as_of": publication.as_of.isoformat(),
-        "refresh_id": publication.refresh_id,
-    }
+    told = explanation_of(answer.family.dimension.number_name) if answer.family else Explanation
+    return told(
+        voucher_amount=ranked.most_used.voucher_amount,
+        level=answer.level if falls_back else UNSET,
+        segment=SegmentRange(*answer.segment) if answer.segment else None,
+        count=ranked.most_used.count,
+        share=round(ranked.most_used.count / ranked.vouchers, 4),
+        runner_up=ranked.runner_up,
+        doubt=ranked.doubt,
+        unknown=publication.unknown(customer.country_code, answer.segment) if answer.segment else None,
+        number=answer.number,
+        as_of=publication.as_of,
+        refresh_id=publication.refresh_id,
+    )
 
 
-def explanations(publication: Publication, values: dict[str, Any], *, today: date) -> dict[str, Any]:
+def explanations(publication: Publication, values: dict[str, Any], *, today: date) -> Explained:
     """Return the explanation of each family, or of the one that `segment_name` names.
 
     Raises
@@ -98,27 +109,28 @@ def explanations(publication: Publication, values: dict[str, Any], *, today: dat
     """
     if "segment_name" in values:
         return explanation(publication, values, today=today)
-    answers: dict[str, Any] = {}
+    answers: dict[str, Explanation | NoExplanation] = {}
     for family in publication.families:
         try:
             answers[family] = explanation(publication, {**values, "segment_name": family}, today=today)
         except NoAnswerError as error:
-            answers[family] = {"voucher_amount": [], "detail": str(error)}
+            answers[family] = NoExplanation([], str(error))
     return answers
 
 
-def batch_result(publication: Publication, values: dict[str, Any], *, today: date) -> dict[str, Any]:
+def batch_result(publication: Publication, values: dict[str, Any], *, today: date) -> BatchResult:
     """Answer one customer of a batch: the amounts, or the customer's own problem."""
-    result = {"customer_id": values["customer_id"]} if "customer_id" in values else {}
+    customer_id = values.get("customer_id", UNSET)
     try:
-        return {**result, **lookup_answer(publication, values, today=today)}
+        answer = lookup_answer(publication, values, today=today)
     except FieldsError as error:
-        return {**result, "problem": {"status": 422, "errors": [problem._asdict() for problem in error.problems]}}
+        return BatchResult(customer_id, problem=CustomerProblem(422, errors=error.problems))
     except NoAnswerError as error:
-        return {**result, "problem": {"status": 404, "detail": str(error)}}
+        return BatchResult(customer_id, problem=CustomerProblem(404, str(error)))
+    return BatchResult(customer_id, answer.voucher_amount, answer.level)
 
 
-def segments_of(publication: Publication, country_code: str) -> dict[str, Any]:
+def segments_of(publication: Publication, country_code: str) -> Segments:
     """Return every family and segment of a country with its counts and its most used amounts.
 
     With them the dimension of each family, and the field that a lookup of it needs.
@@ -129,32 +141,32 @@ def segments_of(publication: Publication, country_code: str) -> dict[str, Any]:
         When the country is not served.
     """
     check_served(publication, country_code)
-    families = {
-        name: [
-            {
-                "segment_type": segment.segment_type,
-                "min_range": segment.min_range,
-                "max_range": segment.max_range,
-                "voucher_amount": use.ranked.most_used.voucher_amount if use else [],
-                "amounts": [msgspec.structs.asdict(amount) for amount in use.amounts] if use else [],
-                "doubt": use and use.ranked.doubt,
-                "unknown": publication.unknown(country_code, segment),
-            }
-            for segment in family.segments
-            for use in [publication.uses.get((country_code, segment))]
-        ]
-        for name, family in publication.families.items()
-    }
-    return {
-        "country_code": country_code,
-        "as_of": publication.as_of.isoformat(),
-        "refresh_id": publication.refresh_id,
-        "families": families,
-        "dimensions": {
-            name: {"dimension": str(family.dimension), "field": family.dimension.field}
-            for name, family in publication.families.items()
+    families = publication.families
+    return Segments(
+        country_code=country_code,
+        as_of=publication.as_of,
+        refresh_id=publication.refresh_id,
+        families={
+            name: [_counts(publication, country_code, segment) for segment in family.segments]
+            for name, family in families.items()
         },
-    }
+        dimensions={
+            name: FamilyDimension(str(family.dimension), family.dimension.field) for name, family in families.items()
+        },
+    )
+
+
+def _counts(publication: Publication, country_code: str, segment: Segment) -> SegmentCounts:
+    use = publication.uses.get((country_code, segment))
+    return SegmentCounts(
+        segment_type=segment.segment_type,
+        min_range=segment.min_range,
+        max_range=segment.max_range,
+        voucher_amount=use.ranked.most_used.voucher_amount if use else [],
+        amounts=use.amounts if use else [],
+        doubt=use.ranked.doubt if use else None,
+        unknown=publication.unknown(country_code, segment),
+    )
 
 
 def _find_or_fall_back(

@@ -1,15 +1,55 @@
 """Problem answers (RFC 9457), and the one table from error to answer."""
 
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Literal
 
+import msgspec
 from chalice.app import Response
+from msgspec import UNSET, Struct, UnsetType
 from pg8000.exceptions import Error as PostgresError
 
 from chalicelib.lookup import NoAnswerError
 from chalicelib.published import NothingPublishedError
 from functions.common.database import DatabaseUnreachableError
-from functions.common.fields import FieldsError
+from functions.common.fields import FieldProblem, FieldsError
+
+
+class Problem(Struct, frozen=True):
+    """Why a request was not answered, as RFC 9457 has it.
+
+    Attributes
+    ----------
+    title : str
+        The status in words.
+    status : int
+        The status.
+    detail : str
+        The reason, for people.
+    errors : list of FieldProblem
+        With 422, every field that is missing or wrong.
+    """
+
+    type: Literal["about:blank"]
+    title: str
+    status: int
+    detail: str
+    errors: list[FieldProblem] | UnsetType = UNSET
+
+
+class GatewayProblem(Struct, frozen=True):
+    """Why API Gateway refused a request before it reached the API.
+
+    Attributes
+    ----------
+    title : str
+        API Gateway's own message.
+    detail : str
+        API Gateway's name of the kind of refusal.
+    """
+
+    type: Literal["about:blank"]
+    title: str
+    detail: str
 
 
 class MalformedError(Exception):
@@ -47,6 +87,11 @@ _TITLES = {
 SERVED_ERRORS = tuple(STATUS_OF_ERROR)
 
 
+def title_of(status: HTTPStatus) -> str:
+    """Return a status in words."""
+    return _TITLES.get(status, status.phrase)
+
+
 def problem_response(error: Exception) -> Response:
     """Answer an error of `SERVED_ERRORS` with a problem document.
 
@@ -62,9 +107,8 @@ def problem_response(error: Exception) -> Response:
     """
     kind = next(kind for kind in SERVED_ERRORS if isinstance(error, kind))
     status = STATUS_OF_ERROR[kind]
-    detail = _DETAIL_OF_ERROR.get(kind) or str(error)
-    errors = [problem._asdict() for problem in error.problems] if isinstance(error, FieldsError) else None
-    return _problem(status, detail, {} if errors is None else {"errors": errors}, {})
+    errors = error.problems if isinstance(error, FieldsError) else UNSET
+    return _respond(status, _DETAIL_OF_ERROR.get(kind) or str(error), errors, {})
 
 
 def normalize_error(response: Response) -> Response:
@@ -78,11 +122,13 @@ def normalize_error(response: Response) -> Response:
     body = response.body
     if response.status_code < HTTPStatus.BAD_REQUEST or not isinstance(body, dict) or "Message" not in body:
         return response
-    return _problem(HTTPStatus(response.status_code), body["Message"], {}, dict(response.headers))
+    return _respond(HTTPStatus(response.status_code), body["Message"], UNSET, dict(response.headers))
 
 
-def _problem(status: HTTPStatus, detail: str, more: dict[str, Any], headers: dict[str, Any]) -> Response:
-    title = _TITLES.get(status, status.phrase)
-    body = {"type": "about:blank", "title": title, "status": status.value, "detail": detail, **more}
+def _respond(
+    status: HTTPStatus, detail: str, errors: list[FieldProblem] | UnsetType, headers: dict[str, Any]
+) -> Response:
+    problem = Problem("about:blank", title_of(status), status.value, detail, errors)
     headers = {name: value for name, value in headers.items() if name.lower() != "content-type"}
-    return Response(body, status_code=status.value, headers={**headers, "Content-Type": "application/problem+json"})
+    headers["Content-Type"] = "application/problem+json"
+    return Response(msgspec.to_builtins(problem), status_code=status.value, headers=headers)

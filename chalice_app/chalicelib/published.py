@@ -7,11 +7,11 @@ from contextlib import contextmanager
 from datetime import date, datetime
 from typing import Any, NamedTuple
 
-import msgspec
 from pg8000.exceptions import DatabaseError
 from pg8000.exceptions import Error as PostgresError
 from pg8000.native import Connection
 
+from chalicelib.answers import AmountUse
 from chalicelib.customers import Customer, customer_of
 from functions.common.database import Database, DatabaseUnreachableError
 from functions.common.families import Family, Segment, check_families
@@ -32,26 +32,11 @@ _READ = """
     FROM voucher_customer.publication JOIN voucher_customer.refreshes USING (refresh_id)
 """
 
-_READ_REFRESHES = "SELECT to_json(run) FROM voucher_customer.refreshes AS run ORDER BY refresh_id DESC LIMIT :limit"
-
-# Columns that callers know by their first names, and columns for those who look after the bucket.
-_TOLD_AS = {
-    "objects_refused": "objects_failed", "objects_refused_before": "objects_bad", "objects_deferred": "objects_left"
-}  # fmt: skip
-_NOT_TOLD = {"backlog_bytes", "ignored", "rows_lost", "accepted", "countries_shrunk"}
-
 _UNDEFINED_TABLE = "42P01"
 
 
 class NothingPublishedError(Exception):
     """No refresh has published yet."""
-
-
-class AmountUse(msgspec.Struct, frozen=True):
-    """How often an amount was used."""
-
-    voucher_amount: float
-    count: int
 
 
 class SegmentUse(NamedTuple):
@@ -248,16 +233,3 @@ def _uses_of_countries(amounts: Mapping[tuple[str, Segment], list[tuple[float, i
     for (country_code, _), found in sorted(sums.items()):
         most[country_code] = max(most.get(country_code, Counter()), found, key=Counter.total)
     return {country_code: _use(sorted(found.items())) for country_code, found in most.items()}
-
-
-def read_refreshes(database: Database, limit: int) -> list[dict[str, Any]]:
-    """Read the latest runs of the refresh function, the last one first.
-
-    Parameters
-    ----------
-    limit : int
-        How many at most.
-    """
-    with reading(database) as connection:
-        runs = [run for (run,) in connection.run(_READ_REFRESHES, limit=limit)]
-    return [{_TOLD_AS.get(name, name): run[name] for name in run.keys() - _NOT_TOLD} for run in runs]

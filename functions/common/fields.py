@@ -1,7 +1,7 @@
 """Reading typed fields out of untyped input, every problem at once."""
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -9,8 +9,8 @@ Model = TypeVar("Model", bound=msgspec.Struct)
 DecHook = Callable[[type, Any], Any]
 
 
-class FieldProblem(NamedTuple):
-    """One field that could not be read, and why."""
+class FieldProblem(msgspec.Struct, frozen=True):
+    """A field that is missing or wrong, and why."""
 
     field: str
     detail: str

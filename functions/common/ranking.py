@@ -4,11 +4,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from heapq import nlargest
 from math import isqrt
-from typing import Generic, Literal, TypeVar
+from typing import Annotated, Generic, Literal, TypeVar
 
 import msgspec
 
 Amount = TypeVar("Amount", int, float)
+
+Count = Annotated[int, msgspec.Meta(ge=0)]
+Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 
 # At 1.96 a lead of this size comes by chance once in twenty times, where both amounts are used alike. Below thirty
 # vouchers the normal distribution does not say so.
@@ -31,9 +34,9 @@ class Doubt(msgspec.Struct, frozen=True):
         Whether z is 1.96 or more, and the two amounts have 30 vouchers or more.
     """
 
-    lead: int
-    lead_share: float
-    z: float
+    lead: Count
+    lead_share: Share
+    z: Annotated[float, msgspec.Meta(ge=0)]
     decided: bool
 
 
@@ -64,13 +67,18 @@ def measure_doubt(first: int, second: int, vouchers: int) -> Doubt:
 
 
 class Unknown(msgspec.Struct, frozen=True):
-    """Which shares of vouchers have an unknown amount, and an unknown number in the family's column; to four decimals.
+    """Which shares of vouchers have an unknown amount or number; as shipped both count as 0.
 
-    Of a family whose column is a date no number is unknown.
+    Attributes
+    ----------
+    amount_share : float
+        The share of vouchers whose amount is null or not a number, to four decimals.
+    number_share : float
+        The share of vouchers whose number, such as `total_orders`, is null or blank; 0 in families of days.
     """
 
-    amount_share: float
-    number_share: float
+    amount_share: Share
+    number_share: Share
 
 
 def measure_unknown(vouchers: int, unknown_amounts: int, unknown_numbers: int) -> Unknown:

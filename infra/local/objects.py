@@ -1,6 +1,5 @@
 """The parquet that DATA names: its objects, and the checks that need no stack."""
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -8,19 +7,19 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from functions.common.dimensions import DimensionError, combine, parse_dimension
+from functions.common.dimensions import DimensionError, combine
 from functions.refresh.counting.cleaning import ObjectError, clean, dictionary_encode
 from functions.refresh.reading.dataset import is_in_dataset
 from functions.refresh.reading.description import describe
 from functions.refresh.reading.parquet_file import Columns, open_parquet
 from infra import ROOT
+from infra.families import FAMILIES_FILE, shipped_families
 from infra.local.processes import LocalError
 from infra.local.stack import PREFIX
 
 MAX_COUNTRIES = 50
 """How many countries are published by default, those with the most records."""
 
-_SEGMENTS = ROOT / "infra" / "sql" / "customer_segments.sql"
 _UNREADABLE = (ObjectError, pa.ArrowException, OSError, UnicodeDecodeError)
 
 
@@ -86,12 +85,10 @@ def check_footers(objects: Mapping[str, Path]) -> None:
 
 def _needed_columns() -> Columns:
     """Return the needed columns that can be known without a database to load the families' file."""
-    families = re.search(r"\.segment_families \(segment_name, dimension\) VALUES(.*?);", _SEGMENTS.read_text(), re.S)
-    dimensions = re.findall(r"\(\s*'[^']*'\s*,\s*'([^']*)'\s*\)", families[1]) if families else []
     try:
-        return combine(parse_dimension(text) for text in dimensions).columns
+        return combine(shipped_families().values()).columns
     except DimensionError as error:
-        raise LocalError(f"{_SEGMENTS.relative_to(ROOT)}: {error}") from error
+        raise LocalError(f"{FAMILIES_FILE.relative_to(ROOT)}: {error}") from error
 
 
 def countries_of(objects: Mapping[str, Path]) -> list[str]:

@@ -93,6 +93,13 @@ def test_the_api_answers_on_every_route(stack: RunningStack) -> None:
     assert ask(stack, "HEAD", "/health") == (200, "")
 
 
+@pytest.mark.skipif(EMULATOR != "ministack", reason="LocalStack has a form of its own")
+def test_the_emulator_refuses_unknown_routes_and_verbs_as_the_page_says(stack: RunningStack) -> None:
+    # On AWS the template's gateway responses would make it a problem document, which ministack does not read.
+    for method, path in (("GET", "/nowhere"), ("DELETE", "/voucher_amount"), ("GET", "/voucher_amounts")):
+        assert ask(stack, method, path) == (403, {"message": "Missing Authentication Token"})
+
+
 def test_the_api_asks_the_database_as_a_user_of_its_own(stack: RunningStack) -> None:
     assert ask(stack, "GET", "/refreshes")[0] == 200
     signed_in = stack.rows("SELECT usename FROM pg_stat_activity WHERE application_name = 'voucher-segmenter'")

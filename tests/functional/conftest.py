@@ -24,6 +24,7 @@ from functions.refresh.wiring import make_backlog, make_refresh
 from infra.local.postgres import DatabaseAddress
 from infra.local.roles import READER, create_roles, drop_roles
 from infra.packaging.build import PACKAGES, build
+from tests.functional.serving import chalice_local
 from tests.support import (
     ARCHITECTURE,
     BUCKET,
@@ -31,8 +32,10 @@ from tests.support import (
     RUNTIME,
     Context,
     Published,
+    created,
     parquet,
     read_published,
+    record,
     setup_session,
 )
 
@@ -238,3 +241,12 @@ def call(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> Iterator[Call]:
     lookup.database().close()
     for made_once in (lookup.settings, lookup.database, lookup.published):
         made_once.cache_clear()
+
+
+@pytest.fixture
+def local_api(pipeline: Pipeline, tmp_path: Path) -> Iterator[str]:
+    """Run `chalice local` on a publication of a few records."""
+    rows = [record(), record(voucher_amount=4400.0, total_orders="9.0"), record(country_code="China")]
+    pipeline.refresh(created(pipeline.put("v.parquet", rows)))
+    with chalice_local(pipeline.reader.url, tmp_path) as url:
+        yield url

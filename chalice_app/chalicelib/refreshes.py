@@ -1,0 +1,114 @@
+"""The log of the refresh function's runs."""
+
+from datetime import date
+from typing import Literal
+
+import msgspec
+from msgspec import Struct
+
+from chalicelib.answers import Moment, Positive
+from chalicelib.published import reading
+from functions.common.database import Database
+from functions.common.ranking import Cause, Count, Share
+
+_READ = "SELECT to_json(run) FROM voucher_customer.refreshes AS run ORDER BY refresh_id DESC LIMIT :limit"
+
+# Columns that callers know by their first names.
+_TOLD_AS = {
+    "objects_refused": "objects_failed", "objects_refused_before": "objects_bad", "objects_deferred": "objects_left"
+}  # fmt: skip
+
+
+class Refresh(Struct, frozen=True):
+    """A run of the refresh function.
+
+    Attributes
+    ----------
+    trigger : str
+        What made it run.
+    as_of : date
+        The day that it published as of.
+    countries : list of str
+        The countries that it published.
+    published_at : str or None
+        null when it published nothing.
+    took_ms : int or None
+        null while it runs.
+    objects_counted, objects_skipped, objects_removed : int
+        Objects newly counted, unchanged since they were counted, and taken out.
+    objects_failed : int
+        Objects that could not be counted.
+    objects_bad : int
+        Objects that an earlier run could not count, unchanged since, and not tried again.
+    objects_left : int
+        Objects left to the next run.
+    objects_ignored : int
+        Objects under the prefix that are no part of the dataset.
+    rows_read, rows_counted : int
+        Rows of the objects newly counted.
+    rows_rejected : dict
+        Their rows that were not counted, by reason.
+    rows_lost : int
+        Rows that were counted before and are not any more: of objects taken out, and of those that have fewer now.
+    accepted : list of str
+        The first objects that were counted, though most of their rows are rejected, because a person accepted them.
+    rows_published : int or None
+        Rows of the published table.
+    rows_in_no_segment : dict
+        Voucher records that no segment covers, by family.
+    families_waiting : dict
+        Families that are not published yet, and how many objects have to be counted again first.
+    families_partial : dict
+        Published families, and how many refused objects are not in their counts.
+    causes : dict
+        In how many segments the most used amounts changed, by cause.
+    countries_shrunk : dict
+        Countries that lost more than `MaxLostShare` of their records since the publication before, and the share.
+    error : str or None
+        What went wrong, an object on each line.
+    """
+
+    refresh_id: int
+    trigger: Literal["object_created", "object_deleted", "daily", "unfinished", "backlog", "manual", "backfill"]
+    as_of: date
+    countries: list[str]
+    started_at: Moment
+    published_at: Moment | None
+    took_ms: Count | None
+    objects_counted: Count
+    objects_skipped: Count
+    objects_removed: Count
+    objects_failed: Count
+    objects_bad: Count
+    objects_left: Count
+    objects_ignored: Count
+    rows_read: Count
+    rows_counted: Count
+    rows_rejected: dict[str, Count]
+    rows_lost: Count
+    accepted: list[str]
+    rows_published: Count | None
+    rows_in_no_segment: dict[str, Count]
+    families_waiting: dict[str, Count]
+    families_partial: dict[str, Count]
+    causes: dict[Cause, Positive]
+    countries_shrunk: dict[str, Share]
+    outcome: Literal["running", "published", "failed"]
+    error: str | None
+
+
+class Refreshes(Struct, frozen=True):
+    """The latest runs of the refresh function, the last one first."""
+
+    refreshes: list[Refresh]
+
+
+def read_refreshes(database: Database, limit: int) -> Refreshes:
+    """Read the latest runs of the refresh function, so many at most.
+
+    Columns for those who look after the bucket are left out.
+    """
+    with reading(database) as connection:
+        runs = [run for (run,) in connection.run(_READ, limit=limit)]
+    told = [{_TOLD_AS.get(name, name): value for name, value in run.items()} for run in runs]
+    return Refreshes(msgspec.convert(told, list[Refresh]))
