@@ -1,1 +1,1 @@
-"""What both functions need, written once: settings, the database, days and segments."""
+"""Code that both functions share: settings, the database, days and segments."""

@@ -16,7 +16,7 @@ _TOKEN_SECONDS = 900
 
 
 class DatabaseUnreachableError(Exception):
-    """PostgreSQL does not answer or does not let the function in; the message says where."""
+    """PostgreSQL does not answer or refuses the function; the message says where."""
 
 
 class Database:
@@ -68,7 +68,7 @@ class Database:
                 self._connection.run("BEGIN")
                 return self._connection
             except (Error, OSError):
-                # Frozen between two invocations, or the server restarted: nothing was under way.
+                # The process was frozen between invocations, or the server restarted: no transaction was open.
                 self.close()
         try:
             self._connection = connect(self._settings, timeout_seconds=self._timeout_seconds)
@@ -89,7 +89,7 @@ class Database:
         """Close the connection if there is one; the next transaction opens another."""
         connection, self._connection = self._connection, None
         if connection is not None:
-            with suppress(Error, OSError):  # gone already, which is what closing is for
+            with suppress(Error, OSError):  # gone already
                 connection.close()
 
 
@@ -132,9 +132,9 @@ def _tls(settings: DatabaseSettings) -> ssl.SSLContext | bool:
     if settings.database_tls == "off":
         return False
     context = ssl.create_default_context(cafile=settings.database_ca or None)
-    # Python 3.13 began to refuse certificates for extensions that they lack and that trust does not depend on:
-    # https://docs.python.org/3/library/ssl.html#ssl.create_default_context. No document says which ones those of RDS's
-    # servers have, and a database of one's own is to be trusted by every Python or by none.
+    # From Python 3.13 on, certificates are also refused if they lack extensions that trust does not depend on:
+    # https://docs.python.org/3/library/ssl.html#ssl.create_default_context. No document says which extensions RDS's
+    # servers have, and every Python should trust the same databases.
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     return context
 

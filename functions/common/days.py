@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime
 _EPOCH = date(1970, 1, 1).toordinal()
 _MINUTES_PER_DAY = 1440
 
-# The grammar of text dates, of which docs/data-rules.md has the table. It is written out because Python's own
+# The grammar of text dates; docs/data-rules.md has it as a table. It is written out because Python's own
 # `datetime.fromisoformat` differs between versions: 24:00 is an error before 3.14 and the next day since.
 _DATE = "(?P<date>[0-9]{4}-[0-9]{2}-[0-9]{2})"
 _TIME = "(?P<hour>[01][0-9]|2[0-3]):(?P<minute>[0-5][0-9])(?::[0-5][0-9](?:[.,][0-9]+)?)?"
@@ -14,13 +14,13 @@ _OFFSET = "(?P<sign>[+-])(?P<hours>[01][0-9]|2[0-3])(?::?(?P<minutes>[0-5][0-9])
 _NO_OFFSET = "Z|z|UTC|[+-]00(?::?00)?"
 
 OWN_DAY_PATTERN = f"{_DATE}(?:[Tt ]{_TIME}(?: ?(?:{_NO_OFFSET}))?)?"
-"""Texts that name their UTC day themselves."""
+"""Texts that name their UTC day."""
 
 OFFSET_PATTERN = f"{_DATE}[Tt ]{_TIME} ?{_OFFSET}"
 """Texts of another zone, whose UTC day may be the one before or after."""
 
 WHITE_SPACE = " \t\n\v\f\r"
-"""What may surround a text date."""
+"""White space that may surround a text date."""
 
 _own_day = re.compile(OWN_DAY_PATTERN)
 _offset = re.compile(OFFSET_PATTERN)
@@ -37,8 +37,8 @@ def find_day(text: str) -> date | None:
     Returns
     -------
     date or None
-        None when the text is none by the grammar of docs/data-rules.md, or its UTC day lies outside the years 1 to
-        9999.
+        None when the text is no date by the grammar of docs/data-rules.md, or its UTC day lies outside the years 1
+        to 9999.
 
     Examples
     --------

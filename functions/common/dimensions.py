@@ -1,4 +1,4 @@
-"""Dimensions: what segment families are ranges of, and usage is counted by."""
+"""Dimensions: segment families are ranges of them, and usage is counted by them."""
 
 import re
 from collections.abc import Iterable
@@ -14,13 +14,13 @@ RESERVED_COLUMNS = frozenset(
     {"country_code", "voucher_amount", "segment_name", "explain", "segment", "count", "share", "runner_up"}
     | {"as_of", "refresh_id", "doubt", "unknown", "fallback", "level"}
 )
-"""Columns that are no dimension: each voucher record needs the first two, the API has the others beside dimensions."""
+"""Columns that cannot be a dimension: each voucher record needs the first two, the API uses the other names."""
 
 UNKNOWN = -1
-"""What usage has for a number or an amount that is null, NaN or blank: no number that is there is below 0."""
+"""The value in usage of a number or amount that is null, NaN or blank; known ones are never below 0."""
 
 UNKNOWN_APART = "unknown apart"
-"""What a ledger entry has beside its dimensions when it was counted so; before, these were counted as 0."""
+"""Among an entry's dimensions: its unknown values are counted apart. Entries without it counted them as 0."""
 
 _NAME = r"([^\W\d]\w*)"
 _DIMENSION = re.compile(rf"\s*(?:{_NAME}|days_since\(\s*{_NAME}\s*\)|days_between\(\s*{_NAME}\s*,\s*{_NAME}\s*\))\s*")
@@ -31,14 +31,14 @@ class DimensionError(ValueError):
 
 
 class Dimension(NamedTuple):
-    """What a family is ranges of.
+    """The number that a family divides into ranges.
 
     Attributes
     ----------
     kind : {'number', 'days_since', 'days_between'}
         A whole number of the record; days since a date of the record; days from one date to another.
     columns : tuple of str
-        The columns of the data that it is made from.
+        The columns of the data that it is computed from.
     """
 
     kind: Literal["number", "days_since", "days_between"]
@@ -60,7 +60,7 @@ class Dimension(NamedTuple):
 
     @property
     def number_name(self) -> str:
-        """What an explanation calls the customer's number, such as `days_since_last_order`."""
+        """The name of the customer's number in an explanation, such as `days_since_last_order`."""
         return self.field if self.kind == "number" else f"days_since_{self.field.removesuffix('_ts')}"
 
     @property
@@ -78,7 +78,7 @@ class Dimension(NamedTuple):
         return 0 if self.is_unknown(value) else value
 
     def is_unknown(self, value: int) -> bool:
-        """Tell whether a value that usage is counted by stands for a number that is not there."""
+        """Return whether a value of usage stands for an unknown number."""
         return self.kind == "number" and value == UNKNOWN
 
     def number_of_customer(self, value: int, as_of: date) -> int:
@@ -91,7 +91,7 @@ class Dimension(NamedTuple):
 
 
 def parse_dimension(text: str) -> Dimension:
-    """Read a dimension as it stands in `segment_families`.
+    """Read a dimension as it is written in `segment_families`.
 
     Raises
     ------
@@ -138,7 +138,7 @@ class Dimensions(NamedTuple):
 
     @property
     def names(self) -> list[str]:
-        """What a ledger entry has to have: the names by which usage is counted, and `UNKNOWN_APART`."""
+        """The dimensions that a complete ledger entry has: the names by which usage is counted, and `UNKNOWN_APART`."""
         return [*self.by_name, UNKNOWN_APART]
 
 

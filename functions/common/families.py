@@ -50,8 +50,8 @@ def check_families(dimensions: Iterable[tuple[str, str]], segments: Iterable[Seg
     Raises
     ------
     SegmentRulesError
-        When a family is there twice, has no range or a dimension that cannot be used; when a range runs backwards, is
-        of no family or overlaps another one of its family.
+        When a family is listed twice, has no range or an unusable dimension; when a range runs backwards, has no
+        family or overlaps another range of its family.
     """
     families: dict[str, Family] = {}
     for name, text in sorted(dimensions):

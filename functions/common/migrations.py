@@ -1,4 +1,4 @@
-"""The migrations of the schema `voucher_customer`: applied by one user, looked at by the other."""
+"""The migrations of the schema `voucher_customer`: one user applies them, the other checks them."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from functions.common.database import Database
 
 SQL_FOLDER = Path(__file__).parents[2] / "infra" / "sql"
 
-# Any fixed number: it stands for the tables of this schema among the database's advisory locks.
+# Any fixed number: the advisory lock for the tables of this schema.
 _LOCK = 7_305_820_331
 
 # The table had another name in release 0.1.0, and in a new database there is none.
@@ -28,7 +28,7 @@ _LOCK_TABLE_IF_THERE = """
 
 _OWNER = "voucher_writer"
 
-# No such schema, no such table, or the schema of a release in which it belonged to another user.
+# No such schema or table, or an earlier release's schema, which belonged to another user.
 _NOT_THERE_YET = {"3F000", "42P01", "42501"}
 
 
@@ -66,7 +66,7 @@ def migrate(database: Database) -> Migrations:
     SchemaError
         When one of them is refused; then nothing is changed.
     pg8000.exceptions.DatabaseError
-        When the lock is not to be had.
+        When the lock cannot be taken.
     """
     with database.transaction() as connection:
         # In the order in which a refresh takes them, so that the two cannot wait for each other.

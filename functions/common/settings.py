@@ -10,7 +10,7 @@ import msgspec
 from functions.common.fields import FieldsError, read_fields
 
 METRICS_NAMESPACE = os.environ.get("POWERTOOLS_METRICS_NAMESPACE") or "VoucherSegmenter"
-"""Of every metric; each stack sets its own, so that two in one account do not mix."""
+"""The namespace of every metric; each stack sets its own, so that two in one account do not mix."""
 
 NonEmpty = Annotated[str, msgspec.Meta(min_length=1)]
 
@@ -65,7 +65,7 @@ Settings = TypeVar("Settings", bound=DatabaseSettings)
 def load_settings(model: type[Settings], environ: Mapping[str, str]) -> Settings:
     """Read and validate a function's settings.
 
-    Where there is a DATABASE_URL, it says all that the DATABASE_… variables would.
+    A DATABASE_URL replaces all DATABASE_… variables.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""The countries to publish, beside those that the data has."""
+"""The countries to publish, compared with those in the data."""
 
 from collections.abc import Sequence
 
@@ -31,5 +31,5 @@ def _listed(names: list[str]) -> str:
 
 
 def _shown(name: str) -> str:
-    """Return a name as it is, or quoted where one would misread it: commas, blanks around it, invisible characters."""
+    """Return a name as it is, or quoted if it could be misread: commas, blanks around it, invisible characters."""
     return name if name.isprintable() and name == name.strip() and not set(",;\"'") & set(name) else repr(name)

@@ -4,7 +4,7 @@ from pg8000.native import Connection
 
 from functions.common.ranking import Ranking, rank
 
-# As one JSON value a segment: pg8000 takes rows apart field by field.
+# One JSON value for each segment, because pg8000 decodes rows field by field.
 _READ = """
     SELECT country_code, segment_name, segment_type, json_agg(json_build_array(voucher_amount, count))
     FROM voucher_customer.voucher_segments

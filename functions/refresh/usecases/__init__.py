@@ -1,1 +1,1 @@
-"""What the function does with an event: refresh, reconcile, count a backlog, verify."""
+"""The use cases of the function: refresh, reconcile, count a backlog, verify, answer questions."""

@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable
 
 PUBLISHING_SECONDS = 60
-"""What is kept free for publishing: as long as the lock of the database is waited for."""
+"""Time reserved for publishing: as long as a run waits for the database's lock."""
 
 
 class OutOfTimeError(Exception):
@@ -18,7 +18,7 @@ class Deadline:
     Parameters
     ----------
     seconds_left : callable
-        Gives the seconds until the run is ended from outside; without end unless told.
+        Gives the seconds until the run is killed; unlimited by default.
 
     Examples
     --------
@@ -28,14 +28,14 @@ class Deadline:
 
     def __init__(self, seconds_left: Callable[[], float] = lambda: math.inf) -> None:
         self._seconds_left = seconds_left
-        # A function whose whole time is shorter than that shall do some work all the same.
+        # A function with less time than that in total should still do some work.
         self._reserve = min(PUBLISHING_SECONDS, seconds_left() / 2)
         self._lock = threading.Lock()
         self._has_progress = False
 
     @property
     def is_over(self) -> bool:
-        """Whether what is left is needed for publishing."""
+        """Whether the remaining time is needed for publishing."""
         return self._seconds_left() < self._reserve
 
     def check(self) -> None:
@@ -50,7 +50,7 @@ class Deadline:
             raise OutOfTimeError
 
     def mark_progress(self) -> bool:
-        """Note that one object less is to be done, and tell whether it is the first of the run."""
+        """Note that an object is done, and return whether it is the first of the run."""
         with self._lock:
             is_first, self._has_progress = not self._has_progress, True
         return is_first
