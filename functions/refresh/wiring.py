@@ -32,54 +32,31 @@ def make_refresh(settings: RefreshSettings, database: Database, clock: Callable[
         When it is older: a refresh may not change it.
     """
     check_schema(database)
-    return Refresh(
-        _make_reconciler(settings, database, Bucket(settings.bucket, settings.prefix), clock),
-        _make_publications(settings, database),
-        Reports(database, settings.bucket),
-        countries=settings.published_countries,
-        clock=clock,
+    reconciler = Reconciler(
+        Bucket(settings.bucket, settings.prefix),
+        Ledger(database),
+        cache(lambda: needed_dimensions(database)),
+        clock,
+        inline_bytes=settings.inline_bytes,
+        max_rejected_share=settings.max_rejected_share,
     )
+    unknowns = UnknownRules(settings.unknown_amount_is_used, settings.unknown_number_has_segment)
+    publications = Publications(database, unknowns, max_lost_share=settings.max_lost_share)
+    return Refresh(reconciler, publications, Reports(database, settings.bucket), settings.published_countries, clock)
 
 
 def make_backlog(settings: RefreshSettings, database: Database, clock: Callable[[], datetime]) -> Backlog:
     """Wire the parts together for a backlog."""
     refresh = make_refresh(settings, database, clock)
-    bucket, ledger, partial_counts = Bucket(settings.bucket, settings.prefix), Ledger(database), PartialCounts(database)
-    reconciler = _make_reconciler(settings, database, bucket, clock)
-    items = WorkItems(reconciler, bucket, ledger, partial_counts, clock)
-    return Backlog(reconciler, bucket, items, partial_counts, refresh, clock=clock, item_bytes=settings.item_bytes)
+    return Backlog(refresh, WorkItems(refresh.reconciler, PartialCounts(database)), settings.item_bytes)
 
 
 def make_verification(settings: RefreshSettings, database: Database, clock: Callable[[], datetime]) -> Verification:
     """Wire the parts together for a verification."""
-    refresh = make_refresh(settings, database, clock)
-    bucket, ledger = Bucket(settings.bucket, settings.prefix), Ledger(database)
-    reconciler = _make_reconciler(settings, database, bucket, clock)
-    return Verification(
-        reconciler, bucket, ledger, LedgerAudit(database), _make_publications(settings, database), refresh
-    )
-
-
-def _make_publications(settings: RefreshSettings, database: Database) -> Publications:
-    unknowns = UnknownRules(settings.unknown_amount_is_used, settings.unknown_number_has_segment)
-    return Publications(database, unknowns, max_lost_share=settings.max_lost_share)
+    return Verification(make_refresh(settings, database, clock), LedgerAudit(database))
 
 
 def make_questions(database: Database) -> Questions:
     """Wire what answers questions, on a database whose schema is that of this release."""
     check_schema(database)
     return Questions(database)
-
-
-def _make_reconciler(
-    settings: RefreshSettings, database: Database, bucket: Bucket, clock: Callable[[], datetime]
-) -> Reconciler:
-    dimensions = cache(lambda: needed_dimensions(database))
-    return Reconciler(
-        bucket,
-        Ledger(database),
-        dimensions,
-        clock,
-        inline_bytes=settings.inline_bytes,
-        max_rejected_share=settings.max_rejected_share,
-    )

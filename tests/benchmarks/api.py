@@ -29,7 +29,8 @@ from functions.common.days import utc_day
 from functions.common.migrations import migrate
 from functions.common.settings import DatabaseSettings, load_settings
 from functions.refresh.counting.usage import Usage
-from functions.refresh.ledger.ledger import NO_ENTRY, Ledger
+from functions.refresh.ledger.entry import NO_ENTRY
+from functions.refresh.ledger.ledger import Ledger
 from functions.refresh.publishing.publication import Publications
 from functions.refresh.reading.bucket import ObjectVersion
 from infra import ROOT
@@ -90,7 +91,7 @@ def publish_sample(address: DatabaseAddress) -> None:
     for batch in make_sample().select(COLUMNS).to_batches():
         usage.add(batch, 0)
     now = datetime.now(UTC)
-    Ledger(database).write_counted("sample", NO_ENTRY, ObjectVersion("sample", 1), usage, sequencer=None, now=now)
+    Ledger(database).write("sample", NO_ENTRY, ObjectVersion("sample", 1), usage, sequencer=None, now=now)
     publications = Publications(database)
     publications.publish(publications.start("manual", utc_day(now), ["Peru"], now), now)
     database.close()

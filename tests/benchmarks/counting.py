@@ -12,7 +12,8 @@ import pandas as pd
 from functions.common.dimensions import NO_DIMENSIONS, Dimensions
 from functions.common.families import Segment, check_families
 from functions.refresh.counting.usage import Usage
-from functions.refresh.ledger.ledger import Ledger, LedgerEntry
+from functions.refresh.ledger.entry import LedgerEntry
+from functions.refresh.ledger.ledger import Ledger
 from functions.refresh.reading.bucket import Bucket, ObjectVersion
 from functions.refresh.usecases.deadline import Deadline
 from functions.refresh.usecases.events import Trigger
@@ -46,7 +47,7 @@ class _Gathering(Ledger):
     def entries(self, prefix: str = "") -> dict[str, LedgerEntry]:
         return {}
 
-    def write_counted(self, key: str, entry: LedgerEntry, version: ObjectVersion, usage: Usage, **_: Any) -> bool:
+    def write(self, key: str, entry: LedgerEntry, version: ObjectVersion | None, usage: Usage, **_: Any) -> bool:
         self.usage.update(usage)
         return True
 

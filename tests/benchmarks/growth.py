@@ -20,7 +20,8 @@ from functions.common.database import Database
 from functions.common.migrations import migrate
 from functions.common.settings import DatabaseSettings, load_settings
 from functions.refresh.counting.usage import Usage
-from functions.refresh.ledger.ledger import NO_ENTRY, Ledger
+from functions.refresh.ledger.entry import NO_ENTRY
+from functions.refresh.ledger.ledger import Ledger
 from functions.refresh.publishing.publication import Publications
 from functions.refresh.reading.bucket import Bucket, ObjectVersion
 from functions.refresh.report.writer import Reports
@@ -88,7 +89,7 @@ class Pipeline:
         for number, (key, version) in enumerate(self.bucket.versions()):
             if key not in self._counted and not key.startswith(_NEW):
                 usage = usages[number % len(usages)]
-                self._ledger.write_counted(key, NO_ENTRY, version, usage, sequencer=None, now=_now())
+                self._ledger.write(key, NO_ENTRY, version, usage, sequencer=None, now=_now())
                 self._counted.add(key)
 
     def _some_records(self) -> pa.Table:

@@ -23,7 +23,8 @@ from functions.common.database import Database
 from functions.common.migrations import migrate
 from functions.common.settings import DatabaseSettings, load_settings
 from functions.refresh.counting.usage import Usage
-from functions.refresh.ledger.ledger import NO_ENTRY, Ledger
+from functions.refresh.ledger.entry import NO_ENTRY
+from functions.refresh.ledger.ledger import Ledger
 from functions.refresh.reading.bucket import ObjectVersion
 from functions.refresh.results import Plan
 from functions.refresh.settings import RefreshSettings
@@ -75,7 +76,7 @@ def _write(url: str, name: str, objects: int, pause_ms: int, start: Any, results
         time.sleep(pause_ms / 1000)
         started = time.perf_counter()
         version = ObjectVersion(f"{number}", 50_000)
-        ledger.write_counted(f"{name}/{number}", NO_ENTRY, version, usage, sequencer=None, now=_now())
+        ledger.write(f"{name}/{number}", NO_ENTRY, version, usage, sequencer=None, now=_now())
         took.append((time.perf_counter() - started) * 1000)
     results.put(took)
 

@@ -192,7 +192,7 @@ def test_values_filled_are_those_of_the_rows_counted_whoever_shares_the_object(
 ) -> None:
     # Given an object of many row groups, dealt out to threads, whose counts are sorted because they are too many
     monkeypatch.setattr(reconcile, "_LARGE_BYTES", 0)
-    monkeypatch.setattr(reconcile, "_PROCESSORS", 3)
+    monkeypatch.setattr(reconcile, "PROCESSORS", 3)
     monkeypatch.setattr(encoding, "_MAX_CELLS", 12)
     rows = [record(total_orders="" if number % 3 else str(number), voucher_amount=None) for number in range(30)]
     bad = [record(total_orders="", country_code=""), record(total_orders="-1", voucher_amount=None)]

@@ -13,7 +13,8 @@ import pytest
 from functions.refresh.counting.usage import Usage
 from functions.refresh.ledger import schema
 from functions.refresh.ledger.audit import LedgerAudit
-from functions.refresh.ledger.ledger import NO_ENTRY, Ledger, LedgerEntry
+from functions.refresh.ledger.entry import NO_ENTRY, LedgerEntry
+from functions.refresh.ledger.ledger import Ledger
 from functions.refresh.publishing.publication import Publications
 from functions.refresh.reading.bucket import ObjectVersion
 from functions.refresh.usecases.refresh import RefreshError
@@ -61,14 +62,14 @@ def test_a_slower_refresh_never_undoes_a_faster_one(pipeline: Pipeline) -> None:
     version = ObjectVersion('"old"', 1)
     pipeline.refresh(created(key))
 
-    assert ledger.write_counted(key, looked, version, usage, sequencer=None, now=NOW) is None
-    assert ledger.write_removed(key, looked, sequencer=None, now=NOW) is None
+    assert ledger.write(key, looked, version, usage, sequencer=None, now=NOW) is None
+    assert ledger.write(key, looked, None, Usage(), sequencer=None, now=NOW) is None
     assert ledger.write_refusal(key, looked, "too late", sequencer=None, now=NOW) is False
 
     # Nor when the entry is without a version again: deleted in between, it is still another revision.
     pipeline.delete(key)
     pipeline.refresh(deleted(key))
-    assert ledger.write_counted(key, looked, version, usage, sequencer=None, now=NOW) is None
+    assert ledger.write(key, looked, version, usage, sequencer=None, now=NOW) is None
     assert pipeline.column("SELECT count(*) FROM voucher_customer.usage_totals") == [0]
 
 
@@ -77,9 +78,9 @@ def test_after_a_change_of_any_kind_an_earlier_look_writes_nothing(pipeline: Pip
     ledger = Ledger(pipeline.database)
     version = ObjectVersion("new", 1)
     writes: list[Callable[[LedgerEntry], int | None]] = [
-        lambda entry: ledger.write_counted("a", entry, version, Usage(SHIPPED), sequencer=None, now=NOW),
+        lambda entry: ledger.write("a", entry, version, Usage(SHIPPED), sequencer=None, now=NOW),
         lambda entry: ledger.write_refusal("a", entry, "denied", sequencer=None, now=NOW),
-        lambda entry: ledger.write_removed("a", entry, sequencer=None, now=NOW),
+        lambda entry: ledger.write("a", entry, None, Usage(), sequencer=None, now=NOW),
     ]
     for write in writes:
         # Given an entry, and one that is there already
@@ -102,8 +103,8 @@ def test_a_write_waits_for_another_and_looks_at_the_entry_then(pipeline: Pipelin
     # When one that has seen no entry writes it too
     ledger = Ledger(pipeline.database)
     writes: dict[str, Callable[..., object]] = {
-        "counted": partial(ledger.write_counted, key, NO_ENTRY, ObjectVersion("new", 1), Usage(SHIPPED)),
-        "removed": partial(ledger.write_removed, key, NO_ENTRY),
+        "counted": partial(ledger.write, key, NO_ENTRY, ObjectVersion("new", 1), Usage(SHIPPED)),
+        "removed": partial(ledger.write, key, NO_ENTRY, None, Usage()),
         "failure": partial(ledger.write_refusal, key, NO_ENTRY, "denied"),
     }
     write = writes[what]

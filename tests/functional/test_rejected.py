@@ -69,7 +69,7 @@ def test_rows_keep_their_numbers_when_threads_share_an_object(
 ) -> None:
     # Given an object of ten row groups, dealt out to three threads
     monkeypatch.setattr(reconcile, "_LARGE_BYTES", 0)
-    monkeypatch.setattr(reconcile, "_PROCESSORS", 3)
+    monkeypatch.setattr(reconcile, "PROCESSORS", 3)
     rows = [record(total_orders=str(-number % 7 - 3)) for number in range(30)]
     # When it is counted
     pipeline.refresh(created(pipeline.put("a.parquet", rows, row_group_size=3)))

@@ -61,11 +61,15 @@ TESTS = {
         "functions/refresh/ledger/ledger.py", "tests/functional/test_backlog.py",
         "tests/functional/test_bad_objects.py", "tests/functional/test_costs.py", *_LEDGER,
     ],
+    "functions/refresh/ledger/entry.py": [
+        "tests/functional/test_backlog.py", "tests/functional/test_families.py", *_LEDGER,
+    ],
     "functions/refresh/results.py": ["tests/functional/test_backlog.py", *_LEDGER],
     "functions/refresh/ledger/audit.py": _LEDGER,
     "functions/refresh/ledger/partial_counts.py": ["tests/functional/test_backlog.py"],
+    "functions/refresh/usecases/walk.py": ["tests/unit/test_walk.py", "tests/functional/test_backlog.py", *_LEDGER],
     "functions/refresh/usecases/reconcile.py": [
-        "tests/unit/test_reconcile.py", "tests/functional/test_backlog.py", "tests/functional/test_deadline.py",
+        "tests/unit/test_walk.py", "tests/functional/test_backlog.py", "tests/functional/test_deadline.py",
         "tests/functional/test_bad_objects.py", "tests/functional/test_costs.py", "tests/functional/test_rejected.py",
         *_LEDGER,
     ],

@@ -5,7 +5,8 @@ from typing import NamedTuple
 
 from functions.common.database import Database
 from functions.refresh.counting.usage import Usage
-from functions.refresh.ledger.ledger import CHANGE, LedgerEntry
+from functions.refresh.ledger.entry import LedgerEntry
+from functions.refresh.ledger.ledger import CHANGE
 from functions.refresh.ledger.schema import lock
 from functions.refresh.reading.bucket import ObjectVersion
 

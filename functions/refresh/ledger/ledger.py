@@ -6,17 +6,17 @@ write is never based on an older look at the object than the one it replaces.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple
 
 import msgspec
 from pg8000.native import Connection
 
 from functions.common.database import Database
-from functions.common.dimensions import NO_DIMENSIONS, UNKNOWN_APART, Dimensions, parse_dimension
+from functions.common.dimensions import NO_DIMENSIONS, Dimensions
 from functions.refresh.counting.usage import Usage
+from functions.refresh.ledger.entry import NO_ENTRY, LedgerEntry
 from functions.refresh.ledger.schema import lock
 from functions.refresh.reading.bucket import ObjectVersion
 from functions.refresh.results import ItemSummary
@@ -55,7 +55,7 @@ _APPLY_TO_TOTALS = """
 
 # Parts that were counted of the object are of no use any more, whichever version they are of. What was counted of it at
 # the last publication is kept until the next, which tells from it why most used amounts changed.
-_WRITE_COUNTED = """
+_WRITE = """
     WITH parts AS (DELETE FROM voucher_customer.partial_counts WHERE key = :key), published AS (
         INSERT INTO voucher_customer.changed_objects (
             key, etag, usage_country_code, usage_dimension, usage_value, usage_voucher_amount, usage_count
@@ -130,67 +130,6 @@ _CHANGED = (
 _MAX_ERRORS = 1000
 
 
-class LedgerEntry(NamedTuple):
-    """What the ledger knows of a key.
-
-    Attributes
-    ----------
-    revision : int
-        How often the entry changed; 0 when there is none.
-    etag : str or None
-        The version that is counted, if one is.
-    dimensions : sequence of str
-        The dimensions that it is counted by.
-    rows_rejected : mapping of str to int
-        Its rows that are not counted, by reason.
-    error : str or None
-        Why a later version, or this one by more dimensions, could not be counted.
-    refused_etag : str or None
-        That version, if the reason lies in what it holds.
-    refused_dimensions : sequence of str
-        The dimensions that it could not be counted by.
-    accepted_etag : str or None
-        The version that a person accepted, however many of its rows are rejected.
-    """
-
-    revision: int
-    etag: str | None
-    dimensions: Sequence[str]
-    rows_rejected: Mapping[str, int]
-    error: str | None
-    refused_etag: str | None
-    refused_dimensions: Sequence[str]
-    accepted_etag: str | None
-
-    def matches(self, version: ObjectVersion | None, needed: Dimensions) -> bool:
-        """Tell whether the ledger says of the key what the bucket does: this version, or no object.
-
-        A version that is counted by more than the needed dimensions matches too, unless that rejected rows which
-        are good without.
-        """
-        if version is None or self.etag != version.etag:
-            return version is None and self.etag is None and self.error is None
-        if self.dimensions != needed.names and not self._is_counted_by(needed):
-            return False
-        # Of the version that is counted, an error may be about dimensions that are needed no more.
-        is_needless = self.refused_etag == self.etag and not self.knows_as_refused(version, needed)
-        return self.error is None or is_needless
-
-    def _is_counted_by(self, needed: Dimensions) -> bool:
-        """Tell whether it is counted by the needed dimensions, and rejects no row by a column of any other."""
-        needless = set(self.dimensions) - set(needed.names) - {UNKNOWN_APART}
-        columns = {name for text in needless for name in parse_dimension(text).columns} - needed.columns.keys()
-        rejects = any(reason.startswith(tuple(f"{name}_" for name in columns)) for reason in self.rows_rejected)
-        return set(needed.names) <= set(self.dimensions) and not rejects
-
-    def knows_as_refused(self, version: ObjectVersion | None, needed: Dimensions) -> bool:
-        """Tell whether this version cannot be counted by the needed dimensions, however often it is tried."""
-        is_known = version is not None and self.refused_etag == version.etag
-        return is_known and set(self.refused_dimensions) <= set(needed.names)
-
-
-NO_ENTRY = LedgerEntry(0, None, (), {}, None, None, (), None)
-
 _ENTRY = LedgerEntry._fields
 
 
@@ -213,12 +152,7 @@ class Ledger:
 
     def entry(self, key: str) -> LedgerEntry:
         """Return the entry of a key, `NO_ENTRY` if it has none."""
-        with self.database.transaction() as connection:
-            rows = connection.run(
-                f"SELECT {', '.join(_ENTRY)} FROM voucher_customer.ledger WHERE key = :key",  # noqa: S608
-                key=key,
-            )
-        return LedgerEntry(*rows[0]) if rows else NO_ENTRY
+        return self.entries_of([key]).get(key, NO_ENTRY)
 
     def entries_of(self, keys: Sequence[str]) -> dict[str, LedgerEntry]:
         """Return the entries of some keys, those that have one."""
@@ -239,11 +173,11 @@ class Ledger:
             rows = connection.run(_CHANGES, since=since, prefix=prefix, limit=_MAX_ERRORS)
         return msgspec.convert(dict(zip(_CHANGED, rows[0], strict=True)), ItemSummary)
 
-    def write_counted(
+    def write(
         self,
         key: str,
         entry: LedgerEntry,
-        version: ObjectVersion,
+        version: ObjectVersion | None,
         usage: Usage,
         *,
         is_accepted: bool = False,
@@ -252,33 +186,30 @@ class Ledger:
     ) -> int | None:
         """Replace what an object adds to the totals, ledger and totals in one transaction.
 
+        A deleted object has no version and adds nothing; its entry stays as the trace of it.
+
         Returns
         -------
         int or None
             How many rows were counted of the object before and are not any more; None, and nothing written, when the
             entry changed since `entry` was read.
         """
-        return self._write(
-            key, entry, usage,
-            etag=version.etag, size=version.size, dimensions=usage.dimensions.names,
-            rows_read=usage.rows_read, rows_counted=usage.rows_counted,
-            rows_rejected=json.dumps(usage.rows_rejected), values_defaulted=json.dumps(usage.values_defaulted),
-            accepted_etag=version.etag if is_accepted else None, sequencer=sequencer, now=now,
-        )  # fmt: skip
-
-    def write_removed(self, key: str, entry: LedgerEntry, *, sequencer: str | None, now: datetime) -> int | None:
-        """Take a deleted object out of the totals; its entry stays as the trace of it.
-
-        Returns
-        -------
-        int or None
-            As `write_counted`.
-        """
-        return self._write(
-            key, entry, Usage(),
-            etag=None, size=None, dimensions=[], rows_read=0, rows_counted=0, rows_rejected="{}", values_defaulted="{}",
-            accepted_etag=None, sequencer=sequencer, now=now,
-        )  # fmt: skip
+        # Written out before the lock is taken: pg8000 would take ten milliseconds over it while others wait.
+        arrays = {name: array_literal(column) for name, column in usage.table.to_pydict().items()}
+        defaulted = json.dumps(usage.values_defaulted)
+        with self.database.transaction() as connection:
+            lock(connection)
+            if not _is_unchanged(connection, key, entry):
+                return None
+            connection.run(CHANGE + _APPLY_TO_TOTALS, key=key, **arrays)
+            [[rows_lost]] = connection.run(
+                _WRITE, key=key, etag=version and version.etag, size=version and version.size,
+                dimensions=usage.dimensions.names if version else [], sequencer=sequencer, rows_read=usage.rows_read,
+                rows_counted=usage.rows_counted, rows_rejected=json.dumps(usage.rows_rejected),
+                values_defaulted=defaulted, accepted_etag=version.etag if version and is_accepted else None, now=now,
+                **arrays,
+            )  # fmt: skip
+        return int(rows_lost)
 
     def write_refusal(
         self,
@@ -315,17 +246,6 @@ class Ledger:
                 refused_dimensions=dimensions.names, sequencer=sequencer, now=now,
             )  # fmt: skip
         return True
-
-    def _write(self, key: str, entry: LedgerEntry, usage: Usage, **values: object) -> int | None:
-        # Written out before the lock is taken: pg8000 would take ten milliseconds over it while others wait.
-        arrays = {name: array_literal(column) for name, column in usage.table.to_pydict().items()}
-        with self.database.transaction() as connection:
-            lock(connection)
-            if not _is_unchanged(connection, key, entry):
-                return None
-            connection.run(CHANGE + _APPLY_TO_TOTALS, key=key, **arrays)
-            [[rows_lost]] = connection.run(_WRITE_COUNTED, key=key, **arrays, **values)
-        return int(rows_lost)
 
 
 def array_literal(values: Sequence[str | int]) -> str:

@@ -5,20 +5,19 @@ time, and asks for the publication. What each step finds is in the ledger, so an
 """
 
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import msgspec
 
-from functions.refresh.ledger.partial_counts import PartialCounts
-from functions.refresh.reading.bucket import Bucket, Part
-from functions.refresh.results import ItemSummary, Plan
+from functions.refresh.reading.bucket import Part
+from functions.refresh.results import ItemSummary, Outcome, Plan
 from functions.refresh.usecases.deadline import Deadline
 from functions.refresh.usecases.events import EventError, Trigger
-from functions.refresh.usecases.reconcile import Reconciler, estimated_bytes
 from functions.refresh.usecases.refresh import Refresh
+from functions.refresh.usecases.walk import estimated_bytes
 from functions.refresh.usecases.work_items import PlannedObject, WorkItem, WorkItems
 
 # Step Functions hands a function 256 KB at most; this leaves room for the event.
@@ -73,12 +72,8 @@ class Backlog:
         How large an item is, more or less.
     """
 
-    reconciler: Reconciler
-    bucket: Bucket
-    items: WorkItems
-    partial_counts: PartialCounts
     refresh: Refresh
-    clock: Callable[[], datetime]
+    items: WorkItems
     item_bytes: int
 
     def take(self, step: Step, trigger: Trigger, deadline: Deadline) -> Plan | ItemSummary:
@@ -92,7 +87,7 @@ class Backlog:
             case CountStep():
                 return self.items.count(step.item, trigger, deadline)
             case PublishStep():
-                self.partial_counts.forget(self.clock())
+                self.items.partial_counts.forget(self.refresh.clock())
                 return self.refresh.publish_backlog(trigger, step.since, deadline)
 
     def plan(self, trigger: Trigger, deadline: Deadline) -> Plan:
@@ -110,15 +105,18 @@ class Backlog:
                 last_key = item.objects[0].key
             manifest.write(b"]" if items else b"[]")
             manifest.seek(0)
-            return Plan(items, objects, backlog_bytes, self.bucket.put_plan(manifest))
+            return Plan(items, objects, backlog_bytes, self.refresh.reconciler.bucket.put_plan(manifest))
 
     def _make_items(self, trigger: Trigger, deadline: Deadline) -> Iterator[WorkItem]:
         """Split large objects, and put small ones together."""
         together: list[PlannedObject] = []
         size = json_bytes = 0
-        for observed, version in self.reconciler.differences(trigger):
+        for observed in self.refresh.reconciler.differences(trigger):
             if deadline.is_over:
                 break
+            if isinstance(observed, Outcome) or observed.version is None:
+                continue
+            version = observed.version
             planned = PlannedObject(observed.key, version, observed.entry.revision)
             parts = version.size // self.item_bytes
             if parts > 1:

@@ -1,12 +1,10 @@
 """Reconciler: making the ledger match the bucket, object by object."""
 
 import math
-import os
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple
 
 import pyarrow as pa
 from botocore.exceptions import BotoCoreError, ClientError
@@ -15,12 +13,21 @@ from functions.common.dimensions import Dimensions
 from functions.refresh.counting.cleaning import ObjectError
 from functions.refresh.counting.guard import check_rejected_share
 from functions.refresh.counting.usage import Usage
-from functions.refresh.ledger.ledger import NO_ENTRY, Ledger, LedgerEntry
+from functions.refresh.ledger.entry import LedgerEntry
+from functions.refresh.ledger.ledger import Ledger
 from functions.refresh.reading.bucket import WHOLE, Bucket, ObjectChangedError, ObjectVersion, Part
 from functions.refresh.reading.row_groups import Batch
-from functions.refresh.results import BY_HAND, ItemSummary, Outcome
+from functions.refresh.results import BY_HAND, Outcome
 from functions.refresh.usecases.deadline import Deadline, OutOfTimeError
 from functions.refresh.usecases.events import Trigger
+from functions.refresh.usecases.walk import (
+    OBJECTS_AT_ONCE,
+    PROCESSORS,
+    ObservedObject,
+    can_start,
+    estimated_bytes,
+    observe,
+)
 
 # Another refresh, or a writer of the object, got in between each time: not something to wait out here.
 _ATTEMPTS = 5
@@ -30,36 +37,6 @@ _MAX_IGNORED_TOLD = 5
 
 # Larger objects are counted by all processors together. What takes the time of smaller ones is waiting for S3.
 _LARGE_BYTES = 24 * 2**20
-_PROCESSORS = os.cpu_count() or 1
-# At one time so many objects, as far as they are not larger than that together: small ones wait for S3, large ones for
-# each other.
-OBJECTS_AT_ONCE = 8
-_BYTES_AT_ONCE = 48 * 2**20
-# Larger ones wait for a processor rather than for S3: so one more than there are processors.
-_BUSY_BYTES = 8 * 2**20
-
-# What is read in the time that an object takes beside its bytes: docs/scale.md.
-_OBJECT_BYTES = 2**20
-
-
-class ObservedObject(NamedTuple):
-    """What the ledger and then the bucket said of a key."""
-
-    key: str
-    entry: LedgerEntry
-    version: ObjectVersion | None
-
-
-def estimated_bytes(version: ObjectVersion) -> int:
-    """Return how much there is to count in an object, in bytes; the time that it takes beside them counts too."""
-    return version.size + _OBJECT_BYTES
-
-
-def can_start(sizes: Collection[int], size: int) -> bool:
-    """Tell whether an object may be counted beside those that are under way."""
-    together = [*sizes, size]
-    busy = sum(one > _BUSY_BYTES for one in together)
-    return len(together) <= OBJECTS_AT_ONCE and sum(together) <= _BYTES_AT_ONCE and busy <= _PROCESSORS + 1
 
 
 def _finished(under_way: dict[Future[Outcome], int]) -> Iterator[Outcome]:
@@ -113,11 +90,9 @@ class Reconciler:
         to_do: list[ObservedObject] = []
         waiting: list[tuple[ObservedObject, int]] = []
         backlog_bytes = 0
-        for observed in self._look(trigger.prefix):
+        for observed in self.differences(trigger):
             if isinstance(observed, Outcome):
                 yield observed
-            elif self._stays_refused(observed, trigger):
-                yield Outcome("refused_before")
             elif observed.version is None:
                 to_do.append(observed)
             else:
@@ -130,19 +105,20 @@ class Reconciler:
         to_do += (observed for observed, _ in waiting)
         yield from self.reconcile_each(((observed.key, observed) for observed in to_do), trigger, deadline)
 
-    def differences(self, trigger: Trigger) -> Iterator[tuple[ObservedObject, ObjectVersion]]:
-        """Compare the ledger with the listing, and return what is to be counted."""
-        for observed in self._look(trigger.prefix):
-            if (
-                isinstance(observed, ObservedObject)
-                and observed.version is not None
-                and not self._stays_refused(observed, trigger)
-            ):
-                yield observed, observed.version
-
-    def changes(self, since: datetime, prefix: str) -> ItemSummary:
-        """Return what became since a moment of objects whose keys begin with a prefix."""
-        return self.ledger.changes(since, prefix)
+    def differences(self, trigger: Trigger) -> Iterator[ObservedObject | Outcome]:
+        """Compare the ledger with the listing: what differs, and what became of the objects to be left alone."""
+        needed = self.dimensions()
+        skipped, ignored = 0, list[str]()
+        for observed in observe(self.ledger, self.bucket, trigger.prefix, ignored.append):
+            if observed.entry.matches(observed.version, needed):
+                skipped += observed.version is not None
+            # Refused as it is by an earlier run, which told of it. A person may want it tried again.
+            elif trigger.kind not in BY_HAND and observed.entry.knows_as_refused(observed.version, needed):
+                yield Outcome("refused_before")
+            else:
+                yield observed
+        yield Outcome("skipped", objects=skipped)
+        yield Outcome("ignored", objects=len(ignored), keys=ignored[:_MAX_IGNORED_TOLD])
 
     def reconcile_each(
         self, objects: Iterable[tuple[str, ObservedObject | None]], trigger: Trigger, deadline: Deadline
@@ -157,34 +133,6 @@ class Reconciler:
                 under_way[workers.submit(self._reconcile, key, trigger, deadline, observed)] = size
             while under_way:
                 yield from _finished(under_way)
-
-    def _stays_refused(self, observed: ObservedObject, trigger: Trigger) -> bool:
-        """Tell whether a run leaves an object alone, because an earlier one refused it, as it is, and told of it."""
-        # A person may want it tried again, the daily run does not.
-        return trigger.kind not in BY_HAND and observed.entry.knows_as_refused(observed.version, self.dimensions())
-
-    def _look(self, prefix: str) -> Iterator[ObservedObject | Outcome]:
-        """Look at every key that the bucket holds, then at those that only the ledger knows; tell what differs."""
-        # The order matters: the ledger's entries first, then the bucket. See `ledger`.
-        entries = self.ledger.entries(prefix)
-        needed = self.dimensions()
-        skipped = 0
-        ignored, first_ignored = 0, list[str]()
-        for key, version in self.bucket.objects(prefix):
-            if version is None:
-                ignored += 1
-                first_ignored += [key] if ignored <= _MAX_IGNORED_TOLD else []
-                continue
-            entry = entries.pop(key, NO_ENTRY)
-            if entry.matches(version, needed):
-                skipped += 1
-            else:
-                yield ObservedObject(key, entry, version)
-        for key, entry in entries.items():
-            if not entry.matches(None, needed):
-                yield ObservedObject(key, entry, None)
-        yield Outcome("skipped", objects=skipped)
-        yield Outcome("ignored", objects=ignored, keys=first_ignored)
 
     def reconcile(self, key: str, trigger: Trigger, deadline: Deadline) -> Iterator[Outcome]:
         """Make the ledger match one object, or note in it why that cannot be.
@@ -276,16 +224,15 @@ class Reconciler:
         is_accepted: bool = False,
     ) -> Outcome | None:
         """Note an object as counted, or as gone without a version; None when another changed the entry meanwhile."""
-        if version is None:
-            rows_lost = self.ledger.write_removed(key, entry, sequencer=sequencer, now=self.clock())
-            return None if rows_lost is None else Outcome("removed", rows_lost=rows_lost)
         # First these: once it is in the ledger, nobody looks at this version again.
-        error = self._put_rejected(key, version, usage)
-        rows_lost = self.ledger.write_counted(
+        error = self._put_rejected(key, version, usage) if version else ""
+        rows_lost = self.ledger.write(
             key, entry, version, usage, is_accepted=is_accepted, sequencer=sequencer, now=self.clock()
         )
         if rows_lost is None:
             return None
+        if version is None:
+            return Outcome("removed", rows_lost=rows_lost)
         rows = (usage.rows_read, usage.rows_counted, usage.rows_rejected)
         return Outcome("counted", error, *rows, keys=[key] if is_accepted else (), rows_lost=rows_lost)
 
@@ -318,7 +265,7 @@ class Reconciler:
             When the time was over and nothing else was done in it: the next run would come no further.
         """
         needed = self.dimensions()
-        count = _PROCESSORS if version.size > _LARGE_BYTES else 1
+        count = PROCESSORS if version.size > _LARGE_BYTES else 1
         shares = self.bucket.shares(key, version, needed.columns, count, part)
         usages = [Usage(needed) for _ in shares]
         try:

@@ -83,7 +83,7 @@ class Refresh:
             for outcome in self.reconciler.reconcile_all(looking, deadline or Deadline(), inline_bytes=0):
                 summary.add(outcome)
             # What the items counted is as it should be by now, and what cannot be counted is known as refused.
-            changes = self.reconciler.changes(since, trigger.prefix)
+            changes = self.reconciler.ledger.changes(since, trigger.prefix)
             summary.objects_counted = changes.objects_counted
             summary.objects_skipped = max(0, summary.objects_skipped - changes.objects_counted)
             summary.objects_refused += changes.objects_refused

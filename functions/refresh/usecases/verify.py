@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from operator import attrgetter
 from typing import NamedTuple
 
 import msgspec
@@ -15,14 +16,14 @@ from functions.common.dimensions import NO_DIMENSIONS
 from functions.refresh.counting.cleaning import ObjectError
 from functions.refresh.counting.usage import Usage
 from functions.refresh.ledger.audit import Comparison, LedgerAudit
-from functions.refresh.ledger.ledger import NO_ENTRY, Ledger, LedgerEntry
-from functions.refresh.publishing.publication import Publications
-from functions.refresh.reading.bucket import Bucket, ObjectChangedError, ObjectVersion
+from functions.refresh.ledger.entry import LedgerEntry
+from functions.refresh.reading.bucket import ObjectChangedError, ObjectVersion
 from functions.refresh.results import Difference, Outcome, Verified
 from functions.refresh.usecases.deadline import Deadline
 from functions.refresh.usecases.events import Trigger, VerificationRequest
-from functions.refresh.usecases.reconcile import OBJECTS_AT_ONCE, ObservedObject, Reconciler, can_start, in_short
+from functions.refresh.usecases.reconcile import in_short
 from functions.refresh.usecases.refresh import Refresh, RefreshError
+from functions.refresh.usecases.walk import OBJECTS_AT_ONCE, ObservedObject, can_start, observe
 
 _NO_TIME = "the time was over before its end; give the function more memory"
 
@@ -39,12 +40,8 @@ class _Finding(NamedTuple):
 class Verification:
     """Compares what is counted and published with a recount of the bucket, and repairs it where that is asked for."""
 
-    reconciler: Reconciler
-    bucket: Bucket
-    ledger: Ledger
-    audit: LedgerAudit
-    publications: Publications
     refresh: Refresh
+    audit: LedgerAudit
 
     def run(self, request: VerificationRequest, deadline: Deadline) -> Verified:
         """Verify, from where the request says to the end or to the deadline."""
@@ -109,21 +106,15 @@ class Verification:
             for key, _, finding in under_way:
                 yield key, finding.result()
 
-    def _look(self, prefix: str) -> Iterator[ObservedObject]:
+    def _look(self, prefix: str) -> list[ObservedObject]:
         """Look at every key that the bucket holds, or of which the ledger says something, in the order of the keys."""
-        # The order matters: the ledger's entries first, then the bucket. See `ledger`.
-        entries = self.ledger.entries(prefix)
         said = self.audit.keys_that_count_without_version(prefix)
-        said |= {key for key, entry in entries.items() if not entry.matches(None, NO_DIMENSIONS)}
-        # S3 lists keys in the order of their code points, as Python sorts them.
-        rest = deque(sorted(said))
-        for key, version in self.bucket.versions(prefix):
-            while rest and rest[0] <= key:
-                if (gone := rest.popleft()) != key:
-                    yield ObservedObject(gone, entries.get(gone, NO_ENTRY), None)
-            yield ObservedObject(key, entries.get(key, NO_ENTRY), version)
-        for key in rest:
-            yield ObservedObject(key, entries.get(key, NO_ENTRY), None)
+        reconciler = self.refresh.reconciler
+        observed = observe(reconciler.ledger, reconciler.bucket, prefix)
+        return sorted(
+            (one for one in observed if one.version or one.key in said or not one.entry.matches(None, NO_DIMENSIONS)),
+            key=attrgetter("key"),
+        )
 
     def _verify(self, observed: ObservedObject, deadline: Deadline) -> _Finding | None:
         """Recount an object; None when the time was over before its end."""
@@ -144,29 +135,29 @@ class Verification:
     def _recount(
         self, key: str, entry: LedgerEntry, version: ObjectVersion | None, deadline: Deadline
     ) -> _Finding | None:
-        usage = self.reconciler.count(key, version, deadline) if version else Usage()
+        usage = self.refresh.reconciler.count(key, version, deadline) if version else Usage()
         if usage is None:
             return None
-        is_accepted = version is not None and self.reconciler.check(key, entry, version, usage)
+        is_accepted = version is not None and self.refresh.reconciler.check(key, entry, version, usage)
         ledger = self.audit.compare(key, entry, version, usage)
         if ledger is None:
             return _Finding(has_changed=True)
         difference = _difference(key, version, usage, ledger)
         if difference is None:
             return _Finding()
-        write = partial(self.reconciler.write, key, entry, version, usage, is_accepted=is_accepted)
+        write = partial(self.refresh.reconciler.write, key, entry, version, usage, is_accepted=is_accepted)
         return _Finding(difference, write)
 
     def _verify_table(self, request: VerificationRequest, found: Verified) -> None:
         """Compare the published table with what the totals give."""
-        table = self.publications.compare(request.now)
+        table = self.refresh.publications.compare(request.now)
         if table:
             found.published, found.is_followed = table.refresh_id, table.is_followed
             found.rows_different = table.rows_different
 
     def _publish(self, request: VerificationRequest, outcomes: list[Outcome], found: Verified) -> None:
         """Publish as of the day that the published table is of, or today where there is none."""
-        table = self.publications.compare(request.now)
+        table = self.refresh.publications.compare(request.now)
         trigger = Trigger("manual", table.as_of if table else utc_day(request.now))
         try:
             found.refreshed = self.refresh.publish(trigger, outcomes).refresh_id

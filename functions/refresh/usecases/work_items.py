@@ -1,21 +1,21 @@
 """WorkItems: what one function counts of a backlog. Some small objects, or a part of a large one."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
 from typing import NamedTuple
 
 import msgspec
 
 from functions.refresh.counting.cleaning import ObjectError
 from functions.refresh.counting.usage import Usage
-from functions.refresh.ledger.ledger import NO_ENTRY, Ledger, LedgerEntry
+from functions.refresh.ledger.entry import NO_ENTRY, LedgerEntry
 from functions.refresh.ledger.partial_counts import PartialCounts
-from functions.refresh.reading.bucket import Bucket, ObjectChangedError, ObjectVersion, Part
+from functions.refresh.reading.bucket import ObjectChangedError, ObjectVersion, Part
 from functions.refresh.results import ItemSummary, Outcome
 from functions.refresh.usecases.deadline import Deadline
 from functions.refresh.usecases.events import Trigger
-from functions.refresh.usecases.reconcile import ObservedObject, Reconciler
+from functions.refresh.usecases.reconcile import Reconciler
+from functions.refresh.usecases.walk import ObservedObject
 
 # Another function, or a writer of the object, got in between each time: not something to wait out here.
 _ATTEMPTS = 5
@@ -49,10 +49,7 @@ class WorkItems:
     """Counts items. Whoever counts one again finds what is done, and does the rest."""
 
     reconciler: Reconciler
-    bucket: Bucket
-    ledger: Ledger
     partial_counts: PartialCounts
-    clock: Callable[[], datetime]
 
     def count(self, item: WorkItem, trigger: Trigger, deadline: Deadline) -> ItemSummary:
         """Count one item.
@@ -75,7 +72,7 @@ class WorkItems:
     def _count_objects(
         self, objects: tuple[PlannedObject, ...], trigger: Trigger, deadline: Deadline
     ) -> Iterator[Outcome]:
-        entries = self.ledger.entries_of([planned.key for planned in objects])
+        entries = self.reconciler.ledger.entries_of([planned.key for planned in objects])
         to_do: list[tuple[str, ObservedObject | None]] = []
         for planned in objects:
             entry = entries.get(planned.key, NO_ENTRY)
@@ -93,10 +90,10 @@ class WorkItems:
         needed = self.reconciler.dimensions()
         for _ in range(_ATTEMPTS):
             # The order matters: the ledger's entry first, then the bucket. See `ledger`.
-            entry = self.ledger.entry(key)
+            entry = self.reconciler.ledger.entry(key)
             if entry.revision != planned.revision and (settled := self._settled_since(entry, version)):
                 return settled
-            if self.bucket.version(key) != version:
+            if self.reconciler.bucket.version(key) != version:
                 return Outcome("deferred")
             try:
                 is_there = self.partial_counts.has(key, version, part, needed)
@@ -125,8 +122,8 @@ class WorkItems:
             return False
         rows = usage.rejected.table
         if rows is not None:
-            self.bucket.put_rejected(key, version, rows, part)
-        self.partial_counts.write(key, version, part, usage, now=self.clock())
+            self.reconciler.bucket.put_rejected(key, version, rows, part)
+        self.partial_counts.write(key, version, part, usage, now=self.reconciler.clock())
         return True
 
     def _settled_since(self, entry: LedgerEntry, version: ObjectVersion) -> Outcome | None:

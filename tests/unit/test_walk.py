@@ -2,7 +2,7 @@
 
 import pytest
 
-from functions.refresh.usecases import reconcile
+from functions.refresh.usecases import walk
 
 MIB = 2**20
 
@@ -20,5 +20,5 @@ MIB = 2**20
 def test_an_object_is_counted_beside_others_while_there_is_room(
     monkeypatch: pytest.MonkeyPatch, under_way: list[int], size: int, can_start: bool
 ) -> None:
-    monkeypatch.setattr(reconcile, "_PROCESSORS", 2)
-    assert reconcile.can_start(under_way, size) is can_start
+    monkeypatch.setattr(walk, "PROCESSORS", 2)
+    assert walk.can_start(under_way, size) is can_start

@@ -1,0 +1,69 @@
+"""The entry of a key in the ledger, and whether it says of the key what the bucket does."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from functions.common.dimensions import UNKNOWN_APART, Dimensions, parse_dimension
+from functions.refresh.reading.bucket import ObjectVersion
+
+
+class LedgerEntry(NamedTuple):
+    """What the ledger knows of a key.
+
+    Attributes
+    ----------
+    revision : int
+        How often the entry changed; 0 when there is none.
+    etag : str or None
+        The version that is counted, if one is.
+    dimensions : sequence of str
+        The dimensions that it is counted by.
+    rows_rejected : mapping of str to int
+        Its rows that are not counted, by reason.
+    error : str or None
+        Why a later version, or this one by more dimensions, could not be counted.
+    refused_etag : str or None
+        That version, if the reason lies in what it holds.
+    refused_dimensions : sequence of str
+        The dimensions that it could not be counted by.
+    accepted_etag : str or None
+        The version that a person accepted, however many of its rows are rejected.
+    """
+
+    revision: int
+    etag: str | None
+    dimensions: Sequence[str]
+    rows_rejected: Mapping[str, int]
+    error: str | None
+    refused_etag: str | None
+    refused_dimensions: Sequence[str]
+    accepted_etag: str | None
+
+    def matches(self, version: ObjectVersion | None, needed: Dimensions) -> bool:
+        """Tell whether the ledger says of the key what the bucket does: this version, or no object.
+
+        A version that is counted by more than the needed dimensions matches too, unless that rejected rows which
+        are good without.
+        """
+        if version is None or self.etag != version.etag:
+            return version is None and self.etag is None and self.error is None
+        if self.dimensions != needed.names and not self._is_counted_by(needed):
+            return False
+        # Of the version that is counted, an error may be about dimensions that are needed no more.
+        is_needless = self.refused_etag == self.etag and not self.knows_as_refused(version, needed)
+        return self.error is None or is_needless
+
+    def _is_counted_by(self, needed: Dimensions) -> bool:
+        """Tell whether it is counted by the needed dimensions, and rejects no row by a column of any other."""
+        needless = set(self.dimensions) - set(needed.names) - {UNKNOWN_APART}
+        columns = {name for text in needless for name in parse_dimension(text).columns} - needed.columns.keys()
+        rejects = any(reason.startswith(tuple(f"{name}_" for name in columns)) for reason in self.rows_rejected)
+        return set(needed.names) <= set(self.dimensions) and not rejects
+
+    def knows_as_refused(self, version: ObjectVersion | None, needed: Dimensions) -> bool:
+        """Tell whether this version cannot be counted by the needed dimensions, however often it is tried."""
+        is_known = version is not None and self.refused_etag == version.etag
+        return is_known and set(self.refused_dimensions) <= set(needed.names)
+
+
+NO_ENTRY = LedgerEntry(0, None, (), {}, None, None, (), None)
