@@ -19,6 +19,11 @@ _DECIDED_AT_HUNDREDTHS = 196
 _DECIDED_AT_VOUCHERS = 30
 
 
+def share(part: int, whole: int) -> float:
+    """Return a part as a share of the whole, to four decimals as every share that is told."""
+    return round(part / whole, 4)
+
+
 class Doubt(msgspec.Struct, frozen=True):
     """How sure the most used amount of a segment is, as far as counts tell.
 
@@ -63,7 +68,7 @@ def measure_doubt(first: int, second: int, vouchers: int) -> Doubt:
     lead, both = first - second, first + second
     hundredths = isqrt(10_000 * lead * lead // both)
     decided = hundredths >= _DECIDED_AT_HUNDREDTHS and both >= _DECIDED_AT_VOUCHERS
-    return Doubt(lead, round(lead / vouchers, 4), hundredths / 100, decided)
+    return Doubt(lead, share(lead, vouchers), hundredths / 100, decided)
 
 
 class Unknown(msgspec.Struct, frozen=True):
@@ -89,7 +94,7 @@ def measure_unknown(vouchers: int, unknown_amounts: int, unknown_numbers: int) -
     >>> measure_unknown(7, 3, 4)
     Unknown(amount_share=0.4286, number_share=0.5714)
     """
-    return Unknown(round(unknown_amounts / vouchers, 4), round(unknown_numbers / vouchers, 4))
+    return Unknown(share(unknown_amounts, vouchers), share(unknown_numbers, vouchers))
 
 
 class Place(msgspec.Struct, Generic[Amount], frozen=True):
@@ -163,7 +168,7 @@ def drift(counts: Mapping[int, int], others: Mapping[int, int]) -> float:
         abs(counts.get(amount, 0) * sum(others.values()) - others.get(amount, 0) * sum(counts.values()))
         for amount in counts.keys() | others.keys()
     )
-    return round(apart / (2 * both), 4)
+    return share(apart, 2 * both)
 
 
 class Ranking(msgspec.Struct, frozen=True):

@@ -1,7 +1,7 @@
 """Lambda entry of the refresh function: an event in, a summary out."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any
@@ -20,7 +20,7 @@ from functions.refresh.settings import RefreshSettings
 from functions.refresh.usecases.backlog import Backlog, read_step
 from functions.refresh.usecases.deadline import Deadline
 from functions.refresh.usecases.events import Trigger, read_event, read_verification
-from functions.refresh.usecases.questions import Questions, read_question
+from functions.refresh.usecases.questions import Question, read_question
 from functions.refresh.usecases.refresh import Refresh, RefreshError
 from functions.refresh.usecases.verify import Verification
 from functions.refresh.wiring import make_backlog, make_questions, make_refresh, make_verification
@@ -62,7 +62,7 @@ def verification() -> Verification:
 
 
 @cache
-def questions() -> Questions:
+def questions() -> Callable[[Question], msgspec.Struct]:
     """Return what answers questions, wired on first use."""
     return make_questions(database())
 
@@ -106,7 +106,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         told = msgspec.to_builtins(result)
         logger.info("verified", extra={name: value for name, value in told.items() if name != "differences"})
     elif question := read_question(event):
-        result = questions().answer(question)
+        result = questions()(question)
         logger.info("question answered", extra={"question": msgspec.to_builtins(question)})
     else:
         result = _refresh(event, deadline)

@@ -2,7 +2,9 @@
 
 from collections.abc import Callable
 from datetime import datetime
-from functools import cache
+from functools import cache, partial
+
+import msgspec
 
 from functions.common.database import Database
 from functions.common.migrations import check_schema
@@ -16,7 +18,7 @@ from functions.refresh.reading.bucket import Bucket
 from functions.refresh.report.writer import Reports
 from functions.refresh.settings import RefreshSettings
 from functions.refresh.usecases.backlog import Backlog
-from functions.refresh.usecases.questions import Questions
+from functions.refresh.usecases.questions import Question, answer
 from functions.refresh.usecases.reconcile import Reconciler
 from functions.refresh.usecases.refresh import Refresh
 from functions.refresh.usecases.verify import Verification
@@ -56,7 +58,7 @@ def make_verification(settings: RefreshSettings, database: Database, clock: Call
     return Verification(make_refresh(settings, database, clock), LedgerAudit(database))
 
 
-def make_questions(database: Database) -> Questions:
+def make_questions(database: Database) -> Callable[[Question], msgspec.Struct]:
     """Wire what answers questions, on a database whose schema is that of this release."""
     check_schema(database)
-    return Questions(database)
+    return partial(answer, database)

@@ -11,8 +11,9 @@ import msgspec
 from botocore.exceptions import ClientError
 
 from functions.common.migrations import Migrations
-from functions.refresh.results import Answer, Verified
+from functions.refresh.results import Answer
 from functions.refresh.settings import REPORTS_PREFIX
+from functions.refresh.usecases.differences import Verified
 from infra.operations.backlog import count_backlog
 from infra.operations.deployed import Deployed, OperationError
 from infra.operations.logs import in_one_line

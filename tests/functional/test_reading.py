@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from functions.refresh.reading import row_groups
-from functions.refresh.reading.footer import Struct, open_chunks
+from functions.refresh.reading.thrift import Struct
 from functions.refresh.usecases.refresh import RefreshError
 from tests.functional.conftest import Pipeline
 from tests.support import PREFIX, created, daily, parquet, record
@@ -53,7 +53,7 @@ def _chunks(change: Callable[[Struct], object]) -> Callable[[Struct], None]:
 
     def change_all(metadata: Struct) -> None:
         for group in metadata[4][1][1]:
-            for chunk in open_chunks(group):
+            for chunk in group[1][1][1]:
                 change(chunk)
 
     return change_all

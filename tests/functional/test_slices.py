@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from functions.common.ranking import drift
 from functions.refresh.publishing import trial
 from functions.refresh.usecases import slices
-from functions.refresh.usecases.slices import SliceAnswer, SliceError, SliceRequest, take_slice
+from functions.refresh.usecases.events import QuestionError
+from functions.refresh.usecases.slices import SliceAnswer, SliceRequest, take_slice
 from infra.sample.sample import make_sample
 from tests.functional.conftest import Pipeline
 from tests.support import Published, daily, record
@@ -68,14 +69,14 @@ def test_two_prefixes_are_compared_segment_by_segment(pipeline: Pipeline) -> Non
 
 def test_a_slice_that_cannot_be_answered_says_what_to_ask(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
     pipeline.make()
-    with pytest.raises(SliceError, match="nothing is published"):
+    with pytest.raises(QuestionError, match="nothing is published"):
         take_slice(pipeline.database, SliceRequest("vouchers/"))
     pipeline.put("a.parquet", [record(), record(voucher_amount=4400.0)])
     pipeline.refresh(daily())
     with monkeypatch.context() as small:
         small.setattr(trial, "MAX_CELLS", 3)
         with pytest.raises(
-            SliceError, match=r"'vouchers/' has 6 segments and amounts, an answer holds 3: name a longer"
+            QuestionError, match=r"'vouchers/' has 6 segments and amounts, an answer holds 3: name a longer"
         ):
             take_slice(pipeline.database, SliceRequest("vouchers/"))
     # Given a ledger whose entries take longer than a slice may
@@ -88,7 +89,7 @@ def test_a_slice_that_cannot_be_answered_says_what_to_ask(pipeline: Pipeline, mo
         " FROM voucher_customer.ledger_itself"
     )
     monkeypatch.setattr(slices, "_SECONDS", 1)
-    with pytest.raises(SliceError, match="take more than 1 s: name a longer prefix"):
+    with pytest.raises(QuestionError, match="take more than 1 s: name a longer prefix"):
         take_slice(pipeline.database, SliceRequest("vouchers/"))
 
 

@@ -14,9 +14,9 @@ from botocore.exceptions import ClientError
 from functions.common.migrations import migrate
 from functions.common.settings import load_settings
 from functions.refresh import handler
-from functions.refresh.results import Verified
 from functions.refresh.settings import RefreshSettings
 from functions.refresh.usecases.deadline import Deadline
+from functions.refresh.usecases.differences import Verified
 from functions.refresh.usecases.events import read_verification
 from functions.refresh.wiring import make_verification
 from infra.operations import commands

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from functions.common.families import SegmentRulesError
 from functions.refresh.publishing import cuts, trial
 from functions.refresh.publishing.cuts import suggest_cuts
+from functions.refresh.usecases.events import QuestionError
 from functions.refresh.usecases.questions import read_question
-from functions.refresh.usecases.what_if import WhatIf, WhatIfError, WhatIfRequest, tell_what_if
+from functions.refresh.usecases.what_if import WhatIf, WhatIfRequest, tell_what_if
 from infra.operations.analyses import read_rules
 from infra.operations.deployed import OperationError
 from infra.sample.sample import make_sample
@@ -97,7 +98,7 @@ def test_a_dimension_that_is_not_counted_is_named(pipeline: Pipeline, tmp_path: 
 
 def test_what_cannot_be_answered_says_why(pipeline: Pipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pipeline.make()
-    with pytest.raises(WhatIfError, match="nothing is published"):
+    with pytest.raises(QuestionError, match="nothing is published"):
         ask(pipeline, SHIPPED, tmp_path)
     pipeline.put("v.parquet", [record()])
     pipeline.refresh(daily())
@@ -109,7 +110,7 @@ def test_what_cannot_be_answered_says_why(pipeline: Pipeline, tmp_path: Path, mo
         read_rules(tmp_path / "none.sql")
     monkeypatch.setattr(trial, "MAX_CELLS", 1)
     with pytest.raises(
-        WhatIfError, match="there would be 4 segments and amounts, an answer holds 1: name fewer countries"
+        QuestionError, match="there would be 4 segments and amounts, an answer holds 1: name fewer countries"
     ):
         ask(pipeline, SHIPPED, tmp_path)
 

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from functions.common.ranking import ChangedObject, RankingChange
 from functions.refresh.results import Summary
-from functions.refresh.usecases.why import WhyError, WhyRequest, tell_why
+from functions.refresh.usecases.events import QuestionError
+from functions.refresh.usecases.why import WhyRequest, tell_why
 from tests.functional.conftest import Pipeline
 from tests.support import ROOT, created, daily, deleted, record
 
@@ -209,5 +210,5 @@ def test_why_is_answered_from_what_was_kept(pipeline: Pipeline) -> None:
         assert [(one.key, one.vouchers) for one in latest.objects] == [("vouchers/b.parquet", 2)]
         assert (first.causes, first.before) == (["first_publication"], [])
     for unknown in (("frequent_segment 5-13",), ("frequent_segment", "Chile"), ("x",)):
-        with pytest.raises(WhyError, match=r"there is no segment .* published: frequent_segment 0-4, "):
+        with pytest.raises(QuestionError, match=r"there is no segment .* published: frequent_segment 0-4, "):
             tell_why(pipeline.database, WhyRequest(*unknown))

@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from functions.refresh.reading.footer import Struct, compose, parse
+from functions.refresh.reading.thrift import Struct, read_struct, write_struct
 from infra import ROOT
 from tests.writers import by_pyarrow
 from tests.writers.records import make_records
@@ -34,7 +34,7 @@ def with_footer(content: bytes, change: Callable[[Struct], object]) -> bytes:
     """Return a file with its footer changed in place."""
     end = len(content) - 8
     start = end - int.from_bytes(content[end : end + 4], "little")
-    metadata = parse(content[start:end])
+    metadata = read_struct(content[start:end])
     change(metadata)
-    footer = compose(metadata)
+    footer = write_struct(metadata)
     return content[:start] + footer + len(footer).to_bytes(4, "little") + content[-4:]

@@ -85,13 +85,7 @@ class ColumnEncoder:
         return self._codes.get(UNKNOWN, -1) if is_number else -1
 
     def encode(self, column: pa.Array) -> Codes:
-        """Return the code of each row of a column, whose type `check_type` lets pass.
-
-        Raises
-        ------
-        ObjectError
-            When the distinct values exceed any real voucher use.
-        """
+        """Return the code of each row of a column, whose type `check_type` lets pass."""
         numbers = try_direct_codes(column)
         if numbers is not None:
             return self._encode_directly(numbers)
@@ -154,13 +148,7 @@ class Numbers:
         return len(self._codes)
 
     def encode(self, numbers: Integers) -> Codes:
-        """Return the code of each.
-
-        Raises
-        ------
-        ObjectError
-            When there are more of them than any real voucher use has.
-        """
+        """Return the code of each."""
         distinct = pa.array(numbers).dictionary_encode()
         met = distinct.dictionary.to_pylist()
         codes = np.array([self._codes.setdefault(number, len(self._codes)) for number in met], np.int32)
@@ -176,40 +164,26 @@ class PairEncoder:
     """The pairs of country and amount that occur, numbered as they are met: few of all that could be."""
 
     def __init__(self) -> None:
-        self._countries: list[int] = []
-        self._amounts: list[int] = []
         self._codes: dict[tuple[int, int], int] = {}
 
     def __len__(self) -> int:
-        return len(self._countries)
+        return len(self._codes)
 
     def encode(self, countries: Codes, amounts: Codes, shape: tuple[int, int]) -> Codes:
-        """Return the code of each row's pair; the shape is how many countries and amounts there are.
-
-        Raises
-        ------
-        ObjectError
-            When that is more than any real voucher use has.
-        """
+        """Return the code of each row's pair; the shape is how many countries and amounts there are."""
         width = shape[1]
         if shape[0] * width > _MAX_CELLS:
             raise ObjectError(f"more than {_MAX_CELLS:,} pairs of country and amount: these are no voucher records")
         both = countries * np.int32(width) + amounts
         code_of_pair = np.zeros(shape[0] * width, np.int32)
         met = np.flatnonzero(np.bincount(both, minlength=len(code_of_pair)))
-        code_of_pair[met] = [self._code(*divmod(pair, width)) for pair in met.tolist()]
+        code_of_pair[met] = [self._codes.setdefault(divmod(pair, width), len(self._codes)) for pair in met.tolist()]
         return _take(code_of_pair, both)
-
-    def _code(self, country: int, amount: int) -> int:
-        code = self._codes.setdefault((country, amount), len(self._codes))
-        if code == len(self._countries):
-            self._countries.append(country)
-            self._amounts.append(amount)
-        return code
 
     def decode(self, codes: Integers) -> tuple[Integers, Integers]:
         """Return the countries and the amounts of codes."""
-        return np.array(self._countries, np.int64)[codes], np.array(self._amounts, np.int64)[codes]
+        countries, amounts = np.array(list(self._codes), np.int64).reshape(-1, 2)[codes].T
+        return countries, amounts
 
 
 class Counts:

@@ -88,13 +88,7 @@ class Usage:
         return table
 
     def update(self, other: "Usage") -> None:
-        """Add the usage of another part of the same object.
-
-        Raises
-        ------
-        ObjectError
-            As `table`.
-        """
+        """Add the usage of another part of the same object."""
         self.restore(other.table, other.rows_read, other.rows_counted, other.rows_rejected, other.values_defaulted)
         self.rejected.update(other.rejected)
 

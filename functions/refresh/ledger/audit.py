@@ -7,7 +7,7 @@ from functions.common.database import Database
 from functions.refresh.counting.usage import Usage
 from functions.refresh.ledger.entry import LedgerEntry
 from functions.refresh.ledger.ledger import CHANGE
-from functions.refresh.ledger.schema import lock
+from functions.refresh.ledger.schema import lock, usage_of
 from functions.refresh.reading.bucket import ObjectVersion
 
 # What a recount would change is what is wrong. What is counted by dimensions that are not needed is not recounted.
@@ -19,16 +19,14 @@ _COMPARE = """
     FROM voucher_customer.ledger WHERE key = :key
 """
 
-_DUE_TOTALS = """
+_DUE_TOTALS = f"""
     WITH due AS (
-        SELECT usage.country_code, usage.dimension, usage.value, usage.voucher_amount, sum(usage.count) AS count
-        FROM voucher_customer.ledger, unnest(
-            usage_country_code, usage_dimension, usage_value, usage_voucher_amount, usage_count
-        ) AS usage (country_code, dimension, value, voucher_amount, count)
-        GROUP BY usage.country_code, usage.dimension, usage.value, usage.voucher_amount
-        HAVING sum(usage.count) <> 0
+        SELECT country_code, dimension, value, voucher_amount, sum(count) AS count
+        FROM voucher_customer.ledger, {usage_of("ledger", "usage")}
+        GROUP BY country_code, dimension, value, voucher_amount
+        HAVING sum(count) <> 0
     )
-"""
+"""  # noqa: S608 - of texts in this code
 
 _COUNT_WRONG_TOTALS = """
     SELECT count(*)

@@ -17,12 +17,12 @@ from functions.common.database import Database
 from functions.common.dimensions import NO_DIMENSIONS, Dimensions
 from functions.refresh.counting.usage import Usage
 from functions.refresh.ledger.entry import NO_ENTRY, LedgerEntry
-from functions.refresh.ledger.schema import lock
+from functions.refresh.ledger.schema import lock, usage_of
 from functions.refresh.reading.bucket import ObjectVersion
 from functions.refresh.results import ItemSummary
 
 # Both at once, so that rows alike in both stay untouched.
-CHANGE = """
+CHANGE = f"""
     WITH change AS (
         SELECT country_code, dimension, value, voucher_amount, sum(count) AS count
         FROM (
@@ -32,15 +32,12 @@ CHANGE = """
             ) AS added (country_code, dimension, value, voucher_amount, count)
             UNION ALL
             SELECT removed.country_code, removed.dimension, removed.value, removed.voucher_amount, -removed.count
-            FROM voucher_customer.ledger, unnest(
-                usage_country_code, usage_dimension, usage_value, usage_voucher_amount, usage_count
-            ) AS removed (country_code, dimension, value, voucher_amount, count)
-            WHERE key = :key
+            FROM voucher_customer.ledger, {usage_of("ledger", "removed")} WHERE key = :key
         ) AS both_usages
         GROUP BY country_code, dimension, value, voucher_amount
         HAVING sum(count) <> 0
     )
-"""
+"""  # noqa: S608 - of texts in this code
 """The start of a statement: what an object adds to the totals by its usage given, less what it adds by the ledger."""
 
 _APPLY_TO_TOTALS = """
@@ -223,13 +220,6 @@ class Ledger:
         now: datetime,
     ) -> bool:
         """Note why an object could not be counted; what was counted of it before stays.
-
-        Parameters
-        ----------
-        refused : ObjectVersion or None
-            The refused version, if the reason lies in what it holds.
-        dimensions : Dimensions
-            The dimensions that it was to be counted by.
 
         Returns
         -------

@@ -15,6 +15,7 @@ import pyarrow as pa
 from functions.common.database import Database
 from functions.common.dimensions import Dimensions
 from functions.refresh.counting.usage import USAGE_SCHEMA, Usage
+from functions.refresh.ledger.schema import usage_of
 from functions.refresh.reading.bucket import ObjectVersion, Part
 
 _KEPT = timedelta(days=7)
@@ -39,13 +40,10 @@ _ROWS = f"""
 _USAGE = f"""
     SELECT array_agg(country_code), array_agg(dimension), array_agg(value), array_agg(voucher_amount), array_agg(count)
     FROM (
-        SELECT counted.country_code, counted.dimension, counted.value, counted.voucher_amount,
-               CAST(sum(counted.count) AS bigint) AS count
-        FROM voucher_customer.partial_counts, unnest(
-            usage_country_code, usage_dimension, usage_value, usage_voucher_amount, usage_count
-        ) AS counted (country_code, dimension, value, voucher_amount, count)
+        SELECT country_code, dimension, value, voucher_amount, CAST(sum(count) AS bigint) AS count
+        FROM voucher_customer.partial_counts, {usage_of("partial_counts", "counted")}
         WHERE {_THESE}
-        GROUP BY counted.country_code, counted.dimension, counted.value, counted.voucher_amount
+        GROUP BY country_code, dimension, value, voucher_amount
     ) AS combined
 """  # noqa: S608 - of constants
 

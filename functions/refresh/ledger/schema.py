@@ -8,6 +8,23 @@ from functions.common.families import Family, Segment, SegmentRulesError, check_
 from functions.common.migrations import SQL_FOLDER, lock_schema
 
 
+def usage_of(table: str, alias: str) -> str:
+    """Return the usage that each row of a table holds in arrays, as a table of a statement."""
+    names = ("country_code", "dimension", "value", "voucher_amount", "count")
+    arrays = ", ".join(f"{table}.usage_{name}" for name in names)
+    return f"unnest({arrays}) AS {alias} ({', '.join(names)})"
+
+
+def count_wrong_rows(table: str) -> str:
+    """Return what counts the rows that a table has and `due` has not, or the other way round."""
+    return f"""
+        SELECT count(*) FROM (
+            (TABLE due EXCEPT TABLE voucher_customer.{table})
+            UNION ALL (TABLE voucher_customer.{table} EXCEPT TABLE due)
+        ) AS wrong
+    """  # noqa: S608 - a name in this code
+
+
 def lock(connection: Connection) -> None:
     """Wait for the other refreshes and hold them off until the transaction ends."""
     # In a queue for a table, because whoever waits for an advisory lock holds a snapshot meanwhile: no count that is
@@ -49,13 +66,7 @@ def read_families(connection: Connection) -> list[Family]:
 
 
 def needed_dimensions(database: Database) -> Dimensions:
-    """Return the dimensions that infra/sql/customer_segments.sql names; the tables stay as they are published.
-
-    Raises
-    ------
-    SegmentRulesError, pg8000.exceptions.DatabaseError
-        As `load_families`.
-    """
+    """Return the dimensions that infra/sql/customer_segments.sql names; the tables stay as they are published."""
     with database.transaction() as connection:
         lock(connection)
         connection.run("SAVEPOINT published")

@@ -1,7 +1,7 @@
 """Why most used amounts changed: the countries or the rules did, the as-of day moved, or data came and went."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import date
 from typing import Any, NamedTuple
 
@@ -10,9 +10,9 @@ from pg8000.native import Connection
 
 from functions.common.families import Family, SegmentRulesError
 from functions.common.ranking import Cause, ChangedObject, RankingChange, rank
-from functions.refresh.ledger.schema import read_families
-from functions.refresh.publishing.placing import place
-from functions.refresh.publishing.unknowns import PLACED, USED_TOTALS, UnknownRules
+from functions.refresh.ledger.schema import read_families, usage_of
+from functions.refresh.publishing.placing import Placed, place
+from functions.refresh.publishing.unknowns import PLACED, UnknownRules, count_by_segment
 
 # Beyond that the database step of a run would take seconds more, while other writers wait.
 MAX_OBJECTS = 1000
@@ -34,17 +34,13 @@ _CHANGE = f"""
             SELECT key, etag, etag_before, country_code, dimension, value, greatest(voucher_amount, 0), count
             FROM (
                 SELECT key, ledger.etag, changed.etag AS etag_before, added.*
-                FROM voucher_customer.changed_objects AS changed JOIN voucher_customer.ledger USING (key), unnest(
-                    ledger.usage_country_code, ledger.usage_dimension, ledger.usage_value, ledger.usage_voucher_amount,
-                    ledger.usage_count
-                ) AS added (country_code, dimension, value, voucher_amount, count)
+                FROM voucher_customer.changed_objects AS changed JOIN voucher_customer.ledger USING (key),
+                    {usage_of("ledger", "added")}
                 UNION ALL
                 SELECT key, ledger.etag, changed.etag, removed.country_code, removed.dimension, removed.value,
                        removed.voucher_amount, -removed.count
-                FROM voucher_customer.changed_objects AS changed JOIN voucher_customer.ledger USING (key), unnest(
-                    changed.usage_country_code, changed.usage_dimension, changed.usage_value,
-                    changed.usage_voucher_amount, changed.usage_count
-                ) AS removed (country_code, dimension, value, voucher_amount, count)
+                FROM voucher_customer.changed_objects AS changed JOIN voucher_customer.ledger USING (key),
+                    {usage_of("changed", "removed")}
             ) AS both_usages WHERE :amount_is_used OR voucher_amount >= 0
         ) AS used (key, etag, etag_before, country_code, dimension, value, voucher_amount, count)
         JOIN placed USING (dimension, value)
@@ -78,12 +74,9 @@ _CONTRIBUTIONS = """
     FROM ranked WHERE place <= :at_most ORDER BY country_code, segment_name, segment_type, place
 """
 
-_COUNTS = f"""
-    SELECT country_code, segment_name, segment_type, voucher_amount, CAST(sum(count) AS bigint)
-    FROM ({USED_TOTALS}) AS used JOIN {PLACED} USING (dimension, value)
-    WHERE country_code = ANY (CAST(:countries AS text[]))
-    GROUP BY country_code, segment_name, segment_type, voucher_amount
-"""  # noqa: S608 - of texts in this code
+_COUNTS = (
+    f"SELECT country_code, segment_name, segment_type, voucher_amount, count FROM ({count_by_segment()}) AS counted"  # noqa: S608
+)
 
 _KEEP = """
     INSERT INTO voucher_customer.ranking_changes
@@ -235,9 +228,8 @@ class _Stages:
         names = ("of_country", "of_name", "of_type", "amount", "sign")
         columns = {name: list(column) for name, column in zip(names, zip(*weights, strict=True), strict=True)}
         rows = self._connection.run(
-            _CHANGE + _CONTRIBUTIONS, **self._placed(self._after.as_of), countries=self._countries,
-            at_most=_MAX_TOLD, **columns,
-        )  # fmt: skip
+            _CHANGE + _CONTRIBUTIONS, **self._placed(self._after.as_of), at_most=_MAX_TOLD, **columns
+        )
         found: dict[Place, list[ChangedObject]] = {}
         for country, name, kind, *told in rows:
             found.setdefault((country, name, kind), []).append(ChangedObject(*told))
@@ -246,8 +238,8 @@ class _Stages:
     def _most_used(self, as_of: date) -> dict[Place, list[int]]:
         """Return what would be most used by the rules of now, as of a day, by the data of the publication before."""
         placed = self._placed(as_of)
-        counts = _counts(self._connection.run(_COUNTS, **placed, countries=self._countries))
-        changed = self._connection.run(_CHANGE + _BY_SEGMENT, **placed, countries=self._countries)
+        counts = _counts(self._connection.run(_COUNTS, **placed))
+        changed = self._connection.run(_CHANGE + _BY_SEGMENT, **placed)
         for segment, change in _counts(changed).items():
             amounts = counts.setdefault(segment, {})
             for amount, count in change.items():
@@ -258,9 +250,9 @@ class _Stages:
             if (used := [(amount, count) for amount, count in amounts.items() if count > 0])
         }
 
-    def _placed(self, as_of: date) -> Mapping[str, Any]:
-        placed, _ = place(self._families, self._occurring, as_of, self._after.unknowns)
-        return {**placed._asdict(), "amount_is_used": self._after.unknowns.amount_is_used}
+    def _placed(self, as_of: date) -> Placed:
+        placed, _ = place(self._families, self._occurring, self._countries, as_of, self._after.unknowns)
+        return placed
 
 
 def _counts(rows: Iterable[Sequence[Any]]) -> Counts:

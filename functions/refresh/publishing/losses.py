@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from pg8000.native import Connection
 
 from functions.common.families import Family
+from functions.common.ranking import share
 
 # By any dimension each country has the same records, unless refused objects lack it.
 _READ = """
-    SELECT country_code, before.records, coalesce(after.records, 0)
+    SELECT country_code, before.records, CAST(coalesce(after.records, 0) AS bigint)
     FROM voucher_customer.country_records AS before
     LEFT JOIN (
         SELECT country_code, sum(count) AS records FROM voucher_customer.usage_totals
@@ -30,10 +31,8 @@ def keep_records(connection: Connection, families: Sequence[Family], max_lost_sh
     if not families:
         return {}
     dimension = str(families[0].dimension)
-    shares = {
-        country: float((before - after) / before)
-        for country, before, after in connection.run(_READ, dimension=dimension)
-    }
+    fewer = connection.run(_READ, dimension=dimension)
     connection.run("DELETE FROM voucher_customer.country_records")
     connection.run(_KEEP, dimension=dimension)
-    return {country: round(share, 4) for country, share in shares.items() if share > max_lost_share}
+    lost = ((country, before - after, before) for country, before, after in fewer)
+    return {country: share(rows, before) for country, rows, before in lost if rows / before > max_lost_share}

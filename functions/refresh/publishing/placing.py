@@ -7,7 +7,12 @@ from typing import Any
 from pg8000.native import Connection
 
 from functions.common.families import Family
-from functions.refresh.publishing.unknowns import NO_VALUES, PlacedValues, UnknownRules
+from functions.refresh.publishing.unknowns import UnknownRules
+
+Placed = dict[str, Any]
+"""What statements take that count by segment: values with their segments, countries, and what unknown amounts are."""
+
+_COLUMNS = ("dimension", "value", "segment_name", "segment_type", "min_range", "max_range")
 
 _OCCURRING = """
     SELECT dimension, value, CAST(sum(count) AS bigint) FROM voucher_customer.usage_totals
@@ -18,16 +23,20 @@ _OCCURRING = """
 
 def place_totals(
     connection: Connection, families: Sequence[Family], countries: Sequence[str], as_of: date, unknowns: UnknownRules
-) -> tuple[PlacedValues, dict[str, int]]:
+) -> tuple[Placed, dict[str, int]]:
     """Find the segment of every value of the totals of countries, and count the records that none covers, by family."""
     dimensions = list({str(family.dimension) for family in families})
     occurring = connection.run(_OCCURRING, countries=list(countries), dimensions=dimensions)
-    return place(families, occurring, as_of, unknowns)
+    return place(families, occurring, countries, as_of, unknowns)
 
 
 def place(
-    families: Sequence[Family], occurring: Iterable[Sequence[Any]], as_of: date, unknowns: UnknownRules
-) -> tuple[PlacedValues, dict[str, int]]:
+    families: Sequence[Family],
+    occurring: Iterable[Sequence[Any]],
+    countries: Sequence[str],
+    as_of: date,
+    unknowns: UnknownRules,
+) -> tuple[Placed, dict[str, int]]:
     """Find the segment of every value of a dimension that occurs, and count the records that none covers, by family.
 
     Parameters
@@ -48,4 +57,5 @@ def place(
                 unplaced[family.segment_name] += count
             else:
                 rows.append((str(family.dimension), value, *segment))
-    return PlacedValues(*map(list, zip(*rows, strict=True))) if rows else NO_VALUES, unplaced
+    columns = {name: [row[number] for row in rows] for number, name in enumerate(_COLUMNS)}
+    return {**columns, "countries": list(countries), "amount_is_used": unknowns.amount_is_used}, unplaced

@@ -13,7 +13,7 @@ from functions.common.dimensions import UNKNOWN_APART, combine
 from functions.common.families import Family
 from functions.common.ranking import changed_rankings
 from functions.refresh.ledger.completeness import Lacking, count_lacking, forget_needless_errors
-from functions.refresh.ledger.schema import load_families, lock, read_families
+from functions.refresh.ledger.schema import count_wrong_rows, load_families, lock, read_families
 from functions.refresh.publishing.causes import Basis, count_causes, explain, keep_changes, read_basis
 from functions.refresh.publishing.countries import tell_missing
 from functions.refresh.publishing.losses import keep_records
@@ -21,9 +21,8 @@ from functions.refresh.publishing.placing import place_totals
 from functions.refresh.publishing.rankings import read_rankings
 from functions.refresh.publishing.unknowns import (
     AS_ZERO,
-    PLACED,
-    USED_TOTALS,
     UnknownRules,
+    count_by_segment,
     count_wrong_unknowns,
     publish_unknowns,
 )
@@ -33,22 +32,12 @@ _DUE = f"""
     WITH due AS (
         SELECT row_number() OVER (
                    PARTITION BY country_code, segment_name ORDER BY min_range, voucher_amount
-               ) - 1, min_range, max_range, segment_name, voucher_amount, sum(count), country_code, segment_type
-        FROM ({USED_TOTALS}) AS used
-        JOIN {PLACED} USING (dimension, value)
-        WHERE country_code = ANY (CAST(:countries AS text[]))
-        GROUP BY country_code, segment_name, segment_type, min_range, max_range, voucher_amount
+               ) - 1, min_range, max_range, segment_name, voucher_amount, count, country_code, segment_type
+        FROM ({count_by_segment()}) AS counted
     )
 """  # noqa: S608 - of texts in this code
 
 _PUBLISH = "INSERT INTO voucher_customer.voucher_segments TABLE due"
-
-_COUNT_WRONG_ROWS = """
-    SELECT count(*) FROM (
-        (TABLE due EXCEPT TABLE voucher_customer.voucher_segments)
-        UNION ALL (TABLE voucher_customer.voucher_segments EXCEPT TABLE due)
-    ) AS wrong
-"""
 
 _SET_PUBLICATION = """
     INSERT INTO voucher_customer.publication (refresh_id, unknown_amount_is_used, unknown_number_has_segment)
@@ -146,12 +135,9 @@ class Publications:
             before = read_rankings(connection)
             summary.as_of_before = basis.as_of if basis else None
             connection.run("DELETE FROM voucher_customer.voucher_segments")
-            connection.run(
-                _DUE + _PUBLISH, countries=summary.countries, amount_is_used=self.unknowns.amount_is_used,
-                **placed._asdict(),
-            )  # fmt: skip
+            connection.run(_DUE + _PUBLISH, **placed)
             summary.rows_published = connection.row_count
-            summary.unknown = publish_unknowns(connection, families, summary.countries, placed, is_told=is_told)
+            summary.unknown = publish_unknowns(connection, families, placed, is_told=is_told)
             summary.rows_in_no_segment = unplaced
             summary.rankings = read_rankings(connection)
             summary.rankings_changed = explain(
@@ -170,13 +156,7 @@ class Publications:
             _finish(connection, summary, now, published=True)
 
     def compare(self, now: datetime) -> PublishedTable | None:
-        """Compare the published table with what the totals give as of its day; None when nothing is published.
-
-        Raises
-        ------
-        SegmentRulesError
-            When the rules contradict themselves.
-        """
+        """Compare the published table with what the totals give as of its day; None when nothing is published."""
         with self.database.transaction() as connection:
             lock(connection)
             found = connection.run(_LATEST, since=now - _LONGEST_RUN)
@@ -185,11 +165,8 @@ class Publications:
             [[refresh_id, as_of, countries, *rules, is_followed]] = found
             unknowns, families = UnknownRules(*rules), read_families(connection)
             placed, _ = place_totals(connection, families, countries, as_of, unknowns)
-            [[rows_different]] = connection.run(
-                _DUE + _COUNT_WRONG_ROWS, countries=countries, amount_is_used=unknowns.amount_is_used,
-                **placed._asdict(),
-            )  # fmt: skip
-            rows_different += count_wrong_unknowns(connection, families, countries, placed)
+            [[rows_different]] = connection.run(_DUE + count_wrong_rows("voucher_segments"), **placed)
+            rows_different += count_wrong_unknowns(connection, families, placed)
         return PublishedTable(refresh_id, as_of, rows_different, is_followed)
 
     def fail(self, summary: Summary, now: datetime) -> None:

@@ -7,7 +7,7 @@ import msgspec
 from pg8000.native import Connection
 
 from functions.common.ranking import Doubt, rank
-from functions.refresh.publishing.unknowns import PLACED
+from functions.refresh.publishing.unknowns import count_by_segment
 
 MAX_CELLS = 1000
 """Segments and amounts in an answer: the state machine that brings it takes 256 KB."""
@@ -15,12 +15,7 @@ MAX_CELLS = 1000
 _COUNT = f"""
     SELECT country_code, segment_name, segment_type, min_range, max_range,
            json_agg(json_build_array(voucher_amount, count) ORDER BY voucher_amount)
-    FROM (
-        SELECT country_code, segment_name, segment_type, min_range, max_range, voucher_amount, sum(count) AS count
-        FROM (%s) AS used JOIN {PLACED} USING (dimension, value)
-        WHERE country_code = ANY (CAST(:countries AS text[]))
-        GROUP BY country_code, segment_name, segment_type, min_range, max_range, voucher_amount
-    ) AS counted
+    FROM ({count_by_segment("%s")}) AS counted
     GROUP BY country_code, segment_name, segment_type, min_range, max_range
     ORDER BY country_code, segment_name, min_range
 """  # noqa: S608 - of texts in this code
@@ -53,7 +48,7 @@ def count_segments(connection: Connection, kind: type[Counted], used: str, **giv
     used : str
         A query of this code for the usage: `country_code`, `dimension`, `value`, `voucher_amount` and `count`.
     **given : object
-        The countries, the fields of `PlacedValues`, and what the query takes.
+        What `place_totals` returns, and what the query takes beside it.
     """
     return [_segment(kind, *row) for row in connection.run(_COUNT % used, **given)]
 

@@ -1,12 +1,13 @@
 """Unknown amounts and numbers: what they count as in the published table, and how many each segment has."""
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 from pg8000.native import Connection
 
 from functions.common.families import Family
 from functions.common.ranking import Unknown, measure_unknown
+from functions.refresh.ledger.schema import count_wrong_rows
 
 USED_TOTALS = """
     SELECT country_code, dimension, value, greatest(voucher_amount, 0) AS voucher_amount, count
@@ -18,7 +19,19 @@ PLACED = """unnest(
     CAST(:dimension AS text[]), CAST(:value AS bigint[]), CAST(:segment_name AS text[]),
     CAST(:segment_type AS text[]), CAST(:min_range AS integer[]), CAST(:max_range AS integer[])
 ) AS placed (dimension, value, segment_name, segment_type, min_range, max_range)"""
-"""`PlacedValues` as a table of a statement."""
+"""The values of dimensions that lie in a segment, each with it, as a table of a statement. See `placing.place`."""
+
+
+def count_by_segment(used: str = USED_TOTALS) -> str:
+    """Return a query for how often each amount was used in each segment, of a query for usage."""
+    return f"""
+        SELECT country_code, segment_name, segment_type, min_range, max_range, voucher_amount,
+               CAST(sum(count) AS bigint) AS count
+        FROM ({used}) AS used JOIN {PLACED} USING (dimension, value)
+        WHERE country_code = ANY (CAST(:countries AS text[]))
+        GROUP BY country_code, segment_name, segment_type, min_range, max_range, voucher_amount
+    """  # noqa: S608 - of texts in this code
+
 
 _DUE = f"""
     WITH due AS (
@@ -45,13 +58,6 @@ _PUBLISH = """
     FROM due WHERE unknown_amounts IS NOT NULL GROUP BY segment_name ORDER BY segment_name
 """
 
-_COUNT_WRONG_ROWS = """
-    SELECT count(*) FROM (
-        (TABLE due EXCEPT TABLE voucher_customer.segment_unknowns)
-        UNION ALL (TABLE voucher_customer.segment_unknowns EXCEPT TABLE due)
-    ) AS wrong
-"""
-
 
 class UnknownRules(NamedTuple):
     """What unknown amounts and numbers count as. By default as 0, as in the source system.
@@ -73,22 +79,8 @@ AS_ZERO = UnknownRules()
 """As in the source system."""
 
 
-class PlacedValues(NamedTuple):
-    """The values of dimensions that lie in a segment, each with it, column by column."""
-
-    dimension: list[object]
-    value: list[object]
-    segment_name: list[object]
-    segment_type: list[object]
-    min_range: list[object]
-    max_range: list[object]
-
-
-NO_VALUES = PlacedValues([], [], [], [], [], [])
-
-
 def publish_unknowns(
-    connection: Connection, families: Sequence[Family], countries: Sequence[str], placed: PlacedValues, *, is_told: bool
+    connection: Connection, families: Sequence[Family], placed: Mapping[str, Any], *, is_told: bool
 ) -> dict[str, Unknown]:
     """Replace the counts of unknown amounts and numbers; they are null while objects are to be counted again.
 
@@ -98,21 +90,19 @@ def publish_unknowns(
         Their shares by family; empty while they are null.
     """
     connection.run("DELETE FROM voucher_customer.segment_unknowns")
-    rows = connection.run(_DUE + _PUBLISH, **_given(families, countries, placed), is_told=is_told)
+    rows = connection.run(_DUE + _PUBLISH, **placed, numbers=_numbers(families), is_told=is_told)
     return {family: measure_unknown(*counts) for family, *counts in rows}
 
 
-def count_wrong_unknowns(
-    connection: Connection, families: Sequence[Family], countries: Sequence[str], placed: PlacedValues
-) -> int:
+def count_wrong_unknowns(connection: Connection, families: Sequence[Family], placed: Mapping[str, Any]) -> int:
     """Return how many of these rows are not what the totals give, be they told or not."""
     [[is_told]] = connection.run(
         "SELECT NOT EXISTS (SELECT FROM voucher_customer.segment_unknowns WHERE unknown_amounts IS NULL)"
     )
-    [[rows]] = connection.run(_DUE + _COUNT_WRONG_ROWS, **_given(families, countries, placed), is_told=is_told)
+    wrong = _DUE + count_wrong_rows("segment_unknowns")
+    [[rows]] = connection.run(wrong, **placed, numbers=_numbers(families), is_told=is_told)
     return int(rows)
 
 
-def _given(families: Sequence[Family], countries: Sequence[str], placed: PlacedValues) -> dict[str, list[object]]:
-    numbers = [str(family.dimension) for family in families if family.dimension.kind == "number"]
-    return {**placed._asdict(), "countries": list(countries), "numbers": numbers}
+def _numbers(families: Sequence[Family]) -> list[str]:
+    return [str(family.dimension) for family in families if family.dimension.kind == "number"]

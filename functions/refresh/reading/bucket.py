@@ -131,8 +131,6 @@ class Bucket:
 
     def describe(self, key: str, version: ObjectVersion, columns: Columns) -> Description:
         """Read how one version of an object describes itself; what is raised is what `shares` raises."""
-        if version.size == 0:
-            raise ObjectError("is empty (0 bytes)")
         with _errors_of(key), self._open(key, version) as source:
             return describe(source, version.size, columns)
 
@@ -163,8 +161,6 @@ class Bucket:
         botocore.exceptions.ClientError
             When S3 refuses.
         """
-        if version.size == 0:
-            raise ObjectError("is empty (0 bytes)")
         with _errors_of(key), ExitStack() as opened:
             source = opened.enter_context(self._open(key, version))
             description = describe(source, version.size, columns)
@@ -216,6 +212,8 @@ class Bucket:
         return key
 
     def _open(self, key: str, version: ObjectVersion) -> AbstractContextManager[Any]:
+        if version.size == 0:
+            raise ObjectError("is empty (0 bytes)")
         client: Any = _ClientOfKey(self._client, key)
         return open_s3_object(
             f"s3://{self.name}/object",

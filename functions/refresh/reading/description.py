@@ -10,17 +10,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from functions.refresh.counting.cleaning import ObjectError, check_type, impossible_type
-from functions.refresh.reading.footer import (
-    MAGIC,
-    FooterError,
-    Struct,
-    column_names,
-    compose,
-    end_of_data,
-    keep_columns,
-    parse,
-)
+from functions.refresh.reading.footer import MAGIC, column_names, end_of_data, keep_columns, parse
 from functions.refresh.reading.parquet_file import Columns, find_span, open_parquet
+from functions.refresh.reading.thrift import FooterError, Struct, write_struct
 
 _TEXT_ANNOTATIONS = {"NONE", "STRING", "ENUM", "JSON"}
 
@@ -85,13 +77,7 @@ class Description(NamedTuple):
             self.check_type(name)
 
     def check_type(self, name: str) -> None:
-        """Check that one column, which is there once, is of a type from which it can be read.
-
-        Raises
-        ------
-        ObjectError
-            When it is not.
-        """
+        """Check that one column, which is there once, is of a type from which it can be read."""
         kind = self.schema.field(name).type
         if holds_bytes(kind):
             annotation = self._annotation(name)
@@ -173,7 +159,7 @@ def describe_needed(source: Any, size: int, columns: Columns, error: Exception) 
 
 def _try_to_open(footer: Struct) -> pq.ParquetFile | Exception:
     """Open a file that has no more than a footer, or return why not."""
-    content = compose(footer)
+    content = write_struct(footer)
     try:
         return open_parquet(io.BytesIO(MAGIC + content + len(content).to_bytes(4, "little") + MAGIC))
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:

@@ -22,6 +22,10 @@ class EventError(Exception):
     """The function was invoked with something that it does not understand."""
 
 
+class QuestionError(Exception):
+    """A question has no answer; the message says what to ask instead."""
+
+
 class VerificationRequest(NamedTuple):
     """What a person wants verified.
 
@@ -99,18 +103,21 @@ def read_event(event: Mapping[str, Any], *, bucket: str, prefix: str, now: datet
         )
     try:
         as_of = parse_day(event["time"])
-        if kind in ("daily", "unfinished", "backlog"):
-            return Trigger(kind, as_of)
-        # EventBridge gives keys as they are: decoding them, as for S3 notifications, would turn "a+b" into "a b".
-        found, detail = event["detail"]["bucket"]["name"], event["detail"]["object"]
-        trigger = Trigger(kind, as_of, detail["key"], detail.get("sequencer"))
+        return (
+            Trigger(kind, as_of) if kind in ("daily", "unfinished", "backlog") else _read_s3(event, kind, as_of, bucket)
+        )
     except (KeyError, TypeError, ValueError) as error:
         raise EventError(f"{event['detail-type']!r} event cannot be read: {type(error).__name__} {error}") from error
+
+
+def _read_s3(event: Mapping[str, Any], kind: Kind, as_of: date, bucket: str) -> Trigger:
+    found, detail = event["detail"]["bucket"]["name"], event["detail"]["object"]
     if found != bucket:
         raise EventError(
             f"event of bucket {found!r} reached the function of bucket {bucket!r}: repair the rule that sent it"
         )
-    return trigger
+    # EventBridge gives keys as they are: decoding them, as for S3 notifications, would turn "a+b" into "a b".
+    return Trigger(kind, as_of, detail["key"], detail.get("sequencer"))
 
 
 def _read_manual(event: Mapping[str, Any], dataset: str, now: datetime) -> Trigger:

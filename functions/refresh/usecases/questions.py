@@ -43,28 +43,16 @@ def read_question(event: Mapping[str, Any]) -> Question | None:
         raise EventError(f"the question cannot be read: {error}. Its fields are {fields}") from error
 
 
-class Questions:
-    """Answers questions in read-only transactions.
+def answer(database: Database, question: Question) -> msgspec.Struct:
+    """Return the answer to a question, in a transaction that only reads.
 
-    Parameters
-    ----------
-    database : Database
-        The connection.
+    Raises
+    ------
+    QuestionError, SegmentRulesError
+        When there is no answer.
     """
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-
-    def answer(self, question: Question) -> msgspec.Struct:
-        """Return the answer.
-
-        Raises
-        ------
-        WhyError, SliceError, WhatIfError, SegmentRulesError
-            When there is no answer.
-        """
-        if isinstance(question, WhatIfRequest):
-            return tell_what_if(self._database, question)
-        if isinstance(question, SliceRequest):
-            return take_slice(self._database, question)
-        return tell_why(self._database, question)
+    if isinstance(question, WhatIfRequest):
+        return tell_what_if(database, question)
+    if isinstance(question, SliceRequest):
+        return take_slice(database, question)
+    return tell_why(database, question)

@@ -53,13 +53,7 @@ class Refresh:
         return self.publish(trigger, self._outcomes(trigger, deadline or Deadline()))
 
     def publish(self, trigger: Trigger, outcomes: Iterable[Outcome]) -> Summary:
-        """Publish as of the trigger's day once what became of each object is known.
-
-        Raises
-        ------
-        RefreshError
-            As `run`.
-        """
+        """Publish as of the trigger's day once what became of each object is known; raises what `run` raises."""
         summary = self.publications.start(trigger.kind, trigger.as_of, self.countries, self.clock())
         with self._noting_failure(summary):
             for outcome in outcomes:

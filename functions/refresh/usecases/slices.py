@@ -1,7 +1,5 @@
 """Slices: the table of the objects under a prefix, from the ledger, beside that of another prefix."""
 
-from typing import Any
-
 import msgspec
 from pg8000.exceptions import DatabaseError
 from pg8000.native import Connection
@@ -10,8 +8,9 @@ from functions.common.database import Database
 from functions.common.ranking import drift
 from functions.common.settings import NonEmpty
 from functions.refresh.publishing.causes import read_basis
-from functions.refresh.publishing.placing import place_totals
+from functions.refresh.publishing.placing import Placed, place_totals
 from functions.refresh.publishing.trial import CountedSegment, count_segments, tell_excess
+from functions.refresh.usecases.events import QuestionError
 
 # Below the bound on every statement, so that the error says what to do.
 _SECONDS = 50
@@ -40,10 +39,6 @@ _USED = """
     )
     TABLE counted
 """
-
-
-class SliceError(Exception):
-    """A slice cannot be answered; the message says what to ask instead."""
 
 
 class SliceRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -88,7 +83,7 @@ def take_slice(database: Database, request: SliceRequest) -> SliceAnswer:
 
     Raises
     ------
-    SliceError
+    QuestionError
         When nothing is published, or the objects are too many for the time or their amounts for the answer.
     """
     with database.transaction() as connection:
@@ -99,29 +94,26 @@ def take_slice(database: Database, request: SliceRequest) -> SliceAnswer:
         connection.run("SET LOCAL max_parallel_workers_per_gather = 0")
         basis = read_basis(connection)
         if basis is None:
-            raise SliceError("nothing is published, so there are no rules to count by: run make refresh first")
+            raise QuestionError("nothing is published, so there are no rules to count by: run make refresh first")
         placed, _ = place_totals(connection, basis.families, basis.countries, basis.as_of, basis.unknowns)
-        given = {
-            "countries": basis.countries, "amount_is_used": basis.unknowns.amount_is_used, **placed._asdict()
-        }  # fmt: skip
-        against = _read(connection, request.against, given) if request.against else None
-        asked = _read(connection, request.slice, given)
+        against = _read(connection, request.against, placed) if request.against else None
+        asked = _read(connection, request.slice, placed)
     if against:
         asked = msgspec.structs.replace(asked, segments=_with_drift(asked, against))
     return SliceAnswer(basis.as_of.isoformat(), asked, against)
 
 
-def _read(connection: Connection, prefix: str, given: dict[str, Any]) -> Slice:
+def _read(connection: Connection, prefix: str, placed: Placed) -> Slice:
     try:
         [[objects, rows]] = connection.run(_OBJECTS, prefix=prefix)
-        segments = count_segments(connection, SliceSegment, _USED, prefix=prefix, **given)
+        segments = count_segments(connection, SliceSegment, _USED, prefix=prefix, **placed)
     except DatabaseError as error:
         if error.args[0].get("C") == _CANCELLED:
             what = f"the objects under {prefix!r} take more than {_SECONDS} s"
-            raise SliceError(f"{what}: name a longer prefix") from error
+            raise QuestionError(f"{what}: name a longer prefix") from error
         raise
     if excess := tell_excess(segments):
-        raise SliceError(f"{prefix!r} has {excess}: name a longer prefix")
+        raise QuestionError(f"{prefix!r} has {excess}: name a longer prefix")
     return Slice(prefix, objects, rows, segments)
 
 

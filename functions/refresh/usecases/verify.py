@@ -18,8 +18,9 @@ from functions.refresh.counting.usage import Usage
 from functions.refresh.ledger.audit import Comparison, LedgerAudit
 from functions.refresh.ledger.entry import LedgerEntry
 from functions.refresh.reading.bucket import ObjectChangedError, ObjectVersion
-from functions.refresh.results import Difference, Outcome, Verified
+from functions.refresh.results import Outcome
 from functions.refresh.usecases.deadline import Deadline
+from functions.refresh.usecases.differences import Difference, Verified
 from functions.refresh.usecases.events import Trigger, VerificationRequest
 from functions.refresh.usecases.reconcile import in_short
 from functions.refresh.usecases.refresh import Refresh, RefreshError

@@ -18,6 +18,7 @@ from functions.refresh.publishing.placing import place_totals
 from functions.refresh.publishing.rankings import read_rankings
 from functions.refresh.publishing.trial import CountedSegment, count_segments, tell_excess
 from functions.refresh.publishing.unknowns import USED_TOTALS, UnknownRules
+from functions.refresh.usecases.events import QuestionError
 
 MAX_COUNTRIES = 10
 """Countries of which cuts are suggested, those with the most records."""
@@ -31,10 +32,6 @@ _LARGEST = """
     SELECT country_code FROM voucher_customer.usage_totals WHERE country_code = ANY (CAST(:countries AS text[]))
     GROUP BY country_code ORDER BY sum(count) DESC, country_code LIMIT :at_most
 """
-
-
-class WhatIfError(Exception):
-    """The question cannot be answered; the message says what to ask instead."""
 
 
 _Number = Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31 - 1)]
@@ -94,7 +91,7 @@ def tell_what_if(database: Database, request: WhatIfRequest) -> WhatIf:
     ------
     SegmentRulesError
         When the rules contradict themselves.
-    WhatIfError
+    QuestionError
         When nothing is published, or the table is too large for an answer.
     """
     families = check_families(request.what_if.families, (Segment(*row) for row in request.what_if.segments))
@@ -102,15 +99,14 @@ def tell_what_if(database: Database, request: WhatIfRequest) -> WhatIf:
         connection.run("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         basis = read_basis(connection)
         if basis is None:
-            raise WhatIfError("nothing is published to compare with: run make refresh first")
+            raise QuestionError("nothing is published to compare with: run make refresh first")
         as_of, countries = request.as_of or basis.as_of, request.countries or list(basis.countries)
         not_counted = _not_counted(connection, families)
         families = [family for family in families if family.segment_name not in not_counted]
         placed, unplaced = place_totals(connection, families, countries, as_of, basis.unknowns)
-        given = {"countries": countries, "amount_is_used": basis.unknowns.amount_is_used, **placed._asdict()}
-        segments = count_segments(connection, CountedSegment, USED_TOTALS, **given)
+        segments = count_segments(connection, CountedSegment, USED_TOTALS, **placed)
         if excess := tell_excess(segments):
-            raise WhatIfError(f"there would be {excess}: name fewer countries")
+            raise QuestionError(f"there would be {excess}: name fewer countries")
         changes = _changes(read_rankings(connection), segments, countries, not_counted)
         suggestions = _suggestions(connection, families, countries, as_of, basis.unknowns)
     return WhatIf(as_of.isoformat(), countries, segments, unplaced, not_counted, changes, suggestions)

@@ -6,6 +6,7 @@ from pg8000.native import Connection
 from functions.common.database import Database
 from functions.common.ranking import KeptChange
 from functions.common.settings import NonEmpty
+from functions.refresh.usecases.events import QuestionError
 
 _MAX_CHANGES = 20
 
@@ -28,10 +29,6 @@ _KNOWN = """
 """
 
 
-class WhyError(Exception):
-    """Nothing is known of such a segment; the message says which there are."""
-
-
 class WhyRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A family, or one of its segments such as `recency_segment 180+`; a country, or all where it is empty."""
 
@@ -50,7 +47,7 @@ def tell_why(database: Database, request: WhyRequest) -> Why:
 
     Raises
     ------
-    WhyError
+    QuestionError
         When there is no change of it, and nothing is published of it either.
     """
     with database.transaction() as connection:
@@ -59,7 +56,7 @@ def tell_why(database: Database, request: WhyRequest) -> Why:
         [[found]] = connection.run(_CHANGES, **asked, at_most=_MAX_CHANGES)
         changes = msgspec.json.decode(found, type=list[KeptChange])
         if not changes and connection.run(_IS_PUBLISHED, **asked) == [[False]]:
-            raise WhyError(_unknown(connection, request))
+            raise QuestionError(_unknown(connection, request))
     return Why(changes)
 
 
