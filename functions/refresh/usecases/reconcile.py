@@ -13,7 +13,6 @@ from functions.common.dimensions import Dimensions
 from functions.refresh.counting.cleaning import ObjectError
 from functions.refresh.counting.guard import check_rejected_share
 from functions.refresh.counting.usage import Usage
-from functions.refresh.ledger.entry import LedgerEntry
 from functions.refresh.ledger.ledger import Ledger
 from functions.refresh.reading.bucket import WHOLE, Bucket, ObjectChangedError, ObjectVersion, Part
 from functions.refresh.reading.row_groups import Batch
@@ -154,47 +153,44 @@ class Reconciler:
             if deadline.is_over:
                 return Outcome("deferred")
             # The order matters here too.
-            entry = observed.entry if observed else self.ledger.entry(key)
-            version = None
+            found = observed or ObservedObject(key, self.ledger.entry(key), None)
             try:
-                version = observed.version if observed else self.bucket.version(key)
-                is_unseen = not observed and version and not entry.matches(version, self.dimensions())
-                if is_unseen and version and estimated_bytes(version) > self.inline_bytes:
-                    return Outcome("deferred", backlog_bytes=estimated_bytes(version))
+                if not observed:
+                    found = found._replace(version=self.bucket.version(key))
+                    if found.version and not found.entry.matches(found.version, self.dimensions()):
+                        size = estimated_bytes(found.version)
+                        if size > self.inline_bytes:
+                            return Outcome("deferred", backlog_bytes=size)
                 observed = None
-                outcome = self._match(key, entry, version, trigger, deadline)
+                outcome = self._match(found, trigger, deadline)
             except ObjectChangedError:
                 continue
             except ObjectError as error:
-                outcome = self.refuse(key, entry, version, error, trigger)
+                outcome = self.refuse(found, error, trigger)
                 deadline.mark_progress()
             except (ClientError, BotoCoreError) as error:
                 # What S3 or the network did wrong is no property of the version.
-                outcome = self.refuse(key, entry, None, error, trigger)
+                outcome = self.refuse(found._replace(version=None), error, trigger)
             if outcome:
                 return outcome
         return Outcome(
             "refused", f"{key}: changed {_ATTEMPTS} times while it was counted; the next refresh looks at it again"
         )
 
-    def _match(
-        self, key: str, entry: LedgerEntry, version: ObjectVersion | None, trigger: Trigger, deadline: Deadline
-    ) -> Outcome | None:
+    def _match(self, observed: ObservedObject, trigger: Trigger, deadline: Deadline) -> Outcome | None:
         """Make the ledger match one version of an object; None when another refresh changed the entry meanwhile."""
-        if entry.matches(version, self.dimensions()):
+        if observed.entry.matches(observed.version, self.dimensions()):
             return Outcome("skipped")
-        usage = self.count(key, version, deadline) if version else Usage()
+        usage = self.count(observed.key, observed.version, deadline)
         if usage is None:
             return Outcome("deferred")
-        is_accepted = version is not None and self.check(key, entry, version, usage, trigger)
-        outcome = self.write(key, entry, version, usage, trigger.sequencer, is_accepted=is_accepted)
+        is_accepted = self.check(observed, usage, trigger)
+        outcome = self.write(observed, usage, trigger.sequencer, is_accepted=is_accepted)
         if outcome:
             deadline.mark_progress()
         return outcome
 
-    def check(
-        self, key: str, entry: LedgerEntry, version: ObjectVersion, usage: Usage, trigger: Trigger | None = None
-    ) -> bool:
+    def check(self, observed: ObservedObject, usage: Usage, trigger: Trigger | None = None) -> bool:
         """Tell whether a version is counted only because a person accepts it, now or before.
 
         Raises
@@ -205,65 +201,63 @@ class Reconciler:
         try:
             check_rejected_share(usage, self.max_rejected_share)
         except ObjectError as error:
-            if entry.accepted_etag == version.etag or (trigger and trigger.accepts(key)):
+            is_accepted = observed.version is not None and observed.entry.accepted_etag == observed.version.etag
+            if is_accepted or (trigger and trigger.accepts(observed.key)):
                 return True
             # The person who reads why it is refused wants to see them.
-            if trigger and self._put_rejected(key, version, usage):
+            if trigger and self._put_rejected(observed, usage):
                 raise ObjectError(f"{error}; its rejected rows cannot be written") from error
             raise
         return False
 
     def write(
-        self,
-        key: str,
-        entry: LedgerEntry,
-        version: ObjectVersion | None,
-        usage: Usage,
-        sequencer: str | None = None,
-        *,
-        is_accepted: bool = False,
+        self, observed: ObservedObject, usage: Usage, sequencer: str | None = None, *, is_accepted: bool = False
     ) -> Outcome | None:
         """Note an object as counted, or as gone without a version; None when another changed the entry meanwhile."""
         # First these: once it is in the ledger, nobody looks at this version again.
-        error = self._put_rejected(key, version, usage) if version else ""
-        rows_lost = self.ledger.write(
-            key, entry, version, usage, is_accepted=is_accepted, sequencer=sequencer, now=self.clock()
-        )
+        error = self._put_rejected(observed, usage)
+        rows_lost = self.ledger.write(*observed, usage, is_accepted=is_accepted, sequencer=sequencer, now=self.clock())
         if rows_lost is None:
             return None
-        if version is None:
+        if observed.version is None:
             return Outcome("removed", rows_lost=rows_lost)
         rows = (usage.rows_read, usage.rows_counted, usage.rows_rejected)
-        return Outcome("counted", error, *rows, keys=[key] if is_accepted else (), rows_lost=rows_lost)
+        return Outcome("counted", error, *rows, keys=[observed.key] if is_accepted else (), rows_lost=rows_lost)
 
-    def _put_rejected(self, key: str, version: ObjectVersion, usage: Usage) -> str:
+    def _put_rejected(self, observed: ObservedObject, usage: Usage) -> str:
         """Write the rejected rows of an object, if it has any, and return why that cannot be."""
         rows = usage.rejected.table
         try:
-            if rows is not None:
-                self.bucket.put_rejected(key, version, rows)
+            if rows is not None and observed.version:
+                self.bucket.put_rejected(observed.key, observed.version, rows)
         except (ClientError, BotoCoreError, pa.ArrowException) as error:
-            return f"{key}: is counted, but its rejected rows cannot be written: {in_short(error)}"
+            return f"{observed.key}: is counted, but its rejected rows cannot be written: {in_short(error)}"
         return ""
 
-    def refuse(
-        self, key: str, entry: LedgerEntry, refused: ObjectVersion | None, error: Exception, trigger: Trigger
-    ) -> Outcome | None:
-        """Note in the ledger why an object cannot be counted; None when another refresh changed the entry meanwhile."""
+    def refuse(self, observed: ObservedObject, error: Exception, trigger: Trigger) -> Outcome | None:
+        """Note in the ledger why an object cannot be counted; None when another refresh changed the entry meanwhile.
+
+        The version is refused, if there is one, and not tried again.
+        """
+        key, entry, refused = observed
         reason = in_short(error)
         written = self.ledger.write_refusal(
             key, entry, reason, refused, self.dimensions(), sequencer=trigger.sequencer, now=self.clock()
         )
         return Outcome("refused", f"{key}: {reason}") if written else None
 
-    def count(self, key: str, version: ObjectVersion, deadline: Deadline, part: Part = WHOLE) -> Usage | None:
+    def count(self, key: str, version: ObjectVersion | None, deadline: Deadline, part: Part = WHOLE) -> Usage | None:
         """Count one version of an object, or a part of it, a large one on all processors; None when the time was over.
+
+        Without a version there is nothing to count.
 
         Raises
         ------
         ObjectError
             When the time was over and nothing else was done in it: the next run would come no further.
         """
+        if version is None:
+            return Usage()
         needed = self.dimensions()
         count = PROCESSORS if version.size > _LARGE_BYTES else 1
         shares = self.bucket.shares(key, version, needed.columns, count, part)

@@ -16,7 +16,6 @@ from functions.common.dimensions import NO_DIMENSIONS
 from functions.refresh.counting.cleaning import ObjectError
 from functions.refresh.counting.usage import Usage
 from functions.refresh.ledger.audit import Comparison, LedgerAudit
-from functions.refresh.ledger.entry import LedgerEntry
 from functions.refresh.reading.bucket import ObjectChangedError, ObjectVersion
 from functions.refresh.results import Outcome
 from functions.refresh.usecases.deadline import Deadline
@@ -122,7 +121,7 @@ class Verification:
         if deadline.is_over:
             return None
         try:
-            return self._recount(*observed, deadline)
+            return self._recount(observed, deadline)
         except ObjectChangedError:
             return _Finding(has_changed=True)
         except ObjectError as error:
@@ -133,21 +132,20 @@ class Verification:
         except (ClientError, BotoCoreError) as error:
             return _Finding(Difference(observed.key, "not verified", in_short(error)))
 
-    def _recount(
-        self, key: str, entry: LedgerEntry, version: ObjectVersion | None, deadline: Deadline
-    ) -> _Finding | None:
-        usage = self.refresh.reconciler.count(key, version, deadline) if version else Usage()
+    def _recount(self, observed: ObservedObject, deadline: Deadline) -> _Finding | None:
+        key, _, version = observed
+        reconciler = self.refresh.reconciler
+        usage = reconciler.count(key, version, deadline)
         if usage is None:
             return None
-        is_accepted = version is not None and self.refresh.reconciler.check(key, entry, version, usage)
-        ledger = self.audit.compare(key, entry, version, usage)
+        is_accepted = reconciler.check(observed, usage)
+        ledger = self.audit.compare(*observed, usage)
         if ledger is None:
             return _Finding(has_changed=True)
         difference = _difference(key, version, usage, ledger)
         if difference is None:
             return _Finding()
-        write = partial(self.refresh.reconciler.write, key, entry, version, usage, is_accepted=is_accepted)
-        return _Finding(difference, write)
+        return _Finding(difference, partial(reconciler.write, observed, usage, is_accepted=is_accepted))
 
     def _verify_table(self, request: VerificationRequest, found: Verified) -> None:
         """Compare the published table with what the totals give."""

@@ -95,26 +95,24 @@ class WorkItems:
                 return settled
             if self.reconciler.bucket.version(key) != version:
                 return Outcome("deferred")
+            observed = ObservedObject(key, entry, version)
             try:
                 is_there = self.partial_counts.has(key, version, part, needed)
                 if not is_there and not self._write_part(key, version, part, deadline):
                     return Outcome("deferred")
                 whole = self.partial_counts.combined(key, version, part.parts, needed)
-                outcome = self._write_whole(planned, entry, whole, trigger) if whole else Outcome("deferred")
+                outcome = self._write_whole(observed, whole, trigger) if whole else Outcome("deferred")
             except ObjectChangedError:
                 return Outcome("deferred")
             except ObjectError as error:
-                outcome = self.reconciler.refuse(key, entry, version, error, trigger)
+                outcome = self.reconciler.refuse(observed, error, trigger)
             if outcome:
                 return outcome
         return Outcome("deferred")
 
-    def _write_whole(
-        self, planned: PlannedObject, entry: LedgerEntry, usage: Usage, trigger: Trigger
-    ) -> Outcome | None:
-        key, version = planned.key, planned.version
-        is_accepted = self.reconciler.check(key, entry, version, usage, trigger)
-        return self.reconciler.write(key, entry, version, usage, is_accepted=is_accepted)
+    def _write_whole(self, observed: ObservedObject, usage: Usage, trigger: Trigger) -> Outcome | None:
+        is_accepted = self.reconciler.check(observed, usage, trigger)
+        return self.reconciler.write(observed, usage, is_accepted=is_accepted)
 
     def _write_part(self, key: str, version: ObjectVersion, part: Part, deadline: Deadline) -> bool:
         usage = self.reconciler.count(key, version, deadline, part)
