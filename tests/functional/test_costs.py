@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from pg8000.native import Connection
 
-from functions.refresh.usecases import reconcile
+from functions.refresh.usecases import walk
 from infra.sample.sample import make_sample
 from tests.functional.conftest import Pipeline
 from tests.functional.test_backlog import Backlog
@@ -78,7 +78,7 @@ def test_objects_are_read_at_once_as_far_as_there_is_room(
 ) -> None:
     # Given objects of which each waits for another one to be read, and a bound that each of them reaches
     if is_bounded:
-        monkeypatch.setattr(reconcile, "_BYTES_AT_ONCE", 1)
+        monkeypatch.setattr(walk, "_BYTES_AT_ONCE", 1)
     for name in "abcd":
         pipeline.put(f"{name}.parquet", [record()])
     two, met = threading.Barrier(2), []
