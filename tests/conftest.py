@@ -37,5 +37,5 @@ def foreign_files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep together what shares something expensive: a running stack, built packages, the fixtures of a file."""
     for item in items:
-        shared = {"stack", "packages"} & set(getattr(item, "fixturenames", ()))
+        shared = {"stack", "packages", "report_pages"} & set(getattr(item, "fixturenames", ()))
         item.add_marker(pytest.mark.xdist_group(min(shared, default=item.nodeid.partition("::")[0])))

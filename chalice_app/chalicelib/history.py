@@ -12,7 +12,7 @@ from chalicelib.lookup import check_served
 from chalicelib.published import Publication, reading
 from functions.common.database import Database
 from functions.common.fields import FieldProblem, FieldsError
-from functions.common.ranking import Cause, ChangedObject, Doubt, KeptChange, Ranking, Share
+from functions.common.ranking import Cause, ChangedObject, Doubt, KeptChange, Ranking, Share, since_when
 
 # As one value, filtered where it lies: a day has the segments of every country and family.
 _READ = """
@@ -153,7 +153,9 @@ def read_history(database: Database, publication: Publication, asked: HistoryOfF
     return History(
         country_code=asked.country_code,
         segment_name=asked.segment_name,
-        since=_since(days),
+        since=since_when(
+            (day.as_of, {kept.segment_type: kept.voucher_amount for kept in day.rankings}) for day in days
+        ),
         days=[HistoryDay(day.as_of, day.refresh_id, [_segment(ranking) for ranking in day.rankings]) for day in days],
         changes=[_told(change) for change in msgspec.json.decode(changes, type=list[KeptChange])],
     )
@@ -179,14 +181,3 @@ def _segment(ranking: Ranking) -> HistorySegment:
         share=round(ranking.count / ranking.vouchers, 4),
         doubt=ranking.doubt,
     )
-
-
-def _since(days: list[_Day]) -> dict[str, date]:
-    """Return by segment the first day of the unbroken stretch of days with the most used amounts of the latest day."""
-    since: dict[str, date] = {}
-    unbroken = {ranking.segment_type: ranking.voucher_amount for ranking in days[0].rankings} if days else {}
-    for day in days:
-        amounts = {ranking.segment_type: ranking.voucher_amount for ranking in day.rankings}
-        unbroken = {segment: latest for segment, latest in unbroken.items() if amounts.get(segment) == latest}
-        since |= dict.fromkeys(unbroken, day.as_of)
-    return since

@@ -1,6 +1,6 @@
 """Ranking: most used, runner-up and ties of a segment, written once for publication, API, report and metrics."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from datetime import date
 from heapq import nlargest
 from math import isqrt
@@ -9,6 +9,7 @@ from typing import Annotated, Generic, Literal, TypeVar
 import msgspec
 
 Amount = TypeVar("Amount", int, float)
+Key = TypeVar("Key", bound=Hashable)
 
 Count = Annotated[int, msgspec.Meta(ge=0)]
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
@@ -198,6 +199,29 @@ class Ranking(msgspec.Struct, frozen=True):
     def doubt(self) -> Doubt | None:
         """How sure the first place is; None where the lead is not known."""
         return None if self.lead is None else measure_doubt(self.count, self.count - self.lead, self.vouchers)
+
+
+def since_when(days: Iterable[tuple[date, Mapping[Key, list[int]]]]) -> dict[Key, date]:
+    """Return by segment the first day of the unbroken stretch of days with the most used amounts of the latest day.
+
+    Parameters
+    ----------
+    days : iterable of (date, mapping)
+        As-of days with the most used amounts of their segments, the latest day first.
+
+    Examples
+    --------
+    >>> monday, tuesday = date(2020, 6, 15), date(2020, 6, 16)
+    >>> since_when([(tuesday, {"0-4": [2640], "5-13": [4400]}), (monday, {"0-4": [2640], "5-13": [3520]})])
+    {'0-4': datetime.date(2020, 6, 15), '5-13': datetime.date(2020, 6, 16)}
+    """
+    since: dict[Key, date] = {}
+    unbroken: Mapping[Key, list[int]] | None = None
+    for day, amounts in days:
+        latest = amounts if unbroken is None else unbroken
+        unbroken = {segment: most for segment, most in latest.items() if amounts.get(segment) == most}
+        since |= dict.fromkeys(unbroken, day)
+    return since
 
 
 Cause = Literal["first_publication", "countries", "rules", "as_of", "data"]

@@ -10,6 +10,7 @@ import boto3
 import pytest
 from moto import mock_aws
 from pg8000.native import Connection
+from playwright.sync_api import Browser
 
 from functions.common.database import Database
 from functions.common.migrations import migrate
@@ -24,7 +25,9 @@ from functions.refresh.wiring import make_backlog, make_refresh
 from infra.local.postgres import DatabaseAddress
 from infra.local.roles import READER, create_roles, drop_roles
 from infra.packaging.build import PACKAGES, build
+from tests.browser import running_browser
 from tests.functional.serving import chalice_local
+from tests.report_pages import Reports, Show, showing, write_reports
 from tests.support import (
     ARCHITECTURE,
     BUCKET,
@@ -250,3 +253,23 @@ def local_api(pipeline: Pipeline, tmp_path: Path) -> Iterator[str]:
     pipeline.refresh(created(pipeline.put("v.parquet", rows)))
     with chalice_local(pipeline.reader.url, tmp_path) as url:
         yield url
+
+
+@pytest.fixture(scope="session")
+def report_pages(tmp_path_factory: pytest.TempPathFactory) -> Reports:
+    """Write a report of each situation once."""
+    return write_reports(tmp_path_factory.mktemp("reports"))
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Run one browser for all pages."""
+    with running_browser() as browser:
+        yield browser
+
+
+@pytest.fixture
+def show(browser: Browser, report_pages: Reports) -> Iterator[Show]:
+    """Show a page, with a browser's options."""
+    with showing(browser, report_pages) as show:
+        yield show

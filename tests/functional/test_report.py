@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Iterator
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, cast
 
 import boto3
@@ -15,6 +15,7 @@ from functions.common.migrations import migrate
 from functions.common.settings import DatabaseSettings, load_settings
 from functions.refresh.publishing.publication import Publications
 from functions.refresh.report.model import MAX_AMOUNTS, MAX_BINS, MAX_COUNTRIES, MAX_TIED
+from functions.refresh.report.queries import MAX_DAYS_OF_RANKINGS
 from functions.refresh.report.writer import Reports
 from functions.refresh.settings import write_names
 from infra.sample.sample import make_sample
@@ -213,11 +214,75 @@ def test_the_trend_has_each_as_of_day_as_it_was_last_published(pipeline: Pipelin
     assert shown["days"] == ["2020-12-20", "2020-12-21", "2020-12-22"]
     [few, _] = shown["countries"][0]["trends"]
     assert (few["segment_name"], few["segment_type"]) == ("frequent_segment", "0-4")
-    assert few["points"] == [[0, ["2640"], 1000], [1, ["4400"], 667], [2, ["4400"], 667]]
+    assert few["stretches"] == [[0, ["2640"], False, [1000]], [1, ["4400"], False, [667, 667]]]
     # And the page says what its own publication changed
     assert [(change["before"], change["after"]) for change in first["changes"]] == [(["2640"], ["4400"])] * 2
     assert shown["changes"] == []
     assert pages(pipeline) == [*(f"reports/2020-12-{number}.html" for number in (20, 21, 22)), LATEST]
+
+
+def test_the_page_tells_since_when_an_amount_is_the_most_used_one(pipeline: Pipeline) -> None:
+    # Given an amount that has been the most used one for more days than the page reads
+    day = date(2020, 10, 1)
+    pipeline.put("a.parquet", [record()])
+    pipeline.refresh(daily(str(day)))
+    pipeline.put("b.parquet", [record(voucher_amount=4400)] * 2)
+    for number in range(2, MAX_DAYS_OF_RANKINGS + 3):
+        publish(pipeline.database, day + timedelta(number))
+
+    def since() -> tuple[str, bool]:
+        found = figures(pipeline)["countries"][0]["segments"][0]["since"]
+        return found["as_of"], found["is_exact"]
+
+    # Then the change that was kept before those days says since when
+    pipeline.refresh(daily(str(day + timedelta(MAX_DAYS_OF_RANKINGS + 3))))
+    few = figures(pipeline)["countries"][0]["segments"][0]
+    assert few["most_used"]["amounts"] == ["4400"]
+    assert since() == (str(day + timedelta(MAX_DAYS_OF_RANKINGS + 3)), True)
+    publish_days = range(MAX_DAYS_OF_RANKINGS + 4, 2 * MAX_DAYS_OF_RANKINGS + 6)
+    for number in publish_days:
+        publish(pipeline.database, day + timedelta(number))
+    Reports(pipeline.database, BUCKET).write()
+    assert since() == (str(day + timedelta(MAX_DAYS_OF_RANKINGS + 3)), True)
+    # And without that change, that it is so for these days or longer
+    pipeline.sql.run("DELETE FROM voucher_customer.ranking_changes")
+    Reports(pipeline.database, BUCKET).write()
+    first_day = day + timedelta(publish_days[-1] - MAX_DAYS_OF_RANKINGS + 1)
+    assert since() == (str(first_day), False)
+
+
+def test_the_page_tells_the_first_publication_and_the_day_of_the_one_before(pipeline: Pipeline) -> None:
+    pipeline.refresh(created(pipeline.put("v.parquet", [record()]), "2020-12-20"))
+    assert figures(pipeline)["as_of_before"] is None
+    pipeline.refresh(daily("2020-12-22"))
+    assert figures(pipeline)["as_of_before"] == "2020-12-20"
+
+
+def test_the_page_tells_what_is_unknown_in_each_segment(pipeline: Pipeline) -> None:
+    rows = [record(), record(voucher_amount=None), record(total_orders=""), record(total_orders="7")]
+    pipeline.refresh(created(pipeline.put("v.parquet", rows)))
+    [country] = figures(pipeline)["countries"]
+    assert [segment["unknown"] for segment in country["segments"]] == [
+        {"vouchers": 3, "amounts": 1, "numbers": 1},
+        {"vouchers": 1, "amounts": 0, "numbers": 0},
+        {"vouchers": 4, "amounts": 1, "numbers": 0},
+    ]
+
+
+def test_an_object_is_refused_since_its_first_failure(pipeline: Pipeline) -> None:
+    # Given an object that is refused, and tried again a day later, as it is and as another version
+    def refused_at(day: int, body: bytes) -> str:
+        pipeline.put("v.parquet", body)
+        refresh = pipeline.make(lambda: datetime(2020, 12, day, tzinfo=UTC))
+        with pytest.raises(Exception, match="no readable parquet"):
+            pipeline.refresh_with(refresh, created("vouchers/v.parquet"))
+        return str(figures(pipeline)["refused"][0]["since"])[:10]
+
+    assert [refused_at(1, b"bad"), refused_at(2, b"bad"), refused_at(3, b"worse")] == ["2020-12-01"] * 3
+    # When it is counted, and refused once more, then that is the first failure
+    pipeline.refresh(created(pipeline.put("v.parquet", [record()])))
+    assert figures(pipeline)["refused"] == []
+    assert refused_at(5, b"bad") == "2020-12-05"
 
 
 def test_no_value_of_the_data_reaches_the_page_as_markup(pipeline: Pipeline) -> None:
@@ -338,8 +403,9 @@ def test_the_page_stays_small_whatever_is_counted(pipeline: Pipeline) -> None:
             dimension=dimension, first=first,
         )  # fmt: skip
     pipeline.sql.run(
-        "INSERT INTO voucher_customer.ledger (key, revision, error, refused_etag, changed_at)"
-        " SELECT 'vouchers/' || number, 1, repeat('x', 5000), 'bad', now() FROM generate_series(1, 500) AS number"
+        "INSERT INTO voucher_customer.ledger (key, revision, error, refused_etag, changed_at, refused_since)"
+        " SELECT 'vouchers/' || number, 1, repeat('x', 5000), 'bad', now(), now()"
+        " FROM generate_series(1, 500) AS number"
     )
     pipeline.sql.run(
         "INSERT INTO voucher_customer.refreshes (trigger, as_of, started_at, outcome, error)"

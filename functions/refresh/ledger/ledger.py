@@ -86,13 +86,14 @@ _WRITE = """
 
 _WRITE_REFUSAL = """
     INSERT INTO voucher_customer.ledger AS ledger
-        (key, revision, error, refused_etag, refused_dimensions, sequencer, changed_at)
-    VALUES (:key, 1, :error, :refused_etag, CAST(:refused_dimensions AS text[]), :sequencer, :now)
+        (key, revision, error, refused_etag, refused_dimensions, sequencer, changed_at, refused_since)
+    VALUES (:key, 1, :error, :refused_etag, CAST(:refused_dimensions AS text[]), :sequencer, :now, :now)
     ON CONFLICT (key) DO UPDATE SET
         revision = ledger.revision + 1,
-        (error, refused_etag, refused_dimensions, sequencer, changed_at, rows_lost)
+        (error, refused_etag, refused_dimensions, sequencer, changed_at, rows_lost, refused_since)
         = (excluded.error, excluded.refused_etag, excluded.refused_dimensions, excluded.sequencer,
-           excluded.changed_at, 0)
+           excluded.changed_at, 0,
+           CASE WHEN ledger.error IS NULL THEN excluded.changed_at ELSE ledger.refused_since END)
 """
 
 _CHANGES = """

@@ -3,18 +3,20 @@
 from collections.abc import Sequence
 from itertools import groupby
 from operator import attrgetter
+from typing import NamedTuple
 
 import numpy as np
 
 from functions.common.families import Family
 from functions.common.ranking import Place, Ranked, rank
+from functions.refresh.report.facts import CountryUsage, Facts, Integers, PublishedRow
+from functions.refresh.report.history import SegmentOfCountry, find_since, follow_trends, texts
 from functions.refresh.report.model import (
     HORIZONS,
     MAX_AMOUNTS,
     MAX_BINS,
     MAX_COLOURS,
     MAX_COUNTRIES,
-    MAX_TIED,
     Change,
     CountryFigures,
     Distribution,
@@ -24,11 +26,11 @@ from functions.refresh.report.model import (
     Outlook,
     RankedAmounts,
     SegmentFigures,
+    Since,
     Totals,
     Trend,
-    TrendPoint,
+    Unknown,
 )  # fmt: skip
-from functions.refresh.report.queries import CountryUsage, Facts, Integers, PublishedRow
 
 # Weeks, quarters and years, then ten times as much each time.
 _STEPS_OF_DAYS = (1, 7, 28, 91, 364, 3640, 36_400, 364_000)
@@ -47,13 +49,23 @@ def work_out(facts: Facts) -> Figures:
         for family in facts.families
         if family.dimension.kind == "days_since"
     }
-    trends = _trends(facts)
+    trends = follow_trends(facts)
+    told = _Told(
+        find_since(facts),
+        {
+            (found.country_code, found.segment_name, found.segment_type): Unknown(
+                found.vouchers, found.amounts, found.numbers
+            )
+            for found in facts.unknowns
+        },
+    )
     return Figures(
         facts.refresh_id,
         facts.as_of,
+        facts.as_of_before,
         facts.published_at,
         [
-            _country(country, by_country.get(country, []), facts, places, trends.get(country, []))
+            _country(country, by_country.get(country, []), facts, places, told, trends.get(country, []))
             for country in facts.countries[:MAX_COUNTRIES]
         ],
         max(len(facts.countries) - MAX_COUNTRIES, 0),
@@ -65,8 +77,8 @@ def work_out(facts: Facts) -> Figures:
                 change.country_code,
                 change.segment_name,
                 change.segment_type,
-                _texts(change.before),
-                _texts(change.after),
+                texts(change.before),
+                texts(change.after),
                 list(change.causes),
                 change.objects,
             )
@@ -77,6 +89,13 @@ def work_out(facts: Facts) -> Figures:
         facts.refused,
         facts.runs,
     )
+
+
+class _Told(NamedTuple):
+    """What is to tell of segments beside their counts, by country, family and label."""
+
+    since: dict[SegmentOfCountry, Since]
+    unknown: dict[SegmentOfCountry, Unknown]
 
 
 class _Places:
@@ -107,7 +126,12 @@ _NO_USAGE = CountryUsage(*(np.array([], np.int64) for _ in CountryUsage._fields)
 
 
 def _country(
-    country: str, table: list[PublishedRow], facts: Facts, places: dict[str, _Places], trends: list[Trend]
+    country: str,
+    table: list[PublishedRow],
+    facts: Facts,
+    places: dict[str, _Places],
+    told: _Told,
+    trends: list[Trend],
 ) -> CountryFigures:
     usages = [(family, facts.usage.get((country, str(family.dimension)), _NO_USAGE)) for family in facts.families]
     segments = [list(rows) for _, rows in groupby(table, key=attrgetter("segment_name", "min_range"))]
@@ -119,7 +143,7 @@ def _country(
         [str(amount) for amount in columns],
         others,
         [str(amount) for amount in colours],
-        [_segment(rows, columns) for rows in segments],
+        [_segment(rows, columns, told) for rows in segments],
         [_totals(family.segment_name, usage, table) for family, usage in usages],
         {
             str(family.dimension): _distribution(usage, colours, is_number=family.dimension.kind == "number")
@@ -147,6 +171,8 @@ def _family(family: Family, facts: Facts) -> FamilyFigures:
         family.segment_name,
         str(family.dimension),
         family.dimension.kind,
+        family.dimension.field,
+        labels[0],
         title,
         unit,
         values,
@@ -171,11 +197,12 @@ def _columns(segments: list[list[PublishedRow]]) -> tuple[list[int], int]:
     return sorted(ranked[:MAX_AMOUNTS]), max(len(ranked) - MAX_AMOUNTS, 0)
 
 
-def _segment(rows: list[PublishedRow], columns: Sequence[int]) -> SegmentFigures:
+def _segment(rows: list[PublishedRow], columns: Sequence[int], told: _Told) -> SegmentFigures:
     counts = {row.voucher_amount: row.count for row in rows}
     own = [counts.get(amount, 0) for amount in columns]
     ranked = rank(counts.items())
     first = rows[0]
+    place = (first.country_code, first.segment_name, first.segment_type)
     return SegmentFigures(
         first.segment_name,
         first.segment_type,
@@ -185,6 +212,8 @@ def _segment(rows: list[PublishedRow], columns: Sequence[int]) -> SegmentFigures
         _most_used(ranked),
         RankedAmounts(*_place(ranked.runner_up)) if ranked.runner_up else None,
         ranked.doubt,
+        told.since.get(place),
+        told.unknown.get(place),
     )
 
 
@@ -193,11 +222,7 @@ def _most_used(ranked: Ranked[int]) -> MostUsed:
 
 
 def _place(place: Place[int]) -> tuple[list[str], int, int]:
-    return _texts(place.voucher_amount), len(place.voucher_amount), place.count
-
-
-def _texts(amounts: Sequence[int]) -> list[str]:
-    return [str(amount) for amount in amounts[:MAX_TIED]]
+    return texts(place.voucher_amount), len(place.voucher_amount), place.count
 
 
 def _totals(family: str, usage: CountryUsage, table: list[PublishedRow]) -> Totals:
@@ -260,24 +285,3 @@ def _outlook(usage: CountryUsage, places: _Places) -> list[Outlook]:
         ]
         outlook.append(Outlook(horizon, segments, int(nowhere.sum())))
     return outlook
-
-
-def _trends(facts: Facts) -> dict[str, list[Trend]]:
-    """Turn the rankings of each day into the days of each segment, in the order of the rules."""
-    trends: dict[str, dict[tuple[str, str], Trend]] = {}
-    for number, day in enumerate(reversed(facts.rankings)):
-        for ranking in day.rankings:
-            trend = trends.setdefault(ranking.country_code, {}).setdefault(
-                (ranking.segment_name, ranking.segment_type), Trend(ranking.segment_name, ranking.segment_type, [])
-            )
-            permille = round(1000 * ranking.count / ranking.vouchers)
-            trend.points.append(TrendPoint(number, _texts(ranking.voucher_amount), permille))
-    rules = [rule for family in facts.families for rule in family.segments]
-    order = {(rule.segment_name, rule.segment_type): number for number, rule in enumerate(rules)}
-    return {
-        country: sorted(
-            found.values(),
-            key=lambda trend: order.get((trend.segment_name, trend.segment_type), len(order)),
-        )
-        for country, found in trends.items()
-    }

@@ -6,7 +6,7 @@ import msgspec
 
 from functions.common.families import Segment
 from functions.common.ranking import ChangedObject, Doubt
-from functions.refresh.report.queries import LedgerTotals, OtherCountry, RefusedObject, RejectedForReason
+from functions.refresh.report.facts import LedgerTotals, OtherCountry, RefusedObject, RejectedForReason
 from functions.refresh.results import Run
 
 MAX_COUNTRIES = 100
@@ -47,6 +47,21 @@ class MostUsed(RankedAmounts, frozen=True):
     decided: bool
 
 
+class Since(msgspec.Struct, frozen=True):
+    """The as-of day since which amounts are the most used ones; where it is not exact, maybe for longer."""
+
+    as_of: date
+    is_exact: bool
+
+
+class Unknown(msgspec.Struct, frozen=True):
+    """All vouchers of a segment, and how many of them have an unknown amount and an unknown number."""
+
+    vouchers: int
+    amounts: int
+    numbers: int
+
+
 class SegmentFigures(msgspec.Struct, frozen=True):
     """A segment of the published table.
 
@@ -56,6 +71,10 @@ class SegmentFigures(msgspec.Struct, frozen=True):
         By amount, as `CountryFigures.amounts`, then of all others together.
     runner_up : RankedAmounts or None
         Those with the next lower count.
+    since : Since or None
+        Since when the most used amounts are; None where no ranking is kept.
+    unknown : Unknown or None
+        None until every object is counted with it.
     """
 
     segment_name: str
@@ -66,6 +85,8 @@ class SegmentFigures(msgspec.Struct, frozen=True):
     most_used: MostUsed
     runner_up: RankedAmounts | None
     doubt: Doubt
+    since: Since | None
+    unknown: Unknown | None
 
 
 class Distribution(msgspec.Struct, frozen=True):
@@ -122,20 +143,23 @@ class Totals(msgspec.Struct, frozen=True):
     pairs: int
 
 
-class TrendPoint(msgspec.Struct, frozen=True, array_like=True):
-    """A segment's most used amounts as of a day.
+class Stretch(msgspec.Struct, frozen=True, array_like=True):
+    """Days one after the other on which a segment has the same most used amounts.
 
     Attributes
     ----------
-    day : int
+    first_day : int
         Which of `Figures.days`.
-    permille : int
-        The share that each of them had of the segment's vouchers.
+    decided : bool or None
+        The same on all of them; None in rankings that were kept before it was recorded.
+    permille : list of int
+        Of each day, the share that each of the amounts had of the segment's vouchers.
     """
 
-    day: int
+    first_day: int
     amounts: list[str]
-    permille: int
+    decided: bool | None
+    permille: list[int]
 
 
 class Trend(msgspec.Struct, frozen=True):
@@ -143,7 +167,7 @@ class Trend(msgspec.Struct, frozen=True):
 
     segment_name: str
     segment_type: str
-    points: list[TrendPoint]
+    stretches: list[Stretch]
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -197,6 +221,8 @@ class FamilyFigures(msgspec.Struct, frozen=True):
     ----------
     kind : str
         That of its dimension.
+    field, label : str
+        What a lookup needs, and its name for people.
     title, unit, values : str
         What the family, the numbers of its ranges and the values of its dimension are called.
     rules : list of Segment
@@ -208,6 +234,8 @@ class FamilyFigures(msgspec.Struct, frozen=True):
     segment_name: str
     dimension: str
     kind: str
+    field: str
+    label: str
     title: str
     unit: str
     values: str
@@ -220,6 +248,8 @@ class Figures(msgspec.Struct, frozen=True):
 
     Attributes
     ----------
+    as_of_before : date or None
+        The day of the publication before; None at the first.
     countries_left_out : int
         Published countries beyond the first `MAX_COUNTRIES`.
     families : list of FamilyFigures
@@ -230,6 +260,7 @@ class Figures(msgspec.Struct, frozen=True):
 
     refresh_id: int
     as_of: date
+    as_of_before: date | None
     published_at: datetime
     countries: list[CountryFigures]
     countries_left_out: int

@@ -1,19 +1,28 @@
-"""Facts: all that the report is made from, read as of one moment and never from parquet."""
+"""Queries: the facts, read as of one moment and never from parquet."""
 
-from collections.abc import Mapping, Sequence
-from datetime import date, datetime
-from typing import NamedTuple, TypeVar
+from collections.abc import Sequence
+from typing import TypeVar
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 from pg8000.native import Connection
 
 from functions.common.database import Database
 from functions.common.families import Family
-from functions.common.ranking import Ranking, RankingChange
+from functions.common.ranking import KeptChange, RankingChange
 from functions.refresh.ledger.schema import read_families
 from functions.refresh.publishing.unknowns import UnknownRules
+from functions.refresh.report.facts import (
+    CountryUsage,
+    DayOfRankings,
+    Facts,
+    LedgerTotals,
+    OtherCountry,
+    PublishedRow,
+    RefusedObject,
+    RejectedForReason,
+    UnknownOfSegment,
+)
 from functions.refresh.results import Run
 
 MAX_OTHER_COUNTRIES = 40
@@ -26,6 +35,11 @@ _STATEMENT_TIMEOUT = "2s"
 
 _READ_PUBLICATION = """
     SELECT refresh_id, as_of, published_at, refreshes.countries, families_partial, coalesce(rankings.changes, '[]'),
+           (
+               SELECT runs.as_of FROM voucher_customer.refreshes AS runs
+               WHERE runs.refresh_id <> refreshes.refresh_id AND runs.outcome = 'published'
+               ORDER BY runs.refresh_id DESC LIMIT 1
+           ),
            unknown_amount_is_used, unknown_number_has_segment
     FROM voucher_customer.publication
     JOIN voucher_customer.refreshes USING (refresh_id)
@@ -79,8 +93,8 @@ _READ_REJECTED = """
 """
 
 _READ_REFUSED = """
-    SELECT key, left(error, 500) AS error, changed_at FROM voucher_customer.ledger
-    WHERE error IS NOT NULL ORDER BY changed_at DESC, key LIMIT :at_most
+    SELECT key, left(error, 500) AS error, refused_since AS since FROM voucher_customer.ledger
+    WHERE error IS NOT NULL ORDER BY refused_since DESC, key LIMIT :at_most
 """
 
 _READ_RUNS = f"""
@@ -94,122 +108,18 @@ _READ_RANKINGS = """
     WHERE as_of <= :as_of ORDER BY as_of DESC LIMIT :at_most
 """
 
-Integers = npt.NDArray[np.int64]
+# Of each segment the latest change until the first of those days: what the most used amounts of then came from.
+_READ_CHANGES_BEFORE = """
+    SELECT DISTINCT ON (country_code, segment_name, segment_type)
+           refresh_id, as_of, country_code, segment_name, segment_type, before, after
+    FROM voucher_customer.ranking_changes WHERE as_of <= :as_of
+    ORDER BY country_code, segment_name, segment_type, as_of DESC, refresh_id DESC
+"""
 
-
-class PublishedRow(msgspec.Struct, frozen=True):
-    """A row of the published table."""
-
-    country_code: str
-    segment_name: str
-    segment_type: str
-    min_range: int
-    max_range: int
-    voucher_amount: int
-    count: int
-
-
-class CountryUsage(NamedTuple):
-    """The usage of a country by one dimension: in how many rows each value came with each amount."""
-
-    value: Integers
-    voucher_amount: Integers
-    rows: Integers
-
-
-class OtherCountry(msgspec.Struct, frozen=True):
-    """The rows counted of a country that is not published; how many such there are, and their rows in all."""
-
-    country_code: str
-    rows: int
-    countries: int
-    rows_in_all: int
-
-
-class LedgerTotals(msgspec.Struct, frozen=True):
-    """The ledger's sums over all objects.
-
-    Attributes
-    ----------
-    objects : int
-        Those that are counted.
-    size : int
-        Their bytes.
-    rows_read, rows_counted : int
-        Their rows.
-    values_defaulted : dict of str to int
-        Values of the rows counted that were not there and count as 0, by column.
-    objects_not_told : int
-        Objects whose defaulted values are not known, because they were counted before that was recorded.
-    objects_refused : int
-        Objects that cannot be counted as they are now.
-    """
-
-    objects: int
-    size: int
-    rows_read: int
-    rows_counted: int
-    values_defaulted: dict[str, int]
-    objects_not_told: int
-    objects_refused: int
-
-
-class RefusedObject(msgspec.Struct, frozen=True):
-    """An object that cannot be counted, and why."""
-
-    key: str
-    error: str
-    changed_at: datetime
-
-
-class RejectedForReason(msgspec.Struct, frozen=True):
-    """How many rows were rejected for a reason."""
-
-    reason: str
-    rows: int
-
-
-class DayOfRankings(msgspec.Struct, frozen=True):
-    """The rankings as they were last published as of a day."""
-
-    as_of: date
-    rankings: list[Ranking]
-
-
-class Facts(NamedTuple):
-    """All that the report is made from.
-
-    Attributes
-    ----------
-    refresh_id : int
-        The refresh that published.
-    families_partial : dict of str to int
-        Families whose dimension refused objects lack, and how many.
-    usage : mapping of (str, str) to CountryUsage
-        Of the published countries, by country and dimension.
-    others : list of OtherCountry
-        Those with the most rows.
-    rejected : list of RejectedForReason
-        The most frequent reason first.
-    runs, refused, rankings
-        The latest first.
-    """
-
-    refresh_id: int
-    as_of: date
-    published_at: datetime
-    countries: list[str]
-    families_partial: dict[str, int]
-    changes: list[RankingChange]
-    table: list[PublishedRow]
-    families: list[Family]
-    usage: Mapping[tuple[str, str], CountryUsage]
-    others: list[OtherCountry]
-    ledger: LedgerTotals
-    rejected: list[RejectedForReason]
-    refused: list[RefusedObject]
-    runs: list[Run]
-    rankings: list[DayOfRankings]
+_READ_UNKNOWNS = """
+    SELECT country_code, segment_name, segment_type, vouchers, unknown_amounts AS amounts, unknown_numbers AS numbers
+    FROM voucher_customer.segment_unknowns WHERE unknown_amounts IS NOT NULL
+"""
 
 
 def published_refresh(connection: Connection) -> int | None:
@@ -234,8 +144,10 @@ def read_facts(database: Database) -> Facts | None:
         publication = connection.run(_READ_PUBLICATION)
         if not publication:
             return None
-        refresh_id, as_of, published_at, countries, partial, changes, *rules = publication[0]
+        refresh_id, as_of, published_at, countries, partial, changes, as_of_before, *rules = publication[0]
         families = read_families(connection)
+        rankings = _rows(connection, _READ_RANKINGS, DayOfRankings, as_of=as_of, at_most=MAX_DAYS_OF_RANKINGS)
+        first_day = rankings[-1].as_of if rankings else as_of
         # By any of them each country has the same rows, unless refused objects lack it.
         dimension = next((str(family.dimension) for family in families if family.segment_name not in partial), "")
         return Facts(
@@ -245,6 +157,7 @@ def read_facts(database: Database) -> Facts | None:
             countries,
             partial,
             msgspec.convert(changes, list[RankingChange]),
+            as_of_before,
             _rows(connection, _READ_TABLE, PublishedRow),
             families,
             _read_usage(connection, families, countries, UnknownRules(*rules)),
@@ -260,7 +173,9 @@ def read_facts(database: Database) -> Facts | None:
             _rows(connection, _READ_REJECTED, RejectedForReason),
             _rows(connection, _READ_REFUSED, RefusedObject, at_most=MAX_OBJECTS_REFUSED),
             _rows(connection, _READ_RUNS, Run, at_most=MAX_RUNS),
-            _rows(connection, _READ_RANKINGS, DayOfRankings, as_of=as_of, at_most=MAX_DAYS_OF_RANKINGS),
+            rankings,
+            _rows(connection, _READ_CHANGES_BEFORE, KeptChange, as_of=first_day),
+            _rows(connection, _READ_UNKNOWNS, UnknownOfSegment),
         )
 
 

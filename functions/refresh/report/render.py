@@ -11,6 +11,7 @@ import msgspec
 from functions.refresh.report.model import CountryFigures, Figures
 
 _ASSETS = Path(__file__).with_name("assets")
+_SCRIPTS = ("text", "elements", "colours", "overview", "campaign", "calculator", "charts", "runs", "show")
 
 # What would end a script, or begin another part of a page, where it stands inside of text.
 _ESCAPED = {"<": r"\u003c", ">": r"\u003e", "&": r"\u0026", "\u2028": r"\u2028", "\u2029": r"\u2029"}
@@ -23,20 +24,25 @@ def render(figures: Figures) -> bytes:
     Values reach it in two ways: in a block of JSON, which the script shows as text only, and in the table for a
     browser without scripts, where they are escaped.
     """
-    before_table, before_data, end = _parts()
+    before_days, before_table, before_data, end = _parts()
     data = msgspec.json.encode(figures).decode().translate(_TRANSLATION)
-    return "".join((before_table, _plain_table(figures), before_data, data, end)).encode()
+    days = f"As of {figures.as_of}, a whole day in UTC. Published {figures.published_at:%Y-%m-%d %H:%M} UTC."
+    return "".join((before_days, days, before_table, _plain_table(figures), before_data, data, end)).encode()
 
 
 @cache
-def _parts() -> tuple[str, str, str]:
-    """Return the page around its table and its data, with style and script inside, which alone may be used."""
-    page, style, script = ((_ASSETS / f"report.{kind}").read_text() for kind in ("html", "css", "js"))
+def _parts() -> tuple[str, str, str, str]:
+    """Return the page around its days, its table and its data, with style and script, which alone may be used."""
+    page, style = ((_ASSETS / f"report.{kind}").read_text() for kind in ("html", "css"))
+    script = "\n".join(
+        ('"use strict";', "(() => {", *((_ASSETS / f"{name}.js").read_text() for name in _SCRIPTS), "})();")
+    )
     page = page.replace("{style_hash}", _hash(style)).replace("{script_hash}", _hash(script))
     page = page.replace("{style}", style).replace("{script}", script)
-    before_table, _, rest = page.partition("{table}")
+    before_days, _, rest = page.partition("{days}")
+    before_table, _, rest = rest.partition("{table}")
     before_data, _, end = rest.partition("{data}")
-    return before_table, before_data, end
+    return before_days, before_table, before_data, end
 
 
 def _hash(text: str) -> str:
@@ -53,12 +59,15 @@ def _plain_table(figures: Figures) -> str:
 
 def _plain_row(country: CountryFigures, number: int) -> str:
     segment = country.segments[number]
+    most_used, since = segment.most_used, segment.since
     cells = (
         country.country_code,
         segment.segment_name,
         segment.segment_type,
-        ", ".join(segment.most_used.amounts) + ("" if segment.most_used.decided else " (undecided)"),
-        f"{segment.most_used.count:,}",
-        f"{segment.most_used.vouchers:,}",
+        ", ".join("0 (no amount recorded, or 0)" if amount == "0" else amount for amount in most_used.amounts),
+        f"{most_used.count:,}",
+        f"{most_used.vouchers:,}",
+        "decided" if most_used.decided else "undecided",
+        f"{since.as_of}{'' if since.is_exact else ' or before'}" if since else "",
     )
     return "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in cells) + "</tr>"
