@@ -4,7 +4,7 @@ import json
 import socket
 import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 
 from pg8000.exceptions import DatabaseError, Error
@@ -112,7 +112,7 @@ def connect(settings: DatabaseSettings, *, timeout_seconds: int) -> Connection:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         # Past the server's own bound, so that a statement that takes too long is its error, not a lost connection.
         sock.settimeout(timeout_seconds + 5)
-        return Connection(
+        connection = Connection(
             settings.database_user,
             host=settings.database_host,
             port=settings.database_port,
@@ -126,6 +126,32 @@ def connect(settings: DatabaseSettings, *, timeout_seconds: int) -> Connection:
     except BaseException:
         sock.close()
         raise
+    connection.register_out_adapter(list, array_literal)
+    return connection
+
+
+def array_literal(values: Sequence[str | int]) -> str:
+    r"""Write values as PostgreSQL does an array.
+
+    pg8000 itself leaves out the quotes of a text such as `null`, which makes it a null.
+
+    Examples
+    --------
+    >>> array_literal([2640])
+    '{2640}'
+    >>> array_literal(["Peru", 'a "b" \\ {c}'])
+    '{"Peru","a \\"b\\" \\\\ {c}"}'
+    """
+    if values and isinstance(values[0], str):
+        # Few of them are different.
+        quoted = {text: _quoted(str(text)) for text in set(values)}
+        return "{" + ",".join([quoted[text] for text in values]) + "}"
+    return "{" + ",".join(map(str, values)) + "}"
+
+
+def _quoted(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
 
 
 def _tls(settings: DatabaseSettings) -> ssl.SSLContext | bool:

@@ -45,7 +45,6 @@ REPORT = ROOT / ".local" / "explored.html"
 _BUCKET = "explored"
 _TIMEOUT_SECONDS = 60
 _MAX_SHOWN = 50
-_LONGEST_VALUE = 60
 
 
 def explore(objects: Mapping[str, Path], *, as_of: date | None, countries: str) -> bool:
@@ -148,7 +147,8 @@ def _print_schema(bucket: Bucket, key: str, version: ObjectVersion, columns: Col
     for name in columns:
         print(f"  {name:<16} {_verdict(description, name)}")
     if ignored := [name for name in description.names if name not in columns]:
-        print(f"  ignored: {', '.join(map(ascii, ignored))}")
+        more = f" and {len(ignored) - _MAX_SHOWN:,} more" if len(ignored) > _MAX_SHOWN else ""
+        print(f"  ignored: {', '.join(map(ascii, ignored[:_MAX_SHOWN]))}{more}")
 
 
 def _verdict(description: Description, name: str) -> str:
@@ -184,7 +184,7 @@ def _print_profile(bucket: Bucket, key: str, version: ObjectVersion, columns: Co
     print(f"  values rejected: {len(profile.bad):,} different ones")
     for bad, rows in profile.bad.most_common(_MAX_SHOWN):
         first = profile.first_rows[bad]
-        print(f"  {rows:>12,}  {bad.reason}: {bad.value[:_LONGEST_VALUE]}, first in row {first:,}")
+        print(f"  {rows:>12,}  {bad.reason}: {bad.value}, first in row {first:,}")
     _print_more(len(profile.bad), "values")
     return profile.countries
 

@@ -15,6 +15,7 @@ from urllib.parse import quote
 from pg8000.exceptions import DatabaseError, InterfaceError
 from pg8000.native import Connection, identifier
 
+from functions.common.database import array_literal
 from functions.common.settings import SettingsError, read_database_url
 from infra.local.processes import LocalError, free_port, last_line
 
@@ -53,13 +54,15 @@ class DatabaseAddress(NamedTuple):
         """
         tls = ssl.create_default_context() if self.tls == "verify" else False
         try:
-            return Connection(
+            connection = Connection(
                 self.user, self.host, self.name, self.port, self.password, ssl_context=tls, timeout=_TIMEOUT_SECONDS
             )
         except DatabaseError as error:
             raise LocalError(f"PostgreSQL at {self.host}:{self.port} refuses: {error.args[0]['M']}") from error
         except (InterfaceError, OSError) as error:
             raise LocalError(f"no PostgreSQL answers at {self.host}:{self.port}: {error}") from error
+        connection.register_out_adapter(list, array_literal)
+        return connection
 
 
 def read_address(url: str) -> DatabaseAddress:

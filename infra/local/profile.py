@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from functions.common.dimensions import UNKNOWN
 from functions.refresh.counting.cleaning import Rejected, clean, dictionary_encode
+from functions.refresh.counting.rejected import show_value
 from functions.refresh.reading.parquet_file import Columns
 
 
@@ -62,7 +63,8 @@ class Profile:
             rows = np.bincount(at, minlength=len(meanings))
             for number, meaning in enumerate(meanings):
                 if isinstance(meaning, Rejected) and rows[number]:
-                    bad = BadValue(meaning.reason, _shown(distinct.dictionary, number))
+                    shown = "null" if number == len(distinct.dictionary) else show_value(distinct.dictionary[number])
+                    bad = BadValue(meaning.reason, shown)
                     self.bad[bad] += int(rows[number])
                     self.first_rows.setdefault(bad, first_row + int(np.argmax(at == number)))
                 elif name == "country_code" and rows[number]:
@@ -78,12 +80,3 @@ class Profile:
         """Widen the span of a column of dates to these days."""
         if days := [*days, *self.days.get(name, ())]:
             self.days[name] = (min(days), max(days))
-
-
-def _shown(distinct: pa.Array, number: int) -> str:
-    if number == len(distinct):
-        return "null"
-    try:
-        return repr(distinct[number].as_py())
-    except UnicodeDecodeError:
-        return repr(distinct[number].cast(pa.large_binary()).as_py())

@@ -27,6 +27,10 @@ NAMES = [
     'The "Republic", of; all',
     "a;b",
     "  Peru ",
+    "null",
+    "NULL",
+    "Null",
+    "{}",
     *HOSTILE,
 ]
 

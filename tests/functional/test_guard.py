@@ -1,7 +1,9 @@
 """Guarded counting: an overwrite that would wipe counts is refused, and what is lost is told."""
 
+from decimal import Decimal
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from functions.refresh.usecases.refresh import RefreshError
@@ -54,6 +56,29 @@ def test_an_overwrite_whose_rows_are_mostly_rejected_is_refused_once_and_the_cou
     found = verify(pipeline, fix=True)
     assert [(one.key, one.kind, one.is_repaired) for one in found.differences] == [(KEY, "refused object", False)]
     assert pipeline.published() == published
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "shown"),
+    [
+        ("last_order_ts", pa.array([2**31 - 1], pa.date32()), "2147483647 as date32[day]"),
+        ("last_order_ts", pa.array([2**60], pa.timestamp("us")), f"{2**60} as timestamp[us]"),
+        ("last_order_ts", pa.array([2**60], pa.timestamp("us", "Nowhere/Land")), f"{2**60} as timestamp[us, tz=N"),
+        ("last_order_ts", pa.nulls(1), "null"),
+        ("country_code", pa.array([b"Per\xff"]), r"b'Per\xff'"),
+        ("country_code", pa.array([""]), "''"),
+        ("total_orders", pa.array([float("inf")]), "inf"),
+        ("total_orders", pa.array([Decimal("2.50")]), "2.50"),
+        ("voucher_amount", pa.array(["x" * 99]), f"'{'x' * 60}'"),
+    ],
+)
+def test_the_example_is_shown_whatever_it_is(pipeline: Pipeline, column: str, values: pa.Array, shown: str) -> None:
+    table = pa.Table.from_pylist([record()])
+    table = table.set_column(table.column_names.index(column), column, values)
+    pipeline.put("good.parquet", GOOD)
+    pipeline.put("a.parquet", table)
+    assert f"; in row 0 {column} is {shown}" in refuse(pipeline, daily())
+    assert set(pipeline.published().values()) == {10}
 
 
 def test_half_of_the_rows_may_be_rejected_and_a_setting_says_how_many(pipeline: Pipeline) -> None:

@@ -1,12 +1,10 @@
 """The guard: an object of whose rows most are rejected is refused, so that what was counted of it before stays."""
 
-from collections.abc import Mapping
-
 from functions.refresh.counting.cleaning import ObjectError
+from functions.refresh.counting.rejected import show_value
 from functions.refresh.counting.usage import Usage
 
 _MAX_REASONS = 5
-_LONGEST_VALUE = 60
 
 
 def check_rejected_share(usage: Usage, limit: float) -> None:
@@ -40,7 +38,6 @@ def _example(usage: Usage) -> str:
     rows = usage.rejected.table
     if rows is None:
         return ""
-    first: Mapping[str, object] = rows.slice(0, 1).to_pylist()[0]
-    reason = str(first["reason"])
+    row, reason = rows["row"][0].as_py(), rows["reason"][0].as_py()
     name = max((name for name in usage.dimensions.columns if reason.startswith(f"{name}_")), key=len)
-    return f"; in row {first['row']:,} {name} is {str(first[name])[:_LONGEST_VALUE]!r}"
+    return f"; in row {row:,} {name} is {show_value(rows[name][0])}"

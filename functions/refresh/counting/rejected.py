@@ -16,6 +16,8 @@ MAX_REJECTED_ROWS = 10_000
 # A text of any length is stored once, however many rows have it. Here each row gets its own.
 _MAX_TEXT_BYTES = 16 * 2**20
 
+_LONGEST_SHOWN = 60
+
 Rows = npt.NDArray[np.intp]
 
 
@@ -74,6 +76,19 @@ class RejectedRows:
         if not self._parts:
             return None
         return pa.concat_tables(self._parts).sort_by("row").slice(0, MAX_REJECTED_ROWS)
+
+
+def show_value(value: pa.Scalar) -> str:
+    """Return a raw value for people, shortened. Not every day, moment or text of parquet is one to Python."""
+    if not value.is_valid:
+        return "null"
+    try:
+        raw = value.as_py()
+    except UnicodeDecodeError:
+        raw = value.cast(pa.large_binary()).as_py()
+    except (ValueError, OverflowError, KeyError):  # the last of an unknown time zone
+        return f"{value.value} as {value.type}"
+    return repr(raw[:_LONGEST_SHOWN]) if isinstance(raw, str | bytes) else str(raw)
 
 
 def _with_texts_apart(column: pa.Array) -> Any:

@@ -13,7 +13,7 @@ from datetime import datetime
 import msgspec
 from pg8000.native import Connection
 
-from functions.common.database import Database
+from functions.common.database import Database, array_literal
 from functions.common.dimensions import NO_DIMENSIONS, Dimensions
 from functions.refresh.counting.usage import Usage
 from functions.refresh.ledger.entry import NO_ENTRY, LedgerEntry
@@ -237,28 +237,6 @@ class Ledger:
                 refused_dimensions=dimensions.names, sequencer=sequencer, now=now,
             )  # fmt: skip
         return True
-
-
-def array_literal(values: Sequence[str | int]) -> str:
-    r"""Write values as PostgreSQL does an array.
-
-    Examples
-    --------
-    >>> array_literal([2640])
-    '{2640}'
-    >>> array_literal(["Peru", 'a "b" \\ {c}'])
-    '{"Peru","a \\"b\\" \\\\ {c}"}'
-    """
-    if values and isinstance(values[0], str):
-        # Few of them are different.
-        quoted = {text: _quoted(str(text)) for text in set(values)}
-        return "{" + ",".join([quoted[text] for text in values]) + "}"
-    return "{" + ",".join(map(str, values)) + "}"
-
-
-def _quoted(text: str) -> str:
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'
 
 
 def _is_unchanged(connection: Connection, key: str, entry: LedgerEntry) -> bool:
