@@ -14,8 +14,8 @@ Key = TypeVar("Key", bound=Hashable)
 Count = Annotated[int, msgspec.Meta(ge=0)]
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 
-# At 1.96 a lead of this size comes by chance once in twenty times, where both amounts are used alike. Below thirty
-# vouchers the normal distribution does not say so.
+# If both amounts are equally popular, a lead with z of 1.96 comes by chance once in twenty times. Below thirty
+# vouchers the normal distribution does not hold.
 _DECIDED_AT_HUNDREDTHS = 196
 _DECIDED_AT_VOUCHERS = 30
 
@@ -26,7 +26,7 @@ def share(part: int, whole: int) -> float:
 
 
 class Doubt(msgspec.Struct, frozen=True):
-    """How sure the most used amount of a segment is, as far as counts tell.
+    """How sure the most used amount of a segment is, judged by the counts.
 
     Attributes
     ----------
@@ -88,7 +88,7 @@ class Unknown(msgspec.Struct, frozen=True):
 
 
 def measure_unknown(vouchers: int, unknown_amounts: int, unknown_numbers: int) -> Unknown:
-    """Measure what is unknown of some vouchers; there has to be one.
+    """Measure which shares of some vouchers are unknown; there has to be at least one voucher.
 
     Examples
     --------
@@ -225,7 +225,7 @@ def since_when(days: Iterable[tuple[date, Mapping[Key, list[int]]]]) -> dict[Key
 
 
 Cause = Literal["first_publication", "countries", "rules", "as_of", "data"]
-"""Why most used amounts changed: nothing was published before, or what is published, its rules, its day or data did."""
+"""Why most used amounts changed: a first publication, or other countries, rules, as-of day or data."""
 
 
 class ChangedObject(msgspec.Struct, frozen=True):
@@ -248,7 +248,7 @@ class ChangedObject(msgspec.Struct, frozen=True):
 
 
 class RankingChange(msgspec.Struct, frozen=True):
-    """A segment whose most used amounts are others than before.
+    """A segment whose most used amounts changed.
 
     Attributes
     ----------

@@ -25,7 +25,7 @@ from functions.refresh.usecases.refresh import Refresh, RefreshError
 from functions.refresh.usecases.verify import Verification
 from functions.refresh.wiring import make_backlog, make_questions, make_refresh, make_verification
 
-# The lock is waited for this long, and no statement takes longer.
+# The longest wait for the lock, and the longest statement.
 _DATABASE_TIMEOUT_SECONDS = 60
 
 logger = Logger(service="refresh", version=__version__)
@@ -63,7 +63,7 @@ def verification() -> Verification:
 
 @cache
 def questions() -> Callable[[Question], msgspec.Struct]:
-    """Return what answers questions, wired on first use."""
+    """Return the use case of questions, wired on first use."""
     return make_questions(database())
 
 
@@ -73,7 +73,7 @@ def _now() -> datetime:
 
 @logger.inject_lambda_context(clear_state=True)
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Refresh once, verify, answer a question, or take a step of a backlog, and return what came of it.
+    """Refresh once, verify, answer a question, or run a step of a backlog, and return the result.
 
     Parameters
     ----------
@@ -92,10 +92,10 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     Raises
     ------
     RefreshError
-        After publishing, when an object could not be counted and none is left: so Lambda tries again and the
-        failure destination hears of it. Not in a run by hand, whose answer tells it.
+        After publishing, when an object could not be counted and none is deferred: so Lambda retries and the failure
+        destination receives it. Not in a manual run, whose answer has the errors.
     """
-    # EventBridge's id is the same at every repetition of an event, and leads back to it.
+    # EventBridge's id stays the same at every retry of an event.
     logger.set_correlation_id(event.get("event", event).get("id", context.aws_request_id))
     deadline = Deadline(lambda: context.get_remaining_time_in_millis() / 1000)
     result: msgspec.Struct
@@ -124,7 +124,7 @@ def _refresh(event: dict[str, Any], deadline: Deadline) -> Answer:
         succeeded = int(not summary.errors)
     except RefreshError as error:
         answer = _tell_of_refresh(error.summary)
-        if trigger.kind in BY_HAND:  # the person reads it there, and nobody tries again
+        if trigger.kind in BY_HAND:  # the person reads it there; nothing retries it
             return answer
         raise
     finally:
@@ -134,7 +134,7 @@ def _refresh(event: dict[str, Any], deadline: Deadline) -> Answer:
 
 @metrics.log_metrics
 def _take_step(event: dict[str, Any], deadline: Deadline) -> Plan | ItemSummary:
-    """Plan a backlog, count an item of it, or publish what its items came to."""
+    """Plan a backlog, count one of its work items, or publish it."""
     step = read_step(event)
     trigger = _read_trigger(step.event)
     result = backlog().take(step, trigger, deadline)
@@ -169,7 +169,7 @@ def _tell_of_refresh(summary: Summary) -> Answer:
 
 
 def _warn(summary: Summary) -> None:
-    """Log what a person should look at, though nothing failed."""
+    """Log warnings of a run that did not fail."""
     if summary.countries_missing:
         logger.warning(summary.countries_missing)
     for country, share in summary.countries_shrunk.items():

@@ -1,6 +1,6 @@
-"""What the function returns, prints and logs, typed once: the table `refreshes`, the report and the commands have it.
+"""The results of the function, typed once for the table `refreshes`, the report and the commands.
 
-From the bottom up: what became of an object, of some, a run, a row of `refreshes`, the answer, and the whole summary.
+From the bottom up: the outcome of an object, of several, a run, a row of `refreshes`, the answer, the whole summary.
 """
 
 from collections import Counter
@@ -13,12 +13,12 @@ import msgspec
 from functions.common.ranking import Ranking, RankingChange, Unknown
 
 Kind = Literal["object_created", "object_deleted", "daily", "unfinished", "backlog", "manual", "backfill"]
-"""What makes a refresh run."""
+"""What started a refresh."""
 
 BY_HAND: tuple[Kind, ...] = ("manual", "backfill")
-"""The kinds that may name any day, and so say nothing of the day that it is."""
+"""The kinds that may name any day, so their day says nothing about today."""
 
-# A line of the log holds 256 KB, and the event bus takes 1 MB: an answer beyond that would start no next run.
+# A log line holds 256 KB and an event 1 MB: a larger answer would not start the next run.
 _MAX_KEYS_TOLD = 50
 _MAX_ERRORS_TOLD = 20
 
@@ -28,7 +28,7 @@ _MAX_TIED_TOLD = 12
 
 
 class Outcome(NamedTuple):
-    """What became of an object, or of some.
+    """The outcome of an object, or of several.
 
     Attributes
     ----------
@@ -44,7 +44,7 @@ class Outcome(NamedTuple):
     backlog_bytes : int
         For one that is deferred because there is too much for one run, its `estimated_bytes`.
     objects : int
-        How many objects it is about: those that a whole run skips, or ignores, are told as one.
+        How many objects it is about: all that a run skips, or ignores, are one outcome.
     keys : sequence of str
         The first keys of those that are ignored; the key of one that was counted because a person accepted it.
     rows_lost : int
@@ -64,7 +64,7 @@ class Outcome(NamedTuple):
 
 
 class ItemSummary(msgspec.Struct, kw_only=True):
-    """What became of objects.
+    """The outcomes of objects, summed.
 
     Attributes
     ----------
@@ -110,7 +110,7 @@ class ItemSummary(msgspec.Struct, kw_only=True):
     errors: list[str] = msgspec.field(default_factory=list)
 
     def add(self, outcome: Outcome) -> None:
-        """Note what became of an object, or of some."""
+        """Add the outcome of an object, or of several."""
         name = f"objects_{outcome.kind}"
         setattr(self, name, getattr(self, name) + outcome.objects)
         if outcome.error:
@@ -166,7 +166,7 @@ class RefreshRow(Run, kw_only=True):
     families_partial : dict of str to int
         Published families whose dimension some counted objects lack because they are refused, and how many.
     causes : dict of str to int
-        Why most used amounts are others than before, and in how many segments; a segment may have several causes.
+        Why most used amounts changed, and in how many segments; a segment may have several causes.
     countries_shrunk : dict of str to float
         Countries that lost more than `MaxLostShare` of their records since the publication before, and the share.
     """
@@ -182,7 +182,7 @@ class RefreshRow(Run, kw_only=True):
 
 
 class Answer(RefreshRow, kw_only=True):
-    """What the function returns and logs of a refresh: rules of the event bus and people read it.
+    """What the function returns and logs of a refresh, for rules of the event bus and for people.
 
     It stays small however many countries there are.
 

@@ -1,4 +1,4 @@
-"""The entry of a key in the ledger, and whether it says of the key what the bucket does."""
+"""The ledger's entry of a key, and whether it agrees with the bucket."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -8,7 +8,7 @@ from functions.refresh.reading.bucket import ObjectVersion
 
 
 class LedgerEntry(NamedTuple):
-    """What the ledger knows of a key.
+    """The ledger's entry of a key.
 
     Attributes
     ----------
@@ -40,10 +40,9 @@ class LedgerEntry(NamedTuple):
     accepted_etag: str | None
 
     def matches(self, version: ObjectVersion | None, needed: Dimensions) -> bool:
-        """Tell whether the ledger says of the key what the bucket does: this version, or no object.
+        """Return whether the entry agrees with the bucket: it has this version, or no object.
 
-        A version that is counted by more than the needed dimensions matches too, unless that rejected rows which
-        are good without.
+        A version that is counted by more than the needed dimensions agrees too, unless the others rejected rows.
         """
         if version is None or self.etag != version.etag:
             return version is None and self.etag is None and self.error is None
@@ -54,14 +53,14 @@ class LedgerEntry(NamedTuple):
         return self.error is None or is_needless
 
     def _is_counted_by(self, needed: Dimensions) -> bool:
-        """Tell whether it is counted by the needed dimensions, and rejects no row by a column of any other."""
+        """Return whether it is counted by the needed dimensions, and rejects no row by a column of another."""
         needless = set(self.dimensions) - set(needed.names) - {UNKNOWN_APART}
         columns = {name for text in needless for name in parse_dimension(text).columns} - needed.columns.keys()
         rejects = any(reason.startswith(tuple(f"{name}_" for name in columns)) for reason in self.rows_rejected)
         return set(needed.names) <= set(self.dimensions) and not rejects
 
     def knows_as_refused(self, version: ObjectVersion | None, needed: Dimensions) -> bool:
-        """Tell whether this version cannot be counted by the needed dimensions, however often it is tried."""
+        """Return whether this version is known to be refused by the needed dimensions."""
         is_known = version is not None and self.refused_etag == version.etag
         return is_known and set(self.refused_dimensions) <= set(needed.names)
 

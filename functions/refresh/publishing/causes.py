@@ -1,4 +1,4 @@
-"""Why most used amounts changed: the countries or the rules did, the as-of day moved, or data came and went."""
+"""Why most used amounts changed: other countries or rules, another as-of day, or other data."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -14,7 +14,7 @@ from functions.refresh.ledger.schema import read_families, usage_of
 from functions.refresh.publishing.placing import Placed, place
 from functions.refresh.publishing.unknowns import PLACED, UnknownRules, count_by_segment
 
-# Beyond that the database step of a run would take seconds more, while other writers wait.
+# More would make the database step of a run take seconds longer, while other writers wait.
 MAX_OBJECTS = 1000
 
 _MAX_TOLD = 5
@@ -24,7 +24,7 @@ _PREVIOUS = """
     FROM voucher_customer.publication JOIN voucher_customer.refreshes USING (refresh_id)
 """
 
-# What the objects that changed add to the totals now, less what they added at the publication before.
+# What the changed objects add to the totals now, less what they added at the publication before.
 _CHANGE = f"""
     WITH placed AS (
         SELECT * FROM {PLACED}
@@ -88,7 +88,7 @@ _KEEP = """
     FROM json_array_elements(CAST(:changes AS json)) AS changed
 """
 
-# Values that went altogether have a segment too.
+# Values that are gone altogether have a segment too.
 _OCCURRING = """
     SELECT dimension, value, CAST(sum(count) AS bigint) FROM (
         SELECT dimension, value, count FROM voucher_customer.usage_totals
@@ -106,7 +106,7 @@ Counts = dict[Place, dict[int, int]]
 
 
 class Basis(NamedTuple):
-    """What a publication is made by, beside the data."""
+    """The countries, rules and as-of day of a publication."""
 
     families: Sequence[Family]
     countries: Sequence[str]
@@ -115,7 +115,7 @@ class Basis(NamedTuple):
 
     @property
     def rules(self) -> tuple[Sequence[Family], UnknownRules]:
-        """What says in which segment a voucher counts, and as which amount."""
+        """The rules that decide in which segment a voucher counts, and as which amount."""
         return self.families, self.unknowns
 
     def dimension_of(self, segment_name: str) -> str | None:
@@ -139,10 +139,9 @@ def read_basis(connection: Connection) -> Basis | None:
 def explain(
     connection: Connection, changes: Sequence[RankingChange], before: Basis | None, after: Basis
 ) -> list[RankingChange]:
-    """Tell of each change why: the causes, and the objects that contributed most where data is one.
+    """Return each change with its causes, and the objects that contributed most if data is one.
 
-    What changed is taken one after the other: first the rules, then the as-of day, then the data. Each is a cause where
-    it changes the most used amounts.
+    Rules, as-of day and data are applied one after the other. Each is a cause if it changes the most used amounts.
     """
     if before is None:
         return [msgspec.structs.replace(change, causes=["first_publication"]) for change in changes]
@@ -158,7 +157,7 @@ def explain(
 
 
 def keep_changes(connection: Connection, changes: Sequence[RankingChange], refresh_id: int, as_of: date) -> None:
-    """Keep why the most used amounts changed, and begin to note what changes until the next publication."""
+    """Keep why the most used amounts changed, and forget the objects that changed before this publication."""
     connection.run("DELETE FROM voucher_customer.changed_objects")
     if changes:
         encoded = msgspec.json.encode(changes).decode()
@@ -175,7 +174,7 @@ def _place(change: RankingChange) -> Place:
 
 
 def _by_themselves(change: RankingChange, before: Basis, after: Basis) -> list[Cause]:
-    """Tell causes that need no counts: a country or a family that only one of the publications has."""
+    """Return causes that need no counts: a country or a family that only one of the publications has."""
     if (change.country_code in before.countries) != (change.country_code in after.countries):
         return ["countries"]
     if before.dimension_of(change.segment_name) != after.dimension_of(change.segment_name):
@@ -184,7 +183,7 @@ def _by_themselves(change: RankingChange, before: Basis, after: Basis) -> list[C
 
 
 def _possible(change: RankingChange, before: Basis, after: Basis) -> list[Cause]:
-    """Tell everything that changed, where too many objects did to tell which of it mattered."""
+    """Return every possible cause, because too many objects changed to compare them."""
     moved: list[tuple[Cause, bool]] = [
         ("rules", before.rules != after.rules),
         ("as_of", before.as_of != after.as_of),

@@ -27,7 +27,7 @@ _KEEP = """
 
 
 def keep_records(connection: Connection, families: Sequence[Family], max_lost_share: float) -> dict[str, float]:
-    """Keep how many records each country has, and return those that lost more than a share of them, each with it."""
+    """Keep the number of records of each country; return the countries that lost too many, each with its lost share."""
     if not families:
         return {}
     dimension = str(families[0].dimension)

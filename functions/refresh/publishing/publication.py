@@ -54,10 +54,10 @@ _LATEST = """
     FROM voucher_customer.publication JOIN voucher_customer.refreshes USING (refresh_id)
 """
 
-# As long as Lambda lets a function run: what is older was ended from outside.
+# As long as Lambda lets a function run: an older run was killed.
 _LONGEST_RUN = timedelta(minutes=15)
 
-# Of a day that is published as of again, the latest counts.
+# If a day is published again, the latest publication counts.
 _KEEP_RANKINGS = """
     INSERT INTO voucher_customer.rankings (as_of, refresh_id, rankings, changes)
     VALUES (:as_of, :refresh_id, CAST(:rankings AS json), CAST(:changes AS json))
@@ -65,7 +65,7 @@ _KEEP_RANKINGS = """
         (refresh_id, rankings, changes) = (excluded.refresh_id, excluded.rankings, excluded.changes)
 """
 
-# Every field of the row: as JSON, which PostgreSQL takes apart by the types of the columns.
+# Every field of the row, as JSON: PostgreSQL converts each to the type of its column.
 _COLUMNS = ", ".join(name for name in [*RefreshRow.__struct_fields__, "error"] if name not in ("refresh_id", "errors"))
 _FINISH = f"""
     UPDATE voucher_customer.refreshes SET ({_COLUMNS}) = (
@@ -76,7 +76,7 @@ _FINISH = f"""
 
 
 class PublishedTable(NamedTuple):
-    """The published table beside what the totals give.
+    """The published table, compared with the totals.
 
     Attributes
     ----------
@@ -85,7 +85,7 @@ class PublishedTable(NamedTuple):
     as_of : date
         The day that it is as of.
     rows_different : int
-        Rows that are there and should not be, and rows that should be there and are not.
+        Rows that should not be there, and rows that are missing.
     is_followed : bool
         Whether another refresh is under way, which publishes when it ends.
     """
@@ -118,7 +118,7 @@ class Publications:
         """Replace the published table and finish the refresh, in one transaction.
 
         An automatic run never takes the as-of day back behind an earlier one of its kind: events come
-        late and out of order. A family whose dimension counted objects lack is left out, and told of in the summary.
+        late and out of order. A family whose dimension counted objects lack is left out, and named in the summary.
 
         Raises
         ------
@@ -185,12 +185,12 @@ def _latest_automatic_day(connection: Connection) -> date | None:
 
 
 def _is_told(lacking: Mapping[str, Lacking]) -> bool:
-    """Tell whether unknown values are counted apart in all objects that can be counted again."""
+    """Return whether unknown values are counted apart in all objects that can be counted again."""
     return UNKNOWN_APART not in lacking or not lacking[UNKNOWN_APART].waiting
 
 
 def _complete_families(connection: Connection, summary: Summary) -> tuple[list[Family], bool]:
-    """Load the families, leave out those whose dimension counted objects lack, and tell of that in the summary.
+    """Load the families, leave out those whose dimension counted objects lack, and name them in the summary.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Tables that usage would give by some rules: told in an answer, not published."""
+"""Tables that usage would give by some rules: answered, not published."""
 
 from collections.abc import Sequence
 from typing import Any, TypeVar
@@ -54,7 +54,7 @@ def count_segments(connection: Connection, kind: type[Counted], used: str, **giv
 
 
 def tell_excess(segments: Sequence[CountedSegment]) -> str | None:
-    """Say how many segments and amounts there are, if they are more than an answer holds."""
+    """Return how many segments and amounts there are, if they are more than an answer holds."""
     cells = sum(1 + len(segment.amounts) for segment in segments)
     return f"{cells:,} segments and amounts, an answer holds {MAX_CELLS:,}" if cells > MAX_CELLS else None
 

@@ -95,7 +95,7 @@ def publish_unknowns(
 
 
 def count_wrong_unknowns(connection: Connection, families: Sequence[Family], placed: Mapping[str, Any]) -> int:
-    """Return how many of these rows are not what the totals give, be they told or not."""
+    """Return how many rows differ from what the totals give."""
     [[is_told]] = connection.run(
         "SELECT NOT EXISTS (SELECT FROM voucher_customer.segment_unknowns WHERE unknown_amounts IS NULL)"
     )

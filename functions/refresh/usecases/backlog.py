@@ -1,7 +1,7 @@
-"""The backlog: what is too much for one run. Planned, counted item by item on many functions, published once.
+"""The backlog: more than one run can count. It is planned, counted on many functions, and published once.
 
-A state machine (infra/templates/backlog.yaml) takes the steps: it asks for a plan, has its items counted, many at a
-time, and asks for the publication. What each step finds is in the ledger, so any of them may be taken again.
+A state machine (infra/templates/backlog.yaml) invokes the steps: plan, count each work item, many at a time, and
+publish. Every step rests on the ledger alone, so any of them may be repeated.
 """
 
 import tempfile
@@ -48,12 +48,12 @@ Step = PlanStep | CountStep | PublishStep
 
 
 def read_step(event: Mapping[str, Any]) -> Step:
-    """Tell which step of a backlog an invocation asks for.
+    """Return which step of a backlog an invocation asks for.
 
     Raises
     ------
     EventError
-        When it is none.
+        When it is no step of a backlog.
     """
     try:
         step: Step = msgspec.convert(event, Step)
@@ -69,7 +69,7 @@ class Backlog:
     Attributes
     ----------
     item_bytes : int
-        How large an item is, more or less.
+        The approximate size of a work item.
     """
 
     refresh: Refresh
@@ -77,9 +77,9 @@ class Backlog:
     item_bytes: int
 
     def take(self, step: Step, trigger: Trigger, deadline: Deadline) -> Plan | ItemSummary:
-        """Take a step: the trigger's prefix bounds what is counted, its day is published as of.
+        """Run a step. The trigger's prefix limits what is counted, its day is the as-of day.
 
-        What is left at the deadline is planned again.
+        Objects that are left at the deadline are planned again.
         """
         match step:
             case PlanStep():
@@ -98,7 +98,7 @@ class Backlog:
             for item in self._make_items(trigger, deadline):
                 manifest.write((b",\n" if items else b"[") + msgspec.json.encode(item))
                 items += 1
-                # The parts of an object follow one another.
+                # Keep the parts of an object together.
                 if item.objects[0].key != last_key:
                     objects += len(item.objects)
                     backlog_bytes += sum(estimated_bytes(planned.version) for planned in item.objects)
@@ -108,7 +108,7 @@ class Backlog:
             return Plan(items, objects, backlog_bytes, self.refresh.reconciler.bucket.put_plan(manifest))
 
     def _make_items(self, trigger: Trigger, deadline: Deadline) -> Iterator[WorkItem]:
-        """Split large objects, and put small ones together."""
+        """Split large objects, and group small ones."""
         together: list[PlannedObject] = []
         size = json_bytes = 0
         for observed in self.refresh.reconciler.differences(trigger):

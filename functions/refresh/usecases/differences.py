@@ -1,11 +1,11 @@
-"""What a verification returns and prints: where the ledger says otherwise than a recount."""
+"""The result of a verification: where the ledger differs from a recount."""
 
 from typing import Literal
 
 import msgspec
 
-# An answer through Step Functions holds 256 KiB, a key up to 1 KiB and a reason 2,000 characters. Whoever has more
-# differences has one cause of them.
+# An answer through Step Functions holds 256 KiB, a key up to 1 KiB and a reason 2,000 characters. More
+# differences usually have one cause.
 _MAX_DIFFERENCES_TOLD = 50
 
 DifferenceKind = Literal[
@@ -21,16 +21,16 @@ DifferenceKind = Literal[
 
 
 class Difference(msgspec.Struct, frozen=True):
-    """What the ledger says otherwise of an object than the bucket does.
+    """A difference between ledger and bucket about an object.
 
     Attributes
     ----------
     kind : str
         In two words.
     detail : str
-        What the ledger says and what the recount.
+        What the ledger has, and what the recount.
     is_repaired : bool
-        Whether the ledger says as the bucket now.
+        Whether the ledger agrees with the bucket now.
     """
 
     key: str
@@ -45,13 +45,13 @@ class Verified(msgspec.Struct, kw_only=True):
     Attributes
     ----------
     objects : int
-        The keys to verify: those in the bucket, and those of which only the ledger says something.
+        The keys to verify: those in the bucket, and those that only the ledger has.
     objects_verified : int
         The first of them, which this invocation and those before it have looked at.
     objects_changed : int
-        Those that changed while they were looked at, and for which the next refresh is there.
+        Those that changed while they were verified; the next refresh counts them.
     objects_different, objects_repaired : int
-        Those of which the ledger says otherwise after this invocation, and those that it repaired.
+        Those that still differ after this invocation, and those that it repaired.
     differences : list of Difference
         Both, the first 50.
     go_on_after : str or None

@@ -1,4 +1,4 @@
-"""What makes a refresh run: an S3 event, the daily rule, a run that had to leave objects, or a person."""
+"""The events that start a refresh: from S3, the daily rule, a run that deferred objects, or a person."""
 
 from collections.abc import Mapping
 from datetime import date, datetime
@@ -19,7 +19,7 @@ _MANUAL_EVENTS = '{} or {"as_of": "2018-08-05"}, with or without {"prefix": "vou
 
 
 class EventError(Exception):
-    """The function was invoked with something that it does not understand."""
+    """The function was invoked with an event that it does not understand."""
 
 
 class QuestionError(Exception):
@@ -27,7 +27,7 @@ class QuestionError(Exception):
 
 
 class VerificationRequest(NamedTuple):
-    """What a person wants verified.
+    """What a person asks to verify.
 
     Attributes
     ----------
@@ -55,11 +55,11 @@ class Trigger(NamedTuple):
     key : str or None
         The object to look at; None means all under `prefix`.
     sequencer : str or None
-        S3's own order of the events of a key, kept in the ledger for whoever has to trace one.
+        S3's own order of the events of a key, kept in the ledger for tracing.
     prefix : str
         The part of the bucket to look at when there is no key; empty means the whole dataset.
     accept : str or None
-        Objects whose keys begin so are counted however many of their rows are rejected; None means none.
+        Objects whose keys begin with it are counted however many of their rows are rejected; None accepts none.
     """
 
     kind: Kind
@@ -70,12 +70,12 @@ class Trigger(NamedTuple):
     accept: str | None = None
 
     def accepts(self, key: str) -> bool:
-        """Tell whether an object is counted however many of its rows are rejected."""
+        """Return whether an object is counted however many of its rows are rejected."""
         return self.accept is not None and key.startswith(self.accept)
 
 
 def read_event(event: Mapping[str, Any], *, bucket: str, prefix: str, now: datetime) -> Trigger:
-    """Tell which refresh an invocation asks for.
+    """Return which refresh an invocation asks for.
 
     Parameters
     ----------
@@ -141,7 +141,7 @@ def _read_prefix(event: Mapping[str, Any], dataset: str, field: str = "prefix") 
 
 
 def read_verification(event: Mapping[str, Any], *, prefix: str, now: datetime) -> VerificationRequest | None:
-    """Tell which verification an invocation asks for: `{"verify": true}`, with `prefix`, `fix` and `after` or without.
+    """Return the verification of an invocation: `{"verify": true}`, with `prefix`, `fix` and `after` or without.
 
     None when it asks for something else.
 

@@ -1,4 +1,4 @@
-"""What a person asks without changing anything: why, a slice, or what if."""
+"""Questions that change nothing: why, a slice, or what if."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,13 +12,13 @@ from functions.refresh.usecases.what_if import WhatIfRequest, tell_what_if
 from functions.refresh.usecases.why import WhyRequest, tell_why
 
 Question = WhyRequest | SliceRequest | WhatIfRequest
-"""What can be asked."""
+"""A question."""
 
 _QUESTIONS: dict[str, type[Question]] = {"why": WhyRequest, "slice": SliceRequest, "what_if": WhatIfRequest}
 
 
 def read_question(event: Mapping[str, Any]) -> Question | None:
-    """Tell what an invocation asks.
+    """Return the question of an invocation.
 
     One of `{"why": "recency_segment 180+"}`, `{"slice": "vouchers/2020-05/"}` and
     `{"what_if": {"families": [...], "segments": [...]}}`.
@@ -26,7 +26,7 @@ def read_question(event: Mapping[str, Any]) -> Question | None:
     Returns
     -------
     Question or None
-        None when it is no question.
+        None when the event is no question.
 
     Raises
     ------

@@ -28,13 +28,13 @@ from functions.refresh.usecases.walk import (
     observe,
 )
 
-# Another refresh, or a writer of the object, got in between each time: not something to wait out here.
+# Each time another refresh, or a writer of the object, was faster. Give up instead of waiting it out.
 _ATTEMPTS = 5
 
 _LONGEST_REASON = 2000
 _MAX_IGNORED_TOLD = 5
 
-# Larger objects are counted by all processors together. What takes the time of smaller ones is waiting for S3.
+# Larger objects are counted by all processors together. Smaller ones mostly wait for S3.
 _LARGE_BYTES = 24 * 2**20
 
 
@@ -56,7 +56,7 @@ class Reconciler:
     clock : callable
         Gives the present moment with its zone.
     inline_bytes : float
-        How much `estimated_bytes` one run takes upon itself; where there is more, it counts nothing.
+        The most `estimated_bytes` that one run counts; if there is more, it counts nothing.
     max_rejected_share : float
         The share of an object's rows that may be rejected.
     """
@@ -73,7 +73,7 @@ class Reconciler:
     ) -> Iterator[Outcome]:
         """Compare the ledger with the listing, and look closer only where they differ.
 
-        After the deadline, what differs is only numbered.
+        After the deadline, objects that differ are only counted as deferred.
 
         Parameters
         ----------
@@ -97,7 +97,7 @@ class Reconciler:
             else:
                 waiting.append((observed, estimated_bytes(observed.version)))
                 backlog_bytes += estimated_bytes(observed.version)
-            # Of a first load there may be hundreds of thousands, which would all wait in memory.
+            # A first load may have hundreds of thousands, which would all wait in memory.
             if backlog_bytes > limit:
                 yield from (Outcome("deferred", backlog_bytes=size) for _, size in waiting)
                 waiting.clear()
@@ -136,7 +136,7 @@ class Reconciler:
     def reconcile(self, key: str, trigger: Trigger, deadline: Deadline) -> Iterator[Outcome]:
         """Make the ledger match one object, or note in it why that cannot be.
 
-        An object that is not part of the dataset is ignored; what an earlier release counted of it is taken out.
+        An object that is not part of the dataset is ignored; its counts of an earlier release are taken out.
         """
         is_ignored = not self.bucket.has_in_dataset(key)
         if is_ignored and trigger.kind == "object_created" and key.startswith(self.bucket.prefix):
@@ -169,7 +169,7 @@ class Reconciler:
                 outcome = self.refuse(found, error, trigger)
                 deadline.mark_progress()
             except (ClientError, BotoCoreError) as error:
-                # What S3 or the network did wrong is no property of the version.
+                # An error of S3 or the network is no property of the version.
                 outcome = self.refuse(found._replace(version=None), error, trigger)
             if outcome:
                 return outcome
@@ -191,7 +191,7 @@ class Reconciler:
         return outcome
 
     def check(self, observed: ObservedObject, usage: Usage, trigger: Trigger | None = None) -> bool:
-        """Tell whether a version is counted only because a person accepts it, now or before.
+        """Return whether a version is counted only because a person accepts it, now or before.
 
         Raises
         ------
@@ -204,7 +204,7 @@ class Reconciler:
             is_accepted = observed.version is not None and observed.entry.accepted_etag == observed.version.etag
             if is_accepted or (trigger and trigger.accepts(observed.key)):
                 return True
-            # The person who reads why it is refused wants to see them.
+            # They help the person who reads why the object is refused.
             if trigger and self._put_rejected(observed, usage):
                 raise ObjectError(f"{error}; its rejected rows cannot be written") from error
             raise
@@ -214,7 +214,7 @@ class Reconciler:
         self, observed: ObservedObject, usage: Usage, sequencer: str | None = None, *, is_accepted: bool = False
     ) -> Outcome | None:
         """Note an object as counted, or as gone without a version; None when another changed the entry meanwhile."""
-        # First these: once it is in the ledger, nobody looks at this version again.
+        # Write them first: once the version is in the ledger, no run looks at it again.
         error = self._put_rejected(observed, usage)
         rows_lost = self.ledger.write(*observed, usage, is_accepted=is_accepted, sequencer=sequencer, now=self.clock())
         if rows_lost is None:
@@ -254,7 +254,7 @@ class Reconciler:
         Raises
         ------
         ObjectError
-            When the time was over and nothing else was done in it: the next run would come no further.
+            When the time was over and the run did nothing else: the next run would get no further.
         """
         if version is None:
             return Usage()
@@ -292,5 +292,5 @@ def _count_share(batches: Iterator[Batch], usage: Usage, deadline: Deadline) -> 
 
 
 def in_short(error: Exception) -> str:
-    """Return what an error says in a form that the database takes, whatever of an object's content it quotes."""
+    """Return an error's message in a form that the database accepts, whatever content of an object it quotes."""
     return str(error).replace("\0", "\ufffd")[:_LONGEST_REASON]

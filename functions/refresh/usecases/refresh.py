@@ -19,7 +19,7 @@ class RefreshError(Exception):
     Attributes
     ----------
     summary : Summary
-        What the refresh did all the same.
+        What the refresh did nevertheless.
     """
 
     def __init__(self, summary: Summary) -> None:
@@ -41,14 +41,14 @@ class Refresh:
         """Refresh once.
 
         An object that cannot be counted is noted and does not stop the others, nor the publication. Nor does
-        the deadline: what is left is counted by the next run. A report that cannot be written is told of in the
-        summary only.
+        the deadline: what is left is counted by the next run. A report that cannot be written is noted in the summary
+        only.
 
         Raises
         ------
         RefreshError
             After everything else is done, when something went wrong with an object. Not when objects are deferred: only
-            the result of a run that succeeds starts the next one, and the summary tells of the errors too.
+            the result of a run that succeeds starts the next one, and the summary has the errors too.
         """
         return self.publish(trigger, self._outcomes(trigger, deadline or Deadline()))
 
@@ -65,13 +65,13 @@ class Refresh:
         return summary
 
     def publish_backlog(self, trigger: Trigger, since: datetime, deadline: Deadline | None = None) -> Summary:
-        """Publish what the items of a backlog came to since the first of them began, and say what they left.
+        """Publish what the work items of a backlog counted since the first of them began, and report what is left.
 
-        Deleted objects are taken out. Nothing is counted: what is left may be what a function died of. That an
-        object cannot be counted is no error of this run, but stands in its summary.
+        Deleted objects are taken out. Nothing is counted: an object that is left may have crashed a function. A
+        refused object is no error of this run, but is in its summary.
         """
         summary = self.publications.start(trigger.kind, trigger.as_of, self.countries, self.clock())
-        # Whoever started it, what was refused meanwhile is not to be tried again.
+        # Even in a manual run, objects that were refused meanwhile are not tried again.
         looking = trigger._replace(kind="backlog")
         with self._noting_failure(summary):
             for outcome in self.reconciler.reconcile_all(looking, deadline or Deadline(), inline_bytes=0):
@@ -101,7 +101,7 @@ class Refresh:
             raise
 
     def _write_report(self, summary: Summary) -> None:
-        """Write the report, and tell in the summary of what became of it; a page that fails costs no publication."""
+        """Write the report, and note its outcome in the summary; a page that fails does not undo the publication."""
         started = self.clock()
         try:
             summary.report = self.reports.write()

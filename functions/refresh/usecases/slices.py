@@ -12,7 +12,7 @@ from functions.refresh.publishing.placing import Placed, place_totals
 from functions.refresh.publishing.trial import CountedSegment, count_segments, tell_excess
 from functions.refresh.usecases.events import QuestionError
 
-# Below the bound on every statement, so that the error says what to do.
+# Shorter than the limit on every statement, so that the error says what to do.
 _SECONDS = 50
 
 _CANCELLED = "57014"
@@ -22,9 +22,9 @@ _OBJECTS = """
     WHERE etag IS NOT NULL AND starts_with(key, :prefix)
 """
 
-# The counts of a value are added up before its segment is looked for. MATERIALIZED keeps that a step of its own: with
-# the countries in it PostgreSQL expects few rows, and sorts millions. As columns of a SELECT the arrays of an entry are
-# taken apart in half the time that they take as a table.
+# Counts are summed by value first, so that each value's segment is looked up once. MATERIALIZED keeps that a step of
+# its own: with the countries in it PostgreSQL expects few rows, and sorts millions. As columns of a SELECT the arrays
+# of an entry are taken apart in half the time that they take as a table.
 _USED = """
     WITH counted AS MATERIALIZED (
         SELECT country_code, dimension, value, greatest(voucher_amount, 0) AS voucher_amount, sum(count) AS count

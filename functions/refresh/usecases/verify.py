@@ -29,7 +29,7 @@ _NO_TIME = "the time was over before its end; give the function more memory"
 
 
 class _Finding(NamedTuple):
-    """What a look at an object came to, and how to repair it: nothing where the ledger says as the bucket."""
+    """The difference of an object and how to repair it; nothing if ledger and bucket agree."""
 
     difference: Difference | None = None
     repair: Callable[[], Outcome | None] | None = None
@@ -38,7 +38,7 @@ class _Finding(NamedTuple):
 
 @dataclass(frozen=True)
 class Verification:
-    """Compares what is counted and published with a recount of the bucket, and repairs it where that is asked for."""
+    """Compares ledger, totals and published table with a recount of the bucket, and repairs them on request."""
 
     refresh: Refresh
     audit: LedgerAudit
@@ -46,10 +46,10 @@ class Verification:
     def run(self, request: VerificationRequest, deadline: Deadline) -> Verified:
         """Verify, from where the request says to the end or to the deadline."""
         found = Verified(go_on_after=request.after)
-        # An object that there is no time for shall be told as such, and not as a refused one.
+        # An object without time is reported as `not verified`, not as refused.
         deadline.mark_progress()
         if request.fix and not request.after:
-            # First these: repairing an object changes them by the difference, and they must not fall below nothing.
+            # Totals first: repairing an object changes them by the difference, and they must not fall below 0.
             found.totals_repaired = self.audit.repair_totals()
         outcomes = list(self._verify_objects(request, deadline, found))
         is_at_end = found.objects_verified == found.objects and not deadline.is_over
@@ -67,7 +67,7 @@ class Verification:
         return found
 
     def _verify_objects(self, request: VerificationRequest, deadline: Deadline, found: Verified) -> Iterator[Outcome]:
-        """Verify object by object; yield what became of those that were repaired."""
+        """Verify object by object; yield the outcomes of those that were repaired."""
         is_over = False
         for key, finding in self._findings(request, deadline, found):
             found.objects += 1
@@ -77,7 +77,7 @@ class Verification:
                 continue  # numbered only
             found.objects_verified += 1
             found.go_on_after = key
-            # Without this the next invocation would begin with it, and come no further.
+            # Otherwise the next invocation would begin with it, and get no further.
             finding = finding or _Finding(Difference(key, "not verified", _NO_TIME))  # noqa: PLW2901
             outcome = finding.repair() if request.fix and finding.repair else None
             if outcome:
@@ -90,7 +90,7 @@ class Verification:
     def _findings(
         self, request: VerificationRequest, deadline: Deadline, found: Verified
     ) -> Iterator[tuple[str, _Finding | None]]:
-        """Look at objects, some at a time, in the order of their keys; None for those that there is no time for."""
+        """Verify objects, several at a time, in the order of their keys; None for those without time."""
         with ThreadPoolExecutor(OBJECTS_AT_ONCE) as workers:
             under_way: deque[tuple[str, int, Future[_Finding | None]]] = deque()
             for observed in self._look(request.prefix):
@@ -155,7 +155,7 @@ class Verification:
             found.rows_different = table.rows_different
 
     def _publish(self, request: VerificationRequest, outcomes: list[Outcome], found: Verified) -> None:
-        """Publish as of the day that the published table is of, or today where there is none."""
+        """Publish as of the day of the published table, or today if there is none."""
         table = self.refresh.publications.compare(request.now)
         trigger = Trigger("manual", table.as_of if table else utc_day(request.now))
         try:
@@ -167,7 +167,7 @@ class Verification:
 def _difference(  # noqa: PLR0911 - a kind each
     key: str, version: ObjectVersion | None, usage: Usage, ledger: Comparison
 ) -> Difference | None:
-    """Say what the ledger says otherwise than a recount, if it does."""
+    """Return how the ledger differs from a recount, if it does."""
     counts = (
         f"the ledger counts {ledger.rows_counted:,} rows, the recount {usage.rows_counted:,},"
         f" and {ledger.counts_different:,} counts of its usage differ"

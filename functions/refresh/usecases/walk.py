@@ -1,4 +1,4 @@
-"""The walk over the ledger and the bucket: what both hold of each key, and how many objects are worked on at once."""
+"""The walk over ledger and bucket: what both hold of each key, and how many objects are counted at once."""
 
 import os
 from collections.abc import Callable, Collection, Iterator
@@ -10,19 +10,19 @@ from functions.refresh.reading.bucket import Bucket, ObjectVersion
 
 PROCESSORS = os.cpu_count() or 1
 
-# At one time so many objects, as far as they are not larger than that together: small ones wait for S3, large ones for
-# each other.
+# So many objects at once, if they are not larger than that together: small ones wait for S3, large ones for each
+# other.
 OBJECTS_AT_ONCE = 8
 _BYTES_AT_ONCE = 48 * 2**20
-# Larger ones wait for a processor rather than for S3: so one more than there are processors.
+# One more than there are processors, so that one can wait for S3.
 _BUSY_BYTES = 8 * 2**20
 
-# What is read in the time that an object takes beside its bytes: docs/scale.md.
+# The bytes that could be read in an object's fixed time: docs/scale.md.
 _OBJECT_BYTES = 2**20
 
 
 class ObservedObject(NamedTuple):
-    """What the ledger and then the bucket said of a key."""
+    """A key's entry in the ledger and then its version in the bucket."""
 
     key: str
     entry: LedgerEntry
@@ -32,7 +32,7 @@ class ObservedObject(NamedTuple):
 def observe(
     ledger: Ledger, bucket: Bucket, prefix: str, ignore: Callable[[str], object] = lambda _: None
 ) -> Iterator[ObservedObject]:
-    """Look at every key of the dataset in the bucket, then at those that only the ledger knows.
+    """Yield every key of the dataset in the bucket, then those that only the ledger has.
 
     Parameters
     ----------
@@ -51,12 +51,12 @@ def observe(
 
 
 def estimated_bytes(version: ObjectVersion) -> int:
-    """Return how much there is to count in an object, in bytes; the time that it takes beside them counts too."""
+    """Return how much there is to count in an object, in bytes, with its fixed time as bytes too."""
     return version.size + _OBJECT_BYTES
 
 
 def can_start(sizes: Collection[int], size: int) -> bool:
-    """Tell whether an object may be counted beside those that are under way."""
+    """Return whether an object may be counted beside those in progress."""
     together = [*sizes, size]
     busy = sum(one > _BUSY_BYTES for one in together)
     return len(together) <= OBJECTS_AT_ONCE and sum(together) <= _BYTES_AT_ONCE and busy <= PROCESSORS + 1

@@ -1,4 +1,4 @@
-"""What if the rules were others: today's totals placed by them, beside what is published; nothing is written."""
+"""What if: today's totals placed by other rules, compared with what is published; nothing is written."""
 
 from collections.abc import Sequence
 from datetime import date
@@ -68,9 +68,9 @@ class WhatIf(msgspec.Struct, frozen=True):
     rows_in_no_segment : dict of str to int
         Records that no segment would cover, by family.
     not_counted : dict of str to int
-        Families that could not be published, because so many counted objects lack their dimension.
+        Families that could not be published, and how many counted objects lack their dimension.
     changes : list of RankingChange
-        Segments whose most used amounts would be others than those that are published.
+        Segments whose most used amounts would differ from the published ones.
     suggestions : list of Suggestion
         Cut points of the countries with the most records.
     """

@@ -1,4 +1,4 @@
-"""Why the most used amounts of a segment are what they are: its latest changes, as they were kept."""
+"""Why: the latest changes of a segment's most used amounts, as they were kept."""
 
 import msgspec
 from pg8000.native import Connection

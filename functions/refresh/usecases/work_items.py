@@ -1,4 +1,4 @@
-"""WorkItems: what one function counts of a backlog. Some small objects, or a part of a large one."""
+"""Work items: what one function counts of a backlog, several small objects or a part of a large one."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from functions.refresh.usecases.events import Trigger
 from functions.refresh.usecases.reconcile import Reconciler
 from functions.refresh.usecases.walk import ObservedObject
 
-# Another function, or a writer of the object, got in between each time: not something to wait out here.
+# Each time another function, or a writer of the object, was faster. Give up instead of waiting it out.
 _ATTEMPTS = 5
 
 
@@ -46,7 +46,7 @@ class WorkItem(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_f
 
 @dataclass(frozen=True)
 class WorkItems:
-    """Counts items. Whoever counts one again finds what is done, and does the rest."""
+    """Counts work items. Counting one again skips what is done, and does the rest."""
 
     reconciler: Reconciler
     partial_counts: PartialCounts
@@ -57,8 +57,8 @@ class WorkItems:
         Raises
         ------
         botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError
-            When S3 or the network did wrong in a part. The ledger does not hear of it: other parts go on, and the
-            item may be tried again.
+            When S3 or the network fails in a part. The ledger does not note it: other parts go on, and the work item
+            may be retried.
         """
         summary = ItemSummary()
         if item.part is None:
@@ -85,7 +85,7 @@ class WorkItems:
         yield from self.reconciler.reconcile_each(to_do, trigger, deadline)
 
     def _count_part(self, planned: PlannedObject, part: Part, trigger: Trigger, deadline: Deadline) -> Outcome:
-        """Count a part; whoever finds that no other one is missing writes the ledger."""
+        """Count a part; the function that finds no other part missing writes the ledger."""
         key, version = planned.key, planned.version
         needed = self.reconciler.dimensions()
         for _ in range(_ATTEMPTS):
@@ -125,7 +125,7 @@ class WorkItems:
         return True
 
     def _settled_since(self, entry: LedgerEntry, version: ObjectVersion) -> Outcome | None:
-        """Return what became of a version since it was planned, None when that is not known."""
+        """Return what happened to a version since it was planned, None when that is not known."""
         needed = self.reconciler.dimensions()
         if entry.matches(version, needed):
             return Outcome("skipped")
