@@ -1,7 +1,9 @@
 """Odd parquet: what other readers read is counted, everything else is refused with what is wrong with it."""
 
 import base64
+import bz2
 import gzip
+import lzma
 import uuid
 from collections.abc import Callable
 from datetime import date, datetime
@@ -149,6 +151,8 @@ REFUSED: dict[str, tuple[Callable[[], bytes], str]] = {
         "cannot be read here, though other readers may: ",
     ),
     "a gzip": (lambda: gzip.compress(_GOOD), "is no readable parquet: it is compressed by gzip as a whole"),
+    "a bzip2": (lambda: bz2.compress(_GOOD), "is no readable parquet: it is compressed by bzip2 as a whole"),
+    "an xz": (lambda: lzma.compress(_GOOD), "is no readable parquet: it is compressed by xz as a whole"),
     "an Arrow file": (lambda: b"ARROW1\0\0" + b"x" * 99, "is no readable parquet: it is an Arrow file"),
     "other names": (
         lambda: parquet(

@@ -7,8 +7,6 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from functions.common.families import SegmentRulesError
 from functions.common.migrations import SQL_FOLDER
@@ -350,57 +348,3 @@ def test_noise_in_place_of_values_is_refused_before_it_fills_memory(pipeline: Pi
     )
     with pytest.raises(RefreshError, match="more than 500,000 distinct values"):
         pipeline.refresh(created(pipeline.put("a.parquet", noise)))
-
-
-RECORDS = st.lists(
-    st.builds(
-        record,
-        country_code=st.sampled_from(["Peru", "China", "Latvia"]),
-        total_orders=st.one_of(st.none(), st.just(""), st.integers(0, 50).map(lambda orders: f"{orders}.0")),
-        voucher_amount=st.sampled_from([None, 0.0, 2640.0, 3520.0]),
-        last_order_ts=st.dates(date(2020, 5, 1), date(2020, 12, 31)).map(lambda day: f"{day} 00:00:00+00:00"),
-    ),
-    min_size=1,
-    max_size=8,
-)
-KEYS = st.sampled_from(["a", "b", "c"])
-STEPS: st.SearchStrategy[list[tuple[str, str, list[dict[str, Any]]]]] = st.lists(
-    st.one_of(
-        st.tuples(st.just("put"), KEYS, RECORDS),
-        st.tuples(st.just("delete"), KEYS, st.just([])),
-        st.tuples(st.just("day"), KEYS, st.just([])),
-    ),
-    min_size=1,
-    max_size=8,
-)
-
-
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(steps=STEPS, heard=st.lists(st.booleans(), min_size=8, max_size=8))
-def test_any_history_ends_in_a_recount_of_the_bucket(
-    pipeline: Pipeline, steps: list[tuple[str, str, list[dict[str, Any]]]], heard: list[bool]
-) -> None:
-    """Events may be lost; the daily run at the end makes up for it."""
-    pipeline.sql.run("DROP SCHEMA IF EXISTS voucher_customer CASCADE")
-    for key in "abc":
-        pipeline.delete(f"{PREFIX}{key}.parquet")
-    pipeline.environ["COUNTRIES"] = "Peru,China"
-    bucket: dict[str, list[dict[str, Any]]] = {}
-    today = AS_OF
-    for (action, name, rows), is_heard in zip(steps, heard, strict=False):
-        key = f"{PREFIX}{name}.parquet"
-        if action == "put":
-            pipeline.put(f"{name}.parquet", rows)
-            bucket[name] = rows
-        elif action == "delete":
-            pipeline.delete(key)
-            bucket.pop(name, None)
-        else:
-            today += timedelta(days=17)
-        if is_heard:
-            pipeline.refresh((created if action == "put" else deleted)(key, day=str(today)))
-
-    pipeline.refresh(daily(str(today)))
-
-    everything = [row for rows in bucket.values() for row in rows]
-    assert pipeline.published() == recount(everything, today, ["Peru", "China"])

@@ -23,6 +23,8 @@ _ENCRYPTED_MAGIC = b"PARE"
 _OTHER_MAGIC = {
     b"\x1f\x8b": "compressed by gzip as a whole",
     b"\x28\xb5\x2f\xfd": "compressed by zstd as a whole",
+    b"BZh": "compressed by bzip2 as a whole",
+    b"\xfd7zXZ": "compressed by xz as a whole",
     b"PK\x03\x04": "a zip archive",
     b"ORC": "ORC",
     b"Obj\x01": "Avro",
