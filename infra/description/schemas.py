@@ -58,7 +58,8 @@ def lookup_fields(families: Mapping[str, Dimension]) -> dict[str, Schema]:
 
 def _flag(description: str) -> Schema:
     as_text = {"type": "string", "pattern": f"^(?:{'|'.join(FLAGS_AS_TEXT)})$"}
-    return {"description": description, "anyOf": [{"type": "boolean"}, as_text], "default": False}
+    # Without a `default`, for which openapi-typescript would have every caller send the field.
+    return {"description": f"{description} Left out, it is false.", "anyOf": [{"type": "boolean"}, as_text]}
 
 
 def _field(dimension: Dimension, families: Mapping[str, Dimension]) -> Schema:

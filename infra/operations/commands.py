@@ -1,6 +1,7 @@
 """Commands on a deployed stack. Each prints what it did."""
 
 import json
+import shutil
 import time
 import webbrowser
 from datetime import UTC, date, datetime
@@ -19,6 +20,7 @@ from infra.operations.deployed import Deployed, OperationError
 from infra.operations.logs import in_one_line
 
 REPORT = Path(__file__).parents[2] / ".local" / "report.html"
+API_PAGE = Path(__file__).parents[2] / "docs" / "api.html"
 """The local copy of the report."""
 
 
@@ -208,7 +210,7 @@ def _event_in_words(event: dict[str, Any]) -> str:
 
 
 def report(stack: Deployed, as_of: date | None, *, in_browser: bool) -> None:
-    """Fetch the report's page, the latest or the one of a day, and print its path.
+    """Fetch the report's page, the latest or the one of a day, lay the API's page beside it, and print both paths.
 
     Raises
     ------
@@ -217,6 +219,8 @@ def report(stack: Deployed, as_of: date | None, *, in_browser: bool) -> None:
     """
     fetch_report(stack, as_of)
     print(f"the report is {REPORT}")
+    api = shutil.copy(API_PAGE, REPORT.with_name("api.html"))
+    print(f"the API's page is {api}")
     if in_browser and not webbrowser.open(REPORT.as_uri()):
         raise OperationError("no browser was found to open it")
 

@@ -42,7 +42,9 @@ def test_a_refresh_with_a_refused_object_says_first_what_it_published(stack: Run
 def test_the_report_is_fetched_the_latest_or_that_of_a_day(stack: RunningStack) -> None:
     path = stack.checkout / ".local" / "report.html"
     operate(stack, "make refresh AS_OF=2017-03-04")
-    assert operate(stack, "make report").endswith(f"the report is {path}\n")
+    api = path.with_name("api.html")
+    assert operate(stack, "make report").endswith(f"the report is {path}\nthe API's page is {api}\n")
+    assert api.read_bytes() == (stack.checkout / "docs" / "api.html").read_bytes()
     assert '"as_of":"2017-03-04"' in path.read_text()
     operate(stack, "make refresh AS_OF=2017-03-05")
     operate(stack, "make report AS_OF=2017-03-04")
