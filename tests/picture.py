@@ -26,8 +26,8 @@ COUNTRIES = "Peru,Australia,China,Latvia"
 LAST_DAY = date(2020, 6, 15)
 DAYS = 14
 
-# As wide as the README shows it, as high as what a campaign looks at.
-_SIZE: ViewportSize = {"width": 960, "height": 1090}
+# As wide as the README shows it, as high as what a campaign looks at of a country.
+_SIZE: ViewportSize = {"width": 960, "height": 1290}
 
 
 def write_page(path: Path) -> None:
@@ -56,7 +56,7 @@ def main(target: Path) -> None:
         page = Path(folder, "report.html")
         write_page(page)
         shown = browser.new_page(viewport=_SIZE, locale="en-GB", timezone_id="UTC", color_scheme="light")
-        shown.goto(page.as_uri())
+        shown.goto(f"{page.as_uri()}#country=Peru")
         target.parent.mkdir(parents=True, exist_ok=True)
         shown.screenshot(path=target)
     print(f"{target}: {target.stat().st_size / 1000:.0f} kB")

@@ -39,17 +39,17 @@ function overview() {
     const name = cell(element("a", { href: linkTo(country.country_code) }, visible(country.country_code)), visible(country.country_code));
     return row([name, ...columns.map((column) => {
       const segment = found.get(keyOf(column));
-      return segment ? mostUsed(segment.most_used) : "–";
+      return segment ? mostUsed(segment.most_used, plainAmount) : "–";
     })]);
   });
-  return card("The most used amount, country by country", paragraph("? marks a first place that is undecided, – a segment without vouchers.", "soft small"),
-    table("The most used amount of each segment, by country", ["Country", ...columns.map(segmentText)], rows));
+  return card("The most used amount, country by country", paragraph(`? marks a first place that is undecided, – a segment without vouchers.${ZERO === "0" ? "" : ` 0: ${ZERO.slice(3, -1)}.`}`, "soft small"),
+    table("The most used amount of each segment, by country", ["Country", ...columns.map((one) => labelText(one.segment_name, one.segment_type))], rows));
 }
 
 // An amount whose first place is undecided does not look like one that is decided.
-function mostUsed({ amounts, tied, decided }) {
-  const text = amountsText(amounts, tied);
-  return cell(decided ? text : element("span", { class: "undecided" }, `${text} ?`, hidden(" undecided")), amounts.join(" ") + (decided ? "" : " undecided"));
+function mostUsed({ amounts, tied, decided }, write = amountText) {
+  const text = amountsText(amounts, tied, write);
+  return cell(decided ? text : element("span", { class: "undecided" }, `${text}\u00a0?`, hidden(" undecided")), amounts.join(" ") + (decided ? "" : " undecided"));
 }
 
 // ---- what the last publication changed ----

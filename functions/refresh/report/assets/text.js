@@ -63,7 +63,9 @@ function labelText(family, label) {
   const known = FAMILIES.get(family);
   if (!known) return `${family} ${label}`; // of a family that is there no more
   const rule = known.rules.find(([, type]) => type === label);
-  return rule ? rangeText(rule[2], rule[3], known.unit) : `${label} ${known.unit}`;
+  // "By days since the last order": where several families count days, it takes more words to tell them apart.
+  const unit = figures.families.some((other) => other !== known && other.unit === known.unit) ? known.title.replace(/^By /, "") : known.unit;
+  return rule ? rangeText(rule[2], rule[3], unit) : `${label} ${unit}`;
 }
 
 // Refused objects may lack the dimension of a family: the others have all rows.
