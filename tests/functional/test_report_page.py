@@ -215,17 +215,22 @@ def test_paper_has_every_country_and_no_controls(show: Show) -> None:
 
 def test_every_table_can_be_downloaded_for_a_spreadsheet(show: Show) -> None:
     shown = show()
-    shown.open_numbers()
     tables = {}
-    for button in shown.page.locator("button.csv").all():
+    for number in range(shown.page.locator("button.csv").count()):
+        if number % 8 == 0:  # Chromium may stop a page after ten downloads
+            shown = show()
+            shown.open_numbers()
         with shown.page.expect_download() as download:
-            button.click()
+            shown.page.locator("button.csv").nth(number).click()
         raw = download.value.path().read_bytes()
         assert raw.startswith(b"\xef\xbb\xbf"), "spreadsheets take it for another encoding"
         assert raw.count(b"\n") >= raw.count(b"\r\n") > 1
         rows = list(csv.reader(io.StringIO(raw.decode("utf-8-sig"), newline=""), strict=True))
         assert {len(row) for row in rows} == {len(rows[0])} or "ask-for" in download.value.suggested_filename
         tables[download.value.suggested_filename] = rows
+        # And nobody was asked for anything
+        assert shown.requests == [shown.page.url] + [url for url in shown.requests if url.startswith("blob:")]
+        assert shown.complaints == []
     assert len(tables) == shown.page.get_by_role("region").filter(has=shown.page.locator("table")).count()
     # Numbers are those of no language
     heat = tables["2020-12-22-by-number-of-orders-how-often-each-amount-was-used-peru.csv"]
@@ -233,9 +238,6 @@ def test_every_table_can_be_downloaded_for_a_spreadsheet(show: Show) -> None:
     # No name is a formula, nor does it hide one behind what may end a cell
     names = [name for name, *_ in tables["2020-12-22-rows-by-country.csv"]]
     assert {"'=1+1", "x;'=1+1", "Peru"} < set(names)
-    # And nobody was asked for anything
-    assert shown.requests == [shown.page.url] + [url for url in shown.requests if url.startswith("blob:")]
-    assert shown.complaints == []
 
 
 def test_without_scripts_the_most_used_amounts_are_there(show: Show) -> None:
