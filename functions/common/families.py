@@ -5,6 +5,8 @@ from collections.abc import Iterable
 from operator import attrgetter
 from typing import NamedTuple
 
+import msgspec
+
 from functions.common.dimensions import Dimension, DimensionError, combine, parse_dimension
 
 
@@ -18,6 +20,23 @@ class Segment(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.segment_name} {self.segment_type} ({self.min_range}-{self.max_range})"
+
+
+SegmentKey = tuple[str, str, str]
+"""The country, the family and the label of a segment."""
+
+
+class SegmentOfCountry(msgspec.Struct, frozen=True):
+    """A segment in a country, by its names."""
+
+    country_code: str
+    segment_name: str
+    segment_type: str
+
+    @property
+    def segment_key(self) -> SegmentKey:
+        """The three names, to look it up by."""
+        return self.country_code, self.segment_name, self.segment_type
 
 
 class Family(NamedTuple):

@@ -8,6 +8,8 @@ from typing import Annotated, Generic, Literal, TypeVar
 
 import msgspec
 
+from functions.common.families import SegmentKey, SegmentOfCountry
+
 Amount = TypeVar("Amount", int, float)
 Key = TypeVar("Key", bound=Hashable)
 
@@ -21,7 +23,7 @@ _DECIDED_AT_VOUCHERS = 30
 
 
 def share(part: int, whole: int) -> float:
-    """Return a part as a share of the whole, to four decimals as every share that is told."""
+    """Return a part as a share of the whole, to four decimals: the form of every share in an answer."""
     return round(part / whole, 4)
 
 
@@ -172,7 +174,7 @@ def drift(counts: Mapping[int, int], others: Mapping[int, int]) -> float:
     return share(apart, 2 * both)
 
 
-class Ranking(msgspec.Struct, frozen=True):
+class Ranking(SegmentOfCountry, frozen=True):
     """The most used amounts of a segment in a country.
 
     Attributes
@@ -187,9 +189,6 @@ class Ranking(msgspec.Struct, frozen=True):
         As in `Doubt`; None in rankings that were kept before it was recorded.
     """
 
-    country_code: str
-    segment_name: str
-    segment_type: str
     voucher_amount: list[int]
     count: int
     vouchers: int
@@ -247,7 +246,7 @@ class ChangedObject(msgspec.Struct, frozen=True):
     vouchers: int
 
 
-class RankingChange(msgspec.Struct, frozen=True):
+class RankingChange(SegmentOfCountry, frozen=True):
     """A segment whose most used amounts changed.
 
     Attributes
@@ -260,13 +259,10 @@ class RankingChange(msgspec.Struct, frozen=True):
         Where data is a cause, the objects that contributed most.
     """
 
-    country_code: str
-    segment_name: str
-    segment_type: str
     before: list[int]
     after: list[int]
-    causes: list[Cause] = []
-    objects: list[ChangedObject] = []
+    causes: list[Cause] = msgspec.field(default_factory=list)
+    objects: list[ChangedObject] = msgspec.field(default_factory=list)
 
 
 class KeptChange(RankingChange, frozen=True, kw_only=True):
@@ -296,8 +292,5 @@ def changed_rankings(before: Sequence[Ranking], after: Sequence[Ranking]) -> lis
     ]
 
 
-def _amounts(rankings: Sequence[Ranking]) -> dict[tuple[str, str, str], list[int]]:
-    return {
-        (ranking.country_code, ranking.segment_name, ranking.segment_type): ranking.voucher_amount
-        for ranking in rankings
-    }
+def _amounts(rankings: Sequence[Ranking]) -> dict[SegmentKey, list[int]]:
+    return {ranking.segment_key: ranking.voucher_amount for ranking in rankings}

@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 from pg8000.exceptions import DatabaseError
 
+from functions.common.families import SegmentKey
 from functions.common.ranking import Doubt, RankingChange
 from functions.refresh.settings import read_names
 from functions.refresh.usecases.slices import Slice, SliceAnswer
@@ -69,7 +70,7 @@ def show_slice(stack: Deployed, prefix: str, against: str | None) -> None:
     others = _most_used(found.against) if found.against else {}
     rows = []
     for one in found.slice.segments:
-        place = (one.country_code, one.segment_name, one.segment_type)
+        place = one.segment_key
         row = [*place, _amounts(one.voucher_amount), f"{one.vouchers:,}", _in_words(one.doubt)]
         if found.against:
             row += [others.pop(place, "no voucher"), "-" if one.drift is None else f"{one.drift:.4f}"]
@@ -146,11 +147,8 @@ def read_rules(rules: Path) -> tuple[list[list[str]], list[list[object]]]:
         Postgres(folder).stop()
 
 
-def _most_used(found: Slice) -> dict[tuple[str, str, str], str]:
-    return {
-        (one.country_code, one.segment_name, one.segment_type): f"{_amounts(one.voucher_amount)} of {one.vouchers:,}"
-        for one in found.segments
-    }
+def _most_used(found: Slice) -> dict[SegmentKey, str]:
+    return {one.segment_key: f"{_amounts(one.voucher_amount)} of {one.vouchers:,}" for one in found.segments}
 
 
 def _told(change: RankingChange) -> str:

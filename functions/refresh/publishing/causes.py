@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import msgspec
 from pg8000.native import Connection
 
-from functions.common.families import Family, SegmentRulesError
+from functions.common.families import Family, SegmentKey, SegmentRulesError
 from functions.common.ranking import Cause, ChangedObject, RankingChange, rank
 from functions.refresh.ledger.schema import read_families, usage_of
 from functions.refresh.publishing.placing import Placed, place
@@ -101,8 +101,7 @@ _OCCURRING = """
     WHERE dimension = ANY (CAST(:dimensions AS text[])) GROUP BY dimension, value
 """
 
-Place = tuple[str, str, str]
-Counts = dict[Place, dict[int, int]]
+Counts = dict[SegmentKey, dict[int, int]]
 
 
 class Basis(NamedTuple):
@@ -153,7 +152,7 @@ def explain(
     stages = _Stages(connection, changes, before, after)
     explained = [msgspec.structs.replace(change, causes=stages.causes(change)) for change in changes]
     contributed = stages.contributions([change for change in explained if "data" in change.causes])
-    return [msgspec.structs.replace(change, objects=contributed.get(_place(change), [])) for change in explained]
+    return [msgspec.structs.replace(change, objects=contributed.get(change.segment_key, [])) for change in explained]
 
 
 def keep_changes(connection: Connection, changes: Sequence[RankingChange], refresh_id: int, as_of: date) -> None:
@@ -167,10 +166,6 @@ def keep_changes(connection: Connection, changes: Sequence[RankingChange], refre
 def count_causes(changes: Iterable[RankingChange]) -> dict[str, int]:
     """Return in how many segments each cause changed the most used amounts."""
     return dict(Counter(cause for change in changes for cause in change.causes))
-
-
-def _place(change: RankingChange) -> Place:
-    return change.country_code, change.segment_name, change.segment_type
 
 
 def _by_themselves(change: RankingChange, before: Basis, after: Basis) -> list[Cause]:
@@ -212,29 +207,29 @@ class _Stages:
     def causes(self, change: RankingChange) -> list[Cause]:
         if found := _by_themselves(change, self._before, self._after):
             return found
-        with_rules = change.before if self._with_rules is None else self._with_rules.get(_place(change), [])
-        with_day = with_rules if self._with_day is None else self._with_day.get(_place(change), [])
+        with_rules = change.before if self._with_rules is None else self._with_rules.get(change.segment_key, [])
+        with_day = with_rules if self._with_day is None else self._with_day.get(change.segment_key, [])
         steps: list[tuple[Cause, list[int], list[int]]] = [
             ("rules", change.before, with_rules), ("as_of", with_rules, with_day), ("data", with_day, change.after),
         ]  # fmt: skip
         return [cause for cause, one, other in steps if one != other]
 
-    def contributions(self, changes: Sequence[RankingChange]) -> dict[Place, list[ChangedObject]]:
+    def contributions(self, changes: Sequence[RankingChange]) -> dict[SegmentKey, list[ChangedObject]]:
         """Return the objects that contributed most to changes, by segment."""
         if not changes:
             return {}
-        weights = [(*_place(change), *weight) for change in changes for weight in _weights(change)]
+        weights = [(*change.segment_key, *weight) for change in changes for weight in _weights(change)]
         names = ("of_country", "of_name", "of_type", "amount", "sign")
         columns = {name: list(column) for name, column in zip(names, zip(*weights, strict=True), strict=True)}
         rows = self._connection.run(
             _CHANGE + _CONTRIBUTIONS, **self._placed(self._after.as_of), at_most=_MAX_TOLD, **columns
         )
-        found: dict[Place, list[ChangedObject]] = {}
+        found: dict[SegmentKey, list[ChangedObject]] = {}
         for country, name, kind, *told in rows:
             found.setdefault((country, name, kind), []).append(ChangedObject(*told))
         return found
 
-    def _most_used(self, as_of: date) -> dict[Place, list[int]]:
+    def _most_used(self, as_of: date) -> dict[SegmentKey, list[int]]:
         """Return what would be most used by the rules of now, as of a day, by the data of the publication before."""
         placed = self._placed(as_of)
         counts = _counts(self._connection.run(_COUNTS, **placed))

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
-import msgspec
 from pg8000.native import Connection
 
+from functions.common.families import SegmentOfCountry
 from functions.common.ranking import Doubt, rank
 from functions.refresh.publishing.unknowns import count_by_segment
 
@@ -21,12 +21,9 @@ _COUNT = f"""
 """  # noqa: S608 - of texts in this code
 
 
-class CountedSegment(msgspec.Struct, frozen=True):
+class CountedSegment(SegmentOfCountry, frozen=True):
     """A segment with every amount and its count, the lowest amount first; the most used ones, and how sure they are."""
 
-    country_code: str
-    segment_name: str
-    segment_type: str
     min_range: int
     max_range: int
     amounts: list[tuple[int, int]]

@@ -7,10 +7,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from functions.common.families import Family
+from functions.common.families import Family, SegmentKey
 from functions.common.ranking import Place, Ranked, rank
 from functions.refresh.report.facts import CountryUsage, Facts, Integers, PublishedRow
-from functions.refresh.report.history import SegmentOfCountry, find_since, follow_trends, texts
+from functions.refresh.report.history import find_since, follow_trends, texts
 from functions.refresh.report.model import (
     HORIZONS,
     MAX_AMOUNTS,
@@ -52,12 +52,7 @@ def work_out(facts: Facts) -> Figures:
     trends = follow_trends(facts)
     told = _Told(
         find_since(facts),
-        {
-            (found.country_code, found.segment_name, found.segment_type): Unknown(
-                found.vouchers, found.amounts, found.numbers
-            )
-            for found in facts.unknowns
-        },
+        {found.segment_key: Unknown(found.vouchers, found.amounts, found.numbers) for found in facts.unknowns},
     )
     return Figures(
         facts.refresh_id,
@@ -73,15 +68,7 @@ def work_out(facts: Facts) -> Figures:
         [_family(family, facts) for family in facts.families],
         [day.as_of for day in reversed(facts.rankings)],
         [
-            Change(
-                change.country_code,
-                change.segment_name,
-                change.segment_type,
-                texts(change.before),
-                texts(change.after),
-                list(change.causes),
-                change.objects,
-            )
+            Change(*change.segment_key, texts(change.before), texts(change.after), list(change.causes), change.objects)
             for change in facts.changes
         ],
         facts.ledger,
@@ -94,8 +81,8 @@ def work_out(facts: Facts) -> Figures:
 class _Told(NamedTuple):
     """What is to tell of segments beside their counts, by country, family and label."""
 
-    since: dict[SegmentOfCountry, Since]
-    unknown: dict[SegmentOfCountry, Unknown]
+    since: dict[SegmentKey, Since]
+    unknown: dict[SegmentKey, Unknown]
 
 
 class _Places:
@@ -202,7 +189,6 @@ def _segment(rows: list[PublishedRow], columns: Sequence[int], told: _Told) -> S
     own = [counts.get(amount, 0) for amount in columns]
     ranked = rank(counts.items())
     first = rows[0]
-    place = (first.country_code, first.segment_name, first.segment_type)
     return SegmentFigures(
         first.segment_name,
         first.segment_type,
@@ -212,8 +198,8 @@ def _segment(rows: list[PublishedRow], columns: Sequence[int], told: _Told) -> S
         _most_used(ranked),
         RankedAmounts(*_place(ranked.runner_up)) if ranked.runner_up else None,
         ranked.doubt,
-        told.since.get(place),
-        told.unknown.get(place),
+        told.since.get(first.segment_key),
+        told.unknown.get(first.segment_key),
     )
 
 

@@ -8,19 +8,16 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from functions.common.families import Family
+from functions.common.families import Family, SegmentOfCountry
 from functions.common.ranking import KeptChange, Ranking, RankingChange
 from functions.refresh.results import Run
 
 Integers = npt.NDArray[np.int64]
 
 
-class PublishedRow(msgspec.Struct, frozen=True):
+class PublishedRow(SegmentOfCountry, frozen=True):
     """A row of the published table."""
 
-    country_code: str
-    segment_name: str
-    segment_type: str
     min_range: int
     max_range: int
     voucher_amount: int
@@ -87,12 +84,9 @@ class RejectedForReason(msgspec.Struct, frozen=True):
     rows: int
 
 
-class UnknownOfSegment(msgspec.Struct, frozen=True):
+class UnknownOfSegment(SegmentOfCountry, frozen=True):
     """All vouchers of a segment, and those of them whose amount or number is unknown."""
 
-    country_code: str
-    segment_name: str
-    segment_type: str
     vouchers: int
     amounts: int
     numbers: int

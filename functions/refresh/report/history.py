@@ -3,11 +3,10 @@
 from collections.abc import Sequence
 from datetime import date
 
-from functions.common.ranking import Ranking, RankingChange, since_when
+from functions.common.families import SegmentKey
+from functions.common.ranking import Ranking, since_when
 from functions.refresh.report.facts import Facts
 from functions.refresh.report.model import MAX_TIED, Since, Stretch, Trend
-
-SegmentOfCountry = tuple[str, str, str]
 
 
 def texts(amounts: Sequence[int]) -> list[str]:
@@ -15,7 +14,7 @@ def texts(amounts: Sequence[int]) -> list[str]:
     return [str(amount) for amount in amounts[:MAX_TIED]]
 
 
-def find_since(facts: Facts) -> dict[SegmentOfCountry, Since]:
+def find_since(facts: Facts) -> dict[SegmentKey, Since]:
     """Find the as-of day since which the most used amounts of each segment are the most used ones.
 
     Where they are on all days that are read, the change before those says since when; without one they may be for
@@ -23,11 +22,13 @@ def find_since(facts: Facts) -> dict[SegmentOfCountry, Since]:
     """
     if not facts.rankings:
         return {}
-    days = [(day.as_of, {_place(kept): kept.voucher_amount for kept in day.rankings}) for day in facts.rankings]
+    days = [(day.as_of, {kept.segment_key: kept.voucher_amount for kept in day.rankings}) for day in facts.rankings]
     first_day, _ = days[-1]
     _, now = days[0]
-    changed: dict[SegmentOfCountry, date] = {
-        _place(change): change.as_of for change in facts.changes_before if change.after == now.get(_place(change))
+    changed: dict[SegmentKey, date] = {
+        change.segment_key: change.as_of
+        for change in facts.changes_before
+        if change.after == now.get(change.segment_key)
     }
     return {
         place: Since(changed.get(place, day), place in changed) if day == first_day else Since(day, is_exact=True)
@@ -37,11 +38,11 @@ def find_since(facts: Facts) -> dict[SegmentOfCountry, Since]:
 
 def follow_trends(facts: Facts) -> dict[str, list[Trend]]:
     """Turn the rankings of each day into the days of each segment, by country, in the order of the rules."""
-    trends: dict[str, dict[SegmentOfCountry, Trend]] = {}
-    latest: dict[SegmentOfCountry, Ranking] = {}
+    trends: dict[str, dict[SegmentKey, Trend]] = {}
+    latest: dict[SegmentKey, Ranking] = {}
     for number, day in enumerate(reversed(facts.rankings)):
         for kept in day.rankings:
-            place = _place(kept)
+            place = kept.segment_key
             trend = trends.setdefault(kept.country_code, {}).setdefault(
                 place, Trend(kept.segment_name, kept.segment_type, [])
             )
@@ -67,7 +68,3 @@ def follow_trends(facts: Facts) -> dict[str, list[Trend]]:
 def _is_decided(kept: Ranking) -> bool | None:
     doubt = kept.doubt
     return None if doubt is None else doubt.decided
-
-
-def _place(of: Ranking | RankingChange) -> SegmentOfCountry:
-    return of.country_code, of.segment_name, of.segment_type

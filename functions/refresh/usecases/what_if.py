@@ -125,10 +125,7 @@ def _changes(
     not_counted: dict[str, int],
 ) -> list[RankingChange]:
     asked = [one for one in published if one.country_code in countries and one.segment_name not in not_counted]
-    would_be = [
-        Ranking(one.country_code, one.segment_name, one.segment_type, one.voucher_amount, one.vouchers, one.vouchers)
-        for one in segments
-    ]
+    would_be = [Ranking(*one.segment_key, one.voucher_amount, one.vouchers, one.vouchers) for one in segments]
     return changed_rankings(asked, would_be)
 
 
