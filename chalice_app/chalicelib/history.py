@@ -12,7 +12,7 @@ from chalicelib.lookup import check_served
 from chalicelib.published import Publication, reading
 from functions.common.database import Database
 from functions.common.fields import FieldProblem, FieldsError
-from functions.common.ranking import Cause, ChangedObject, Doubt, KeptChange, Ranking, Share, since_when
+from functions.common.ranking import Cause, ChangedObject, Doubt, KeptChange, Ranking, Share, share, since_when
 
 # As one value, filtered where it lies: a day has the segments of every country and family.
 _READ = """
@@ -178,6 +178,6 @@ def _segment(ranking: Ranking) -> HistorySegment:
         segment_type=ranking.segment_type,
         voucher_amount=[float(amount) for amount in ranking.voucher_amount],
         count=ranking.count,
-        share=round(ranking.count / ranking.vouchers, 4),
+        share=share(ranking.count, ranking.vouchers),
         doubt=ranking.doubt,
     )

@@ -25,6 +25,7 @@ from chalicelib.customers import Customer, read_customer, read_flag
 from chalicelib.published import Publication, SegmentUse
 from functions.common.families import Family, Segment
 from functions.common.fields import FieldsError
+from functions.common.ranking import share
 
 
 class NoAnswerError(Exception):
@@ -40,13 +41,15 @@ class Answer(NamedTuple):
         What was used there.
     family, number, segment : Family, int, Segment or None
         The segment with its family, and the customer's number in it; none of them where it is a whole country.
+    level : Level
+        Where that is, with `fallback` only.
     """
 
-    level: Level
     use: SegmentUse
     family: Family | None = None
     number: int | UnsetType = UNSET
     segment: Segment | None = None
+    level: Level | UnsetType = UNSET
 
 
 def lookup_answer(publication: Publication, values: Mapping[str, Any], *, today: date) -> MostUsed:
@@ -63,9 +66,7 @@ def lookup_answer(publication: Publication, values: Mapping[str, Any], *, today:
         `fallback` only when the country is not served or has no voucher.
     """
     customer = read_customer(publication.customers, values, today=today)
-    if not read_flag(values, "fallback"):
-        return MostUsed(_find(publication, customer).use.ranked.most_used.voucher_amount)
-    answer = _find_or_fall_back(publication, customer, values, today=today)
+    answer = _answer(publication, customer, values, today=today)
     return MostUsed(answer.use.ranked.most_used.voucher_amount, answer.level)
 
 
@@ -78,18 +79,15 @@ def explanation(publication: Publication, values: Mapping[str, Any], *, today: d
         As `lookup_answer`.
     """
     customer = read_customer(publication.customers, values, today=today)
-    falls_back = read_flag(values, "fallback")
-    answer = (
-        _find_or_fall_back(publication, customer, values, today=today) if falls_back else _find(publication, customer)
-    )
+    answer = _answer(publication, customer, values, today=today)
     ranked = answer.use.ranked
     told = explanation_of(answer.family.dimension.number_name) if answer.family else Explanation
     return told(
         voucher_amount=ranked.most_used.voucher_amount,
-        level=answer.level if falls_back else UNSET,
+        level=answer.level,
         segment=SegmentRange(*answer.segment) if answer.segment else None,
         count=ranked.most_used.count,
-        share=round(ranked.most_used.count / ranked.vouchers, 4),
+        share=share(ranked.most_used.count, ranked.vouchers),
         runner_up=ranked.runner_up,
         doubt=ranked.doubt,
         unknown=publication.unknown(customer.country_code, answer.segment) if answer.segment else None,
@@ -169,19 +167,19 @@ def _counts(publication: Publication, country_code: str, segment: Segment) -> Se
     )
 
 
-def _find_or_fall_back(
-    publication: Publication, customer: Customer, values: Mapping[str, Any], *, today: date
-) -> Answer:
-    """Find the customer's segment; else that of the family of which most is known, else the country."""
-    try:
+def _answer(publication: Publication, customer: Customer, values: Mapping[str, Any], *, today: date) -> Answer:
+    """Find the customer's segment; with `fallback` else that of the family with the most vouchers, else the country."""
+    if not read_flag(values, "fallback"):
         return _find(publication, customer)
+    try:
+        return _find(publication, customer)._replace(level="segment")
     except NoAnswerError:
         others = list(_others(publication, values, today=today))
         if others:
             return max(others, key=lambda answer: answer.use.ranked.vouchers)
         if customer.country_code not in publication.uses_of_countries:
             raise
-        return Answer("country", publication.uses_of_countries[customer.country_code])
+        return Answer(publication.uses_of_countries[customer.country_code], level="country")
 
 
 def _others(publication: Publication, values: Mapping[str, Any], *, today: date) -> Iterator[Answer]:
@@ -202,7 +200,7 @@ def _find(publication: Publication, customer: Customer) -> Answer:
     use = publication.uses.get((customer.country_code, segment))
     if use is None:
         raise NoAnswerError(f"no voucher was used in {family.segment_name} {segment.segment_type}")
-    return Answer("segment", use, family, number, segment)
+    return Answer(use, family, number, segment)
 
 
 def check_served(publication: Publication, country_code: str) -> None:
