@@ -57,7 +57,7 @@ def _contents(document: dict[str, Any]) -> str:
 
 
 def _operations(document: dict[str, Any], tag: str) -> Iterable[tuple[str, str, Schema]]:
-    """Return the operations of a group; HEAD is told once for all."""
+    """Return the operations of a group, without HEAD: one sentence on the page covers it."""
     for path, methods in document["paths"].items():
         for method, operation in methods.items():
             if method != "head" and tag in operation["tags"]:

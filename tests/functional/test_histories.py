@@ -1,4 +1,4 @@
-"""Histories: whatever is put, overwritten and deleted, all that is told equals a recount of the bucket."""
+"""Histories: after any puts, overwrites and deletes, every answer equals a recount of the bucket."""
 
 from collections import Counter
 from collections.abc import Callable

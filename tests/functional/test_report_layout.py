@@ -82,7 +82,7 @@ def test_nothing_leaves_its_card_and_no_label_covers_another(show: Show, screen:
             expect(shown.page.locator("#data h3.country")).not_to_have_count(0)
         else:
             shown.open_numbers()
-        # Sizes are told to the page after its next frame.
+        # The page learns sizes after its next frame.
         shown.page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
         assert shown.page.evaluate(MEASURE) == [], situation
         assert shown.complaints == []

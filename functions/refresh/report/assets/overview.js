@@ -70,7 +70,7 @@ function changes() {
   if (isFirst) return card(title, paragraph("First publication: nothing was published before, so there is nothing to compare with.", "soft"));
   const before = `Since the publication before, which was as of ${dayOf(figures.as_of_before)}.`;
   if (!figures.changes.length) return card(title, paragraph(`${before} Every segment kept its most used amount.`, "soft"));
-  // Segments that a day, a rule or a country filled or emptied have no news of an amount: they are told together.
+  // If a day, a rule or a country filled or emptied segments, no amount overtook another: they share a sentence.
   const alone = figures.changes.filter((change) => changed.includes(change) || change.causes.includes("data"));
   const shown = alone.slice(0, MAX_CHANGES).map(change);
   const together = new Map();
