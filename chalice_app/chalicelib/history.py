@@ -50,7 +50,7 @@ class HistorySegment(Struct, frozen=True):
     share : float
         The count as a share of the segment's vouchers.
     doubt : Doubt or None
-        null in days that release 0.1.0 kept.
+        null in days that were kept before the lead was recorded.
     """
 
     segment_type: str
