@@ -165,34 +165,31 @@ class Bucket:
             source = opened.enter_context(self._open(key, version))
             description = describe(source, version.size, columns)
             description.check()
-            metadata = description.metadata
-            check_extent(source, version.size, metadata, columns)
-            groups = part.row_groups(metadata.num_row_groups)
-            if has_large_group(metadata, groups, columns, version.size):
-                return [self._large_groups(key, version, metadata, groups, columns)]
+            check_extent(source, description)
+            groups = part.row_groups(description.metadata.num_row_groups)
+            if has_large_group(description, groups):
+                return [self._large_groups(key, version, description, groups)]
             first = _already_open(opened.pop_all(), source)
         dealt = [groups[number::count] for number in range(min(count, len(groups)) or 1)]
         opening = [first, *(self._open(key, version) for _ in dealt[1:])]
-        return [self._share(key, version, metadata, columns, *share) for share in zip(dealt, opening, strict=True)]
+        return [self._share(key, description, *share) for share in zip(dealt, opening, strict=True)]
 
     def _share(
         self,
         key: str,
-        version: ObjectVersion,
-        metadata: pq.FileMetaData,
-        columns: Columns,
+        description: Description,
         groups: Sequence[int],
         opening: AbstractContextManager[Any],
     ) -> Iterator[Batch]:
         with _errors_of(key), opening as source:
-            yield from read_groups(source, metadata, groups, columns, version.size)
+            yield from read_groups(source, description, groups)
 
     def _large_groups(
-        self, key: str, version: ObjectVersion, metadata: pq.FileMetaData, groups: range, columns: Columns
+        self, key: str, version: ObjectVersion, description: Description, groups: range
     ) -> Iterator[Batch]:
         with _errors_of(key), ExitStack() as opened:
-            sources = [opened.enter_context(self._open(key, version)) for _ in columns]
-            yield from read_large_groups(sources, metadata, groups, columns)
+            sources = [opened.enter_context(self._open(key, version)) for _ in description.needed]
+            yield from read_large_groups(sources, description, groups)
 
     def put_rejected(self, key: str, version: ObjectVersion, rows: pa.Table, part: Part = WHOLE) -> None:
         """Write the rejected rows of one version of an object, or of a part; doing so again replaces them."""

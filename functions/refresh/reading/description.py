@@ -4,14 +4,15 @@ import difflib
 import io
 import unicodedata
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from dataclasses import dataclass, field
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from functions.refresh.counting.cleaning import ObjectError, check_type, impossible_type
 from functions.refresh.reading.footer import MAGIC, column_names, end_of_data, keep_columns, parse
-from functions.refresh.reading.parquet_file import Columns, find_span, open_parquet
+from functions.refresh.reading.parquet_file import Columns, Span, find_span, open_parquet
 from functions.refresh.reading.thrift import FooterError, Struct, write_struct
 
 _TEXT_ANNOTATIONS = {"NONE", "STRING", "ENUM", "JSON"}
@@ -43,7 +44,8 @@ class _LongFooterError(Exception):
     """A footer is too long to be taken apart here; the message says how long it is."""
 
 
-class Description(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Description:
     """What a parquet file says of itself.
 
     Attributes
@@ -56,12 +58,22 @@ class Description(NamedTuple):
         The names of all columns in the file.
     needed : mapping of str to str
         The needed columns, and how each is read.
+    size : int
+        How long the file is, in bytes.
     """
 
     metadata: pq.FileMetaData
     schema: pa.Schema
     names: list[str]
     needed: Columns
+    size: int
+    _spans: dict[int, Span] = field(default_factory=dict, init=False)
+
+    def span(self, group: int) -> Span:
+        """Return where the needed columns of a row group lie; what is raised is what `find_span` raises."""
+        if group not in self._spans:
+            self._spans[group] = find_span(self.metadata, group, self.needed)
+        return self._spans[group]
 
     def check(self) -> None:
         """Check that the needed columns are there and can be read.
@@ -120,7 +132,7 @@ def describe(source: Any, size: int, columns: Columns) -> Description:
     """
     try:
         file = open_parquet(source)
-        description = Description(file.metadata, file.schema_arrow, file.schema_arrow.names, columns)
+        description = Description(file.metadata, file.schema_arrow, file.schema_arrow.names, columns, size)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         _check_magic(source, size)
         return describe_needed(source, size, columns, error)
@@ -147,7 +159,7 @@ def describe_needed(source: Any, size: int, columns: Columns, error: Exception) 
         needed = {name: keep_columns(footer, [name]) for name in columns}
         file = _try_to_open(keep_columns(footer, columns))
         if isinstance(file, pq.ParquetFile):
-            return Description(file.metadata, file.schema_arrow, column_names(footer), columns)
+            return Description(file.metadata, file.schema_arrow, column_names(footer), columns, size)
     except FooterError:
         raise error from None
     except _LongFooterError as too_long:
@@ -196,7 +208,7 @@ def _check_magic(source: Any, size: int) -> None:
             raise ObjectError(f"is no readable parquet: it is {what}")
 
 
-def check_extent(source: Any, size: int, metadata: pq.FileMetaData, columns: Columns) -> None:
+def check_extent(source: Any, description: Description) -> None:
     """Check that nothing stands before the file: readers look for its data from the beginning.
 
     Only of a file with bytes that nobody needs is the footer taken apart, which takes up to half a second for a MB.
@@ -207,10 +219,10 @@ def check_extent(source: Any, size: int, metadata: pq.FileMetaData, columns: Col
         When the file is the last of several that were joined.
     """
     try:
-        footer = _read_footer(source, size)
-        start = size - _TRAILER_BYTES - len(footer)
-        groups = metadata.num_row_groups
-        if groups and find_span(metadata, groups - 1, columns).end == start:
+        footer = _read_footer(source, description.size)
+        start = description.size - _TRAILER_BYTES - len(footer)
+        groups = description.metadata.num_row_groups
+        if groups and description.span(groups - 1).end == start:
             return
         unnamed = start - end_of_data(parse(footer))
     except (FooterError, _LongFooterError):

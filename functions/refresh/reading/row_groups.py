@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from functions.refresh.counting.cleaning import ObjectError
-from functions.refresh.reading.description import describe_needed, holds_bytes
-from functions.refresh.reading.parquet_file import ASKED_BYTES, Columns, RandomAccessFile, find_span, open_parquet
+from functions.refresh.reading.description import Description, describe_needed, holds_bytes
+from functions.refresh.reading.parquet_file import ASKED_BYTES, RandomAccessFile, open_parquet
 
 _BATCH_ROWS = 98_304
 # What is needed of a row group is fetched at once up to this, beyond in pieces of each column.
@@ -28,42 +28,39 @@ class Batch(NamedTuple):
     records: pa.RecordBatch
 
 
-def has_large_group(metadata: pq.FileMetaData, groups: Collection[int], columns: Columns, size: int) -> bool:
-    """Tell whether one of some row groups of a file of so many bytes is too large to be fetched at once."""
-    return size > _MAX_FETCHED_BYTES and any(
-        metadata.row_group(group).total_byte_size > _MAX_FETCHED_BYTES
-        and find_span(metadata, group, columns).needed_bytes > _MAX_FETCHED_BYTES
+def has_large_group(description: Description, groups: Collection[int]) -> bool:
+    """Tell whether one of some row groups of a file is too large to be fetched at once."""
+    return description.size > _MAX_FETCHED_BYTES and any(
+        description.metadata.row_group(group).total_byte_size > _MAX_FETCHED_BYTES
+        and description.span(group).needed_bytes > _MAX_FETCHED_BYTES
         for group in groups
     )
 
 
-def read_groups(
-    source: Any, metadata: pq.FileMetaData, groups: Sequence[int], columns: Columns, size: int
-) -> Iterator[Batch]:
-    """Read the needed columns of some row groups of a file of so many bytes, each fetched at once.
+def read_groups(source: Any, description: Description, groups: Sequence[int]) -> Iterator[Batch]:
+    """Read the needed columns of some row groups of a file, each fetched at once.
 
     The source keeps what it read last, until it reads something else. Text comes as dictionaries.
     """
+    metadata = description.metadata
     rows = (metadata.row_group(group).num_rows for group in range(metadata.num_row_groups))
     first_rows = [0, *itertools.accumulate(rows)]
     for group in groups:
         first_row = first_rows[group]
-        span = find_span(metadata, group, columns)
+        span = description.span(group)
         is_narrow = span.end - span.start - span.needed_bytes <= _MAX_GAP_BYTES
-        if is_narrow and 0 <= span.start < span.end <= size:
+        if is_narrow and 0 <= span.start < span.end <= description.size:
             source.seek(span.start)
             source.read(span.end - span.start)
         # Where the gaps are wide, what lies between them is fetched at the same time.
         options = {"read_dictionary": span.texts, "pre_buffer": not is_narrow}
         use_threads = metadata.num_row_groups == 1
-        for records in _read(source, metadata, group, columns, list(columns), use_threads=use_threads, **options):
+        for records in _read(source, description, group, list(description.needed), use_threads=use_threads, **options):
             yield Batch(first_row, _with_text(records))
             first_row += records.num_rows
 
 
-def read_large_groups(
-    sources: Sequence[Any], metadata: pq.FileMetaData, groups: range, columns: Columns
-) -> Iterator[Batch]:
+def read_large_groups(sources: Sequence[Any], description: Description, groups: range) -> Iterator[Batch]:
     """Read row groups that are too large to be fetched at once, the columns side by side.
 
     Each through a source of its own, which keeps what it read last: taking turns in one, they would fetch the same
@@ -74,14 +71,15 @@ def read_large_groups(
     ObjectError
         When a column is shorter than another one.
     """
-    first_row = sum(metadata.row_group(group).num_rows for group in range(groups.start))
+    columns = list(description.needed)
+    first_row = sum(description.metadata.row_group(group).num_rows for group in range(groups.start))
     pieces = [_Pieces(source) for source in sources]
     with ThreadPoolExecutor(len(columns)) as readers:
         for group in groups:
-            texts = find_span(metadata, group, columns).texts
+            texts = description.span(group).texts
             options = {"read_dictionary": texts, "pre_buffer": False, "buffer_size": ASKED_BYTES}
             decoded = [
-                _read(source, metadata, group, columns, [name], use_threads=False, **options)
+                _read(source, description, group, [name], use_threads=False, **options)
                 for source, name in zip(pieces, columns, strict=True)
             ]
             coming = [readers.submit(next, column, None) for column in decoded]
@@ -89,16 +87,15 @@ def read_large_groups(
                 if not all(parts):
                     raise ObjectError("is no readable parquet: some columns end before others")
                 coming = [readers.submit(next, column, None) for column in decoded]
-                records = pa.RecordBatch.from_arrays([part.column(0) for part in parts if part], list(columns))
+                records = pa.RecordBatch.from_arrays([part.column(0) for part in parts if part], columns)
                 yield Batch(first_row, _with_text(records))
                 first_row += records.num_rows
 
 
 def _read(
     source: Any,
-    metadata: pq.FileMetaData,
+    description: Description,
     group: int,
-    columns: Columns,
     names: list[str],
     *,
     use_threads: bool,
@@ -113,11 +110,11 @@ def _read(
         )
         return batches
 
-    batches = read(metadata)
+    batches = read(description.metadata)
     try:
         first = next(batches, None)
     except (pa.ArrowException, OSError) as error:
-        batches = read(describe_needed(source, source.seek(0, io.SEEK_END), columns, error).metadata)
+        batches = read(describe_needed(source, description.size, description.needed, error).metadata)
         first = next(batches, None)
     if first is not None:
         yield first
