@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 from aws_lambda_powertools import Logger
-from chalice.app import Chalice, MultiDict, Request, Response
+from chalice.app import Chalice, Request, Response
 
 from chalicelib.answers import BatchResults, Explained, Health
 from chalicelib.customers import Batch, Country, HistoryOfFamily, Latest, read_flag
@@ -222,7 +222,9 @@ def _known() -> Publication | None:
 
 def _query() -> dict[str, Any]:
     """Take the query string apart; a field that is there twice would have two values to choose from."""
-    query = _request.get().query_params or MultiDict({})
+    query = _request.get().query_params
+    if not query:
+        return {}
     if twice := [name for name in query if len(query.getlist(name)) > 1]:
         raise FieldsError([FieldProblem(name, "is there more than once") for name in twice])
     return dict(query)
@@ -243,7 +245,8 @@ def _fields() -> dict[str, Any]:
         raise MalformedError(_TOO_DEEP) from error
     if not isinstance(fields, dict):
         raise MalformedError("the body must be a JSON object")
-    if _is_too_deep(fields):
+    # Counted first: it takes a tenth of the time, and few bodies have so many.
+    if body.count(b"{") + body.count(b"[") > _MAX_LEVELS and _is_too_deep(fields):
         raise MalformedError(_TOO_DEEP)
     return fields
 
