@@ -8,7 +8,7 @@ from contextvars import ContextVar
 from datetime import UTC, datetime
 from functools import cache, wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 from aws_lambda_powertools import Logger
@@ -232,7 +232,7 @@ def _query() -> dict[str, Any]:
 
 def _fields() -> dict[str, Any]:
     """Take a request's fields from its JSON body, or from the query string where there is no body."""
-    body = _request.get().raw_body
+    body = cast(bytes, _request.get().raw_body)  # a str only where there is none
     if not body:
         return _query()
     if len(body) > _MAX_BODY_BYTES:
