@@ -11,7 +11,7 @@ from infra.arguments import Parser, day
 from infra.local.containers import why_no_engine
 from infra.local.demo import run_demo
 from infra.local.emulator import EMULATORS
-from infra.local.objects import MAX_COUNTRIES, check_footers, countries_of, objects_of
+from infra.local.objects import MAX_COUNTRIES, check_files, countries_of, objects_of
 from infra.local.processes import LocalError, step, unwind_on_signals
 from infra.local.stack import CONTAINERS, DEFAULT_COUNTRIES, Stack, load_stack
 from infra.local.starting import start_stack
@@ -29,7 +29,7 @@ def _demo(arguments: argparse.Namespace) -> None:
     data, countries = arguments.data, arguments.countries
     if data is not None:  # find mistakes in the data before anything is started
         objects = objects_of(data)
-        check_footers(objects)
+        check_files(objects)
         if not countries:
             with step("read which countries occur"):
                 countries = write_names(countries_of(objects)[:MAX_COUNTRIES])

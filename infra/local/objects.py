@@ -1,17 +1,21 @@
 """The parquet that DATA names: its objects, and the checks that need no stack."""
 
+import os
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import pyarrow as pa
 
 from functions.common.dimensions import DimensionError, combine
 from functions.refresh.counting.cleaning import ObjectError, clean, dictionary_encode
-from functions.refresh.reading.dataset import is_in_dataset
-from functions.refresh.reading.description import describe
-from functions.refresh.reading.parquet_file import Columns, open_parquet
+from functions.refresh.reading.dataset import MAX_KEY_BYTES, is_in_dataset
+from functions.refresh.reading.description import check_file
+from functions.refresh.reading.parquet_file import UNREADABLE, Columns, what_is_wrong
+from functions.refresh.reading.row_groups import read_groups
 from infra import ROOT
 from infra.families import FAMILIES_FILE, shipped_families
 from infra.local.processes import LocalError
@@ -20,8 +24,6 @@ from infra.local.stack import PREFIX
 MAX_COUNTRIES = 50
 """How many countries are published by default, those with the most records."""
 
-_UNREADABLE = (ObjectError, pa.ArrowException, OSError, UnicodeDecodeError)
-
 
 def objects_of(data: str) -> dict[str, Path]:
     """Name the objects that DATA stands for: one file, several separated by spaces, or folders with all that they hold.
@@ -29,10 +31,22 @@ def objects_of(data: str) -> dict[str, Path]:
     Raises
     ------
     LocalError
-        When none of them would be counted, or a file that is named would not.
+        When none of them would be counted, a file that is named would not, or one cannot be an object.
     """
     if not data.strip():
         raise LocalError("DATA is missing: name a parquet file, several, or a folder by DATA=path/to/vouchers.parquet")
+    try:
+        objects = _find_objects(data)
+    except (OSError, RuntimeError) as error:  # the second of a home directory that nobody has
+        raise LocalError(f"DATA: {error}") from error
+    for key, path in objects.items():
+        _check_can_be_put(key, path)
+    if not counted_of(objects):
+        raise LocalError(f"DATA: no *.parquet file in {data}")
+    return objects
+
+
+def _find_objects(data: str) -> dict[str, Path]:
     whole = Path(data).expanduser()
     named = [whole] if whole.exists() else [Path(word).expanduser() for word in data.split()]
     objects: dict[str, Path] = {}
@@ -45,9 +59,18 @@ def objects_of(data: str) -> dict[str, Path]:
         # If names repeat, each entry of DATA gets a folder of its own.
         folder = f"{PREFIX}{number}/" if any(PREFIX + name in objects for name in files) else PREFIX
         objects.update({folder + name: file for name, file in files.items()})
-    if not counted_of(objects):
-        raise LocalError(f"DATA: no *.parquet file in {data}")
     return objects
+
+
+def _check_can_be_put(key: str, path: Path) -> None:
+    try:
+        length = len(key.encode())
+    except UnicodeEncodeError as error:
+        raise LocalError(f"DATA: {str(path)!a}: keys of S3 are UTF-8: rename it") from error
+    if length > MAX_KEY_BYTES:
+        raise LocalError(f"DATA: {path}: its key would have {length:,} bytes, and S3 takes {MAX_KEY_BYTES:,}")
+    if not os.access(path, os.R_OK):
+        raise LocalError(f"DATA: {path}: there is no permission to read it")
 
 
 def _files_in(folder: Path) -> dict[str, Path]:
@@ -59,7 +82,7 @@ def counted_of(objects: Iterable[str]) -> list[str]:
     return [key for key in objects if is_in_dataset(key, PREFIX)]
 
 
-def check_footers(objects: Mapping[str, Path]) -> None:
+def check_files(objects: Mapping[str, Path]) -> None:
     """Check that every file of the dataset is parquet with the needed columns, of types that can be read.
 
     Raises
@@ -70,15 +93,11 @@ def check_footers(objects: Mapping[str, Path]) -> None:
     columns = _needed_columns()
     faults = []
     for key in counted_of(objects):
-        size = objects[key].stat().st_size
         try:
-            if size == 0:
-                raise ObjectError("is empty")
-            with objects[key].open("rb") as file:
-                describe(file, size, columns).check()
-        except _UNREADABLE as error:
-            what = "" if isinstance(error, ObjectError) else "is no readable parquet: "
-            faults.append(f"{objects[key]}: {what}{error}")
+            with _opened(objects[key]) as (file, size):
+                check_file(file, size, columns)
+        except ObjectError as error:
+            faults.append(f"{objects[key]}: {error}")
     if faults:
         raise LocalError(f"DATA: {'; '.join(faults)}. make explore DATA=... tells more")
 
@@ -93,14 +112,27 @@ def _needed_columns() -> Columns:
 
 def countries_of(objects: Mapping[str, Path]) -> list[str]:
     """Return the countries that occur in the files of the dataset, those with the most rows first."""
+    columns: Columns = {"country_code": "country"}
     rows: Counter[str] = Counter()
     for key in counted_of(objects):
-        try:
-            for batch in open_parquet(objects[key]).iter_batches(columns=["country_code"]):
-                rows.update(_rows_by_country(batch.column(0)))
-        except _UNREADABLE:
-            continue  # reading it takes more, as the refresh function does
+        with suppress(ObjectError), _opened(objects[key]) as (file, size):  # the refresh function says why not
+            description = check_file(file, size, columns)
+            for batch in read_groups(file, description, range(description.metadata.num_row_groups)):
+                rows.update(_rows_by_country(batch.records.column(0)))
     return [name for name, _ in rows.most_common()]
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[IO[bytes], int]]:
+    """Open a file for the refresh function's own code, and say what errors of reading mean as the function does."""
+    size = path.stat().st_size
+    if size == 0:
+        raise ObjectError("is empty (0 bytes)")
+    try:
+        with path.open("rb") as file:
+            yield file, size
+    except UNREADABLE as error:
+        raise ObjectError(what_is_wrong(error)) from error
 
 
 def _rows_by_country(column: pa.Array) -> dict[str, int]:

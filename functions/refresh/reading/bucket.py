@@ -2,7 +2,6 @@
 
 import hashlib
 import io
-import re
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -18,9 +17,9 @@ from awswrangler.s3._fs import open_s3_object
 from botocore.exceptions import ClientError
 
 from functions.refresh.counting.cleaning import ObjectError
-from functions.refresh.reading.dataset import is_in_dataset
-from functions.refresh.reading.description import Description, check_extent, describe
-from functions.refresh.reading.parquet_file import Columns
+from functions.refresh.reading.dataset import MAX_KEY_BYTES, is_in_dataset
+from functions.refresh.reading.description import Description, check_file, describe
+from functions.refresh.reading.parquet_file import UNREADABLE, Columns, what_is_wrong
 from functions.refresh.reading.row_groups import Batch, has_large_group, read_groups, read_large_groups
 from functions.refresh.settings import PLANS_PREFIX, REJECTED_PREFIX
 
@@ -31,10 +30,6 @@ _GONE = {"404", "NoSuchKey", "412", "PreconditionFailed"}
 
 # The end of an object, where parquet describes itself, comes with one request; what is larger is fetched as asked for.
 _TAIL_BYTES = 65_536
-
-_UNSUPPORTED = re.compile("not yet implemented|not supported|support for codec", re.IGNORECASE)
-
-_MAX_KEY_BYTES = 1024
 
 
 class ObjectChangedError(Exception):
@@ -163,9 +158,7 @@ class Bucket:
         """
         with _errors_of(key), ExitStack() as opened:
             source = opened.enter_context(self._open(key, version))
-            description = describe(source, version.size, columns)
-            description.check()
-            check_extent(source, description)
+            description = check_file(source, version.size, columns)
             groups = part.row_groups(description.metadata.num_row_groups)
             if has_large_group(description, groups):
                 return [self._large_groups(key, version, description, groups)]
@@ -198,7 +191,7 @@ class Bucket:
         etag = version.etag.strip('"')
         suffix = "" if part == WHOLE else f".{part.number + 1}-of-{part.parts}"
         name = f"{REJECTED_PREFIX}{key}.{etag}{suffix}.parquet"
-        if len(name.encode()) > _MAX_KEY_BYTES:
+        if len(name.encode()) > MAX_KEY_BYTES:
             name = f"{REJECTED_PREFIX}{hashlib.sha256(key.encode()).hexdigest()}.{etag}{suffix}.parquet"
         self._client.put_object(Bucket=self.name, Key=name, Body=body.getvalue())
 
@@ -244,17 +237,8 @@ def _errors_of(key: str) -> Iterator[None]:
             why = f"the key has a folder {folder}, which is not read: write the column into the file too"
             raise ObjectError(f"{error}; {why}") from error
         raise
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise ObjectError(f"{_what_is_wrong(error)}: {error}") from error
-
-
-def _what_is_wrong(error: Exception) -> str:
-    """Tell what Arrow does not support, and what it has no key for, from what is damaged."""
-    if "ecrypt" in str(error):
-        return "is encrypted parquet, for which there is no key here"
-    if isinstance(error, pa.ArrowNotImplementedError) or _UNSUPPORTED.search(str(error)):
-        return "is parquet that cannot be read here, though other readers may"
-    return "is no readable parquet"
+    except UNREADABLE as error:
+        raise ObjectError(what_is_wrong(error)) from error
 
 
 def _column_in_key(key: str) -> str:

@@ -2,6 +2,9 @@
 
 import re
 
+MAX_KEY_BYTES = 1024
+"""What S3 takes: https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html"""
+
 # Spark, Hive and others keep what is no data, or not yet, in files and folders whose names begin so, and pass over
 # them when they read: https://arrow.apache.org/docs/python/generated/pyarrow.dataset.FileSystemFactoryOptions.html
 _HIDDEN = re.compile("/[_.]")

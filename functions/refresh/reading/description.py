@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from functions.refresh.counting.cleaning import ObjectError, check_type, impossible_type
 from functions.refresh.reading.footer import MAGIC, column_names, end_of_data, keep_columns, parse
-from functions.refresh.reading.parquet_file import Columns, Span, find_span, open_parquet
+from functions.refresh.reading.parquet_file import UNREADABLE, Columns, Span, find_span, open_parquet
 from functions.refresh.reading.thrift import FooterError, Struct, write_struct
 
 _TEXT_ANNOTATIONS = {"NONE", "STRING", "ENUM", "JSON"}
@@ -133,7 +133,7 @@ def describe(source: Any, size: int, columns: Columns) -> Description:
     try:
         file = open_parquet(source)
         description = Description(file.metadata, file.schema_arrow, file.schema_arrow.names, columns, size)
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         _check_magic(source, size)
         return describe_needed(source, size, columns, error)
     if any(_is_made_of_another(field.type) for field in description.schema if field.name in columns):
@@ -176,7 +176,7 @@ def _try_to_open(footer: Struct) -> pq.ParquetFile | Exception:
     content = write_struct(footer)
     try:
         return open_parquet(io.BytesIO(MAGIC + content + len(content).to_bytes(4, "little") + MAGIC))
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         return error
 
 
@@ -208,7 +208,23 @@ def _check_magic(source: Any, size: int) -> None:
             raise ObjectError(f"is no readable parquet: it is {what}")
 
 
-def check_extent(source: Any, description: Description) -> None:
+def check_file(source: Any, size: int, columns: Columns) -> Description:
+    """Check that the needed columns of a file of so many bytes can be read, and return how it describes itself.
+
+    Raises
+    ------
+    ObjectError
+        When they cannot, or when it is the last of several files that were joined.
+    pyarrow.ArrowException, OSError, UnicodeDecodeError
+        When it is no parquet.
+    """
+    description = describe(source, size, columns)
+    description.check()
+    _check_extent(source, description)
+    return description
+
+
+def _check_extent(source: Any, description: Description) -> None:
     """Check that nothing stands before the file: readers look for its data from the beginning.
 
     Only of a file with bytes that nobody needs is the footer taken apart, which takes up to half a second for a MB.

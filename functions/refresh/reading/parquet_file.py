@@ -1,10 +1,12 @@
 """A parquet file as Arrow opens it, and where in it the needed columns of a row group lie."""
 
 import io
+import re
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, NamedTuple
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from functions.common.dimensions import ColumnKind
@@ -20,6 +22,11 @@ _OPTIONS = {
     "arrow_extensions_enabled": False,
 }
 
+UNREADABLE = (pa.ArrowException, OSError, UnicodeDecodeError)
+"""What Arrow raises over bytes that it cannot read."""
+
+_UNSUPPORTED = re.compile("not yet implemented|not supported|support for codec", re.IGNORECASE)
+
 # What decodes a column of a large row group asks for so much at once.
 ASKED_BYTES = 65_536
 # Of text in other encodings Arrow makes no dictionary, although it reads them: "DecodeArrow of DictAccumulator".
@@ -29,6 +36,16 @@ _DICTIONARY_ENCODINGS = {"PLAIN", "PLAIN_DICTIONARY", "RLE_DICTIONARY", "RLE", "
 def open_parquet(source: Any, **options: Any) -> pq.ParquetFile:
     """Open a file for its columns as they are to be read."""
     return pq.ParquetFile(source, **_OPTIONS, **options)
+
+
+def what_is_wrong(error: Exception) -> str:
+    """Tell what Arrow does not support, and what it has no key for, from what is damaged."""
+    what = "is no readable parquet"
+    if "ecrypt" in str(error):
+        what = "is encrypted parquet, for which there is no key here"
+    elif isinstance(error, pa.ArrowNotImplementedError) or _UNSUPPORTED.search(str(error)):
+        what = "is parquet that cannot be read here, though other readers may"
+    return f"{what}: {error}"
 
 
 class RandomAccessFile(io.RawIOBase):
