@@ -117,7 +117,7 @@ migrate: setup  ## bring the schema of the deployed stack up to date
 refresh: setup  ## refresh once: AS_OF=2018-08-05 names the day; ACCEPT=vouchers/a.parquet, a key or the beginning of keys, counts objects that were refused for their rejected rows
 	@$(OPERATE) refresh $(if $(AS_OF),--as-of "$(AS_OF)") $(if $(ACCEPT),--accept "$(ACCEPT)")
 
-backfill: setup  ## count what lies under a prefix and is not counted yet: PREFIX=vouchers/2019/ AS_OF=2018-08-05
+backfill: setup  ## count the keys under a prefix that are not counted yet: PREFIX=vouchers/2019/ AS_OF=2018-08-05
 	@$(OPERATE) backfill "$(PREFIX)" $(if $(AS_OF),--as-of "$(AS_OF)")
 
 backlog: setup  ## count what is not counted yet on many functions at once: PREFIX=vouchers/2019/ AS_OF=2018-08-05
@@ -159,7 +159,7 @@ pythons: setup $(PYTHONS:%=.local/pythons/%/.ready)  ## fetch from Debian the Py
 test-runtimes: pythons $(PYTHONS:%=.local/tools/lambda-%/.ready)  ## run the built packages on each of these Pythons
 	for version in $(PYTHONS); do RUNTIME=python$$version $(BIN)/python -m pytest tests/functional/test_runtime.py tests/functional/test_package.py || exit; done
 
-test-faults: setup .local/tools/writers/.ready  ## attack the pipeline with every fault, in many cases: minutes
+test-faults: setup .local/tools/writers/.ready  ## attack the pipeline with every fault, in many cases: 40 minutes
 	FAULTS=full $(BIN)/python -m pytest $(ON_ALL) tests/faults
 
 fuzz: setup  ## send the lookup API thousands of requests that its description allows, and forbids: minutes
@@ -210,7 +210,7 @@ lint: setup .local/tools/checkov/.ready .local/tools/parliament/.ready  ## check
 	PYTHONPATH=.:chalice_app $(BIN)/python -m infra.description --check
 	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory .local/tools/openapi/.ready && $(LINT_DESCRIPTION); \
 	else echo "skipped: spectral and redocly, which check the API's description and need Node.js with npm"; fi
-	@# W3002: the parts of the stack lie in files, which `sam deploy` uploads.
+	@# W3002: nested templates are local files, which `sam deploy` uploads.
 	$(BIN)/cfn-lint --regions $(REGIONS) --ignore-checks W3002 -- template.yaml infra/templates/*.yaml
 	$(BIN)/python -m infra.checks.transform .local/transformed.json
 	@# W1030: an empty parameter is no ARN; it is used on a condition only.

@@ -37,7 +37,7 @@ _MAX_BODY_BYTES = 1_048_576
 # How deep Python follows a nested body depends on its version; no field is deeper than three levels.
 _MAX_LEVELS = 100
 
-# `curl -X GET -d '{...}'` labels JSON as a form unless told otherwise; the body is read as JSON all the same.
+# `curl -X GET -d '{...}'` labels JSON as a form by default; the body is read as JSON anyway.
 _CONTENT_TYPES = ["application/json", "application/x-www-form-urlencoded"]
 
 _TOO_DEEP = f"the body is nested too deeply: at most {_MAX_LEVELS} levels are taken"
@@ -108,7 +108,7 @@ def answer_in_one_form(request: Request, get_response: Callable[[Request], Respo
 
 
 def with_problems(view: Callable[[], Any]) -> Callable[[], Any]:
-    """Answer the errors that a caller can meet with problem documents; any other is a 500, told to the log only."""
+    """Answer a caller's errors with problem documents; any other is a 500, whose reason is in the log only."""
 
     @wraps(view)
     def answer() -> Any:
@@ -125,14 +125,14 @@ def with_problems(view: Callable[[], Any]) -> Callable[[], Any]:
 
 @app.route("/", methods=_READ)
 def index() -> Response:
-    """Tell that the API is there."""
+    """Answer that the API is there."""
     return Response("OK", headers={"Content-Type": "text/plain"})
 
 
 @app.route("/health", methods=_READ)
 @with_problems
 def health() -> Any:
-    """Tell whether lookups can be answered, and how fresh the answers are."""
+    """Answer whether lookups can be answered, and how fresh the answers are."""
     publication = published().get()
     answer = Health(
         status="stale" if published().is_stale else "ok",

@@ -1,4 +1,4 @@
-"""The families of the file that a deployment ships, as far as they can be told without a database that runs it."""
+"""The families of the file that a deployment ships, read without a database."""
 
 import re
 

@@ -26,7 +26,7 @@ class Health(Struct, frozen=True):
     Attributes
     ----------
     status : str
-        `stale` while answers come from memory because the database is away.
+        `stale` while answers come from memory because the database cannot be reached.
     database : str
         Whether the database answered when it was last asked.
     as_of : date
@@ -70,7 +70,7 @@ class MostUsed(Struct, frozen=True):
 
 
 class SegmentRange(Struct, frozen=True):
-    """A segment: customers whose number lies in its range, both ends included."""
+    """A segment: customers whose number is in its range, both ends included."""
 
     segment_name: str
     segment_type: str

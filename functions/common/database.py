@@ -44,7 +44,7 @@ class Database:
         Raises
         ------
         DatabaseUnreachableError
-            When no connection can be had.
+            When no connection can be made.
         pg8000.exceptions.DatabaseError
             When the server refuses a statement.
         """
@@ -99,7 +99,7 @@ def connect(settings: DatabaseSettings, *, timeout_seconds: int) -> Connection:
     Raises
     ------
     DatabaseUnreachableError
-        When the password or the token cannot be had.
+        When there is no password or token.
     OSError
         When the server cannot be reached or its certificate is not trusted.
     pg8000.exceptions.Error

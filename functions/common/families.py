@@ -11,7 +11,7 @@ from functions.common.dimensions import Dimension, DimensionError, combine, pars
 
 
 class Segment(NamedTuple):
-    """One rule: customers whose number lies in `min_range`..`max_range`, both included."""
+    """One rule: customers whose number is in `min_range`..`max_range`, both included."""
 
     segment_name: str
     segment_type: str

@@ -33,13 +33,13 @@ class RefreshSettings(DatabaseSettings, frozen=True, kw_only=True, rename="upper
     countries : str
         The countries to publish, as `read_names` takes them apart.
     inline_bytes : int
-        What one run takes upon itself; what is more is a backlog, which many functions count item by item.
+        The most that one run counts; more is a backlog, which many functions count item by item.
     item_bytes : int
         How large an item of a backlog is, more or less.
     max_rejected_share : float
         An object of whose rows more are rejected is refused, so that its earlier counts stay.
     max_lost_share : float
-        A run that takes away more than this of a country's records is told.
+        If a run takes away more than this share of a country's records, it reports the country.
     unknown_amount_is_used : bool
         Whether an unknown amount is published as 0, and may be the most used one.
     unknown_number_has_segment : bool
@@ -58,7 +58,7 @@ class RefreshSettings(DatabaseSettings, frozen=True, kw_only=True, rename="upper
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        # Rejected rows lie under the key of their object.
+        # The key of rejected rows contains that of their object.
         for first_key in (REJECTED_PREFIX + self.prefix, REPORTS_PREFIX, PLANS_PREFIX):
             if first_key.startswith(self.prefix):
                 raise SettingsError(

@@ -30,7 +30,7 @@ _NUMBER_AS_TEXT = r"^-?(?:0|[1-9][0-9]*)(?:[.][0-9]+)?(?:[eE][+-]?[0-9]+)?$"
 _SEGMENT_NAME: Schema = {
     "type": "string",
     "minLength": 1,
-    "description": "A published segment family; `GET /segments` tells them all, and the field that each needs.",
+    "description": "A published segment family; `GET /segments` lists them all, and the field that each needs.",
     "examples": ["recency_segment"],
 }
 COUNTRY: Schema = {
@@ -52,7 +52,7 @@ def lookup_fields(families: Mapping[str, Dimension]) -> dict[str, Schema]:
         "segment_name": _SEGMENT_NAME,
         **{dimension.field: _field(dimension, families) for dimension in families.values()},
         "explain": _flag("Adds all that led to the answer."),
-        "fallback": _flag("Answers from a wider level where the segment has no answer, and tells the level."),
+        "fallback": _flag("Answers from a wider level where the segment has no answer, and names the level."),
     }
 
 
@@ -133,7 +133,7 @@ def _requests(families: Mapping[str, Dimension]) -> dict[str, Schema]:
     }
 
 
-_CUSTOMER = "A customer. A family that is added needs the field that `GET /segments` tells, beside those below."
+_CUSTOMER = "A customer. A family that is added needs the field that `GET /segments` names, beside those below."
 _BATCH = "A customer that lacks fields, or has wrong ones, has a problem of its own in the answer."
 
 

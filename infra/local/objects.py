@@ -99,7 +99,7 @@ def check_files(objects: Mapping[str, Path]) -> None:
         except ObjectError as error:
             faults.append(f"{objects[key]}: {error}")
     if faults:
-        raise LocalError(f"DATA: {'; '.join(faults)}. make explore DATA=... tells more")
+        raise LocalError(f"DATA: {'; '.join(faults)}. make explore DATA=... shows more")
 
 
 def _needed_columns() -> Columns:

@@ -88,7 +88,7 @@ def read_address(url: str) -> DatabaseAddress:
 
 
 class Postgres:
-    """A server whose files lie in one folder.
+    """A server with its files in one folder.
 
     Parameters
     ----------
@@ -144,7 +144,7 @@ class Postgres:
 def start_postgres() -> tuple[Path, DatabaseAddress]:
     """Start a new server with an empty database `vouchers`.
 
-    The files lie in a temporary folder, not in the checkout: as root the server runs as another user,
+    The files are in a temporary folder, not in the checkout: as root the server runs as another user,
     who may not be able to look there.
 
     Returns

@@ -90,7 +90,7 @@ def run_logged(
     tell: Tell = lambda _: None,
     timeout_seconds: int = 600,
 ) -> None:
-    """Run a program to its end with its output in a log, each line of which is told too.
+    """Run a program to its end with its output in a log; each line is also reported.
 
     Raises
     ------

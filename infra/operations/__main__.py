@@ -66,7 +66,7 @@ def _parser() -> Parser:
     backfilling = add(
         "backfill",
         lambda stack, given: commands.refresh(stack, given.as_of, given.prefix),
-        "refresh only what lies under a prefix",
+        "refresh only the keys under a prefix",
     )
     backfilling.add_argument("prefix", help="such as vouchers/2019/")
     counting = add(
@@ -82,7 +82,7 @@ def _parser() -> Parser:
         lambda stack, given: commands.verify(stack, given.prefix, fix=given.fix),
         "recount the bucket and compare",
     )
-    verifying.add_argument("--prefix", help="only what lies under it")
+    verifying.add_argument("--prefix", help="only the keys under it")
     verifying.add_argument("--fix", action="store_true", help="repair what differs")
     reporting = add(
         "report",

@@ -32,7 +32,7 @@ def migrate(stack: Deployed) -> None:
 
 
 def refresh(stack: Deployed, as_of: date | None, prefix: str | None, accept: str | None = None) -> None:
-    """Refresh, as of a day if one is named, and only what lies under a prefix if one is named.
+    """Refresh, as of a day if one is named, and only the keys under a prefix if one is named.
 
     The state machine counts what is too much for one run.
     """
@@ -106,14 +106,14 @@ def _in_words(answer: dict[str, Any]) -> str:
 def _day_in_words(summary: Answer) -> str:
     """Warn about an as-of day that may be a mistake: in the future, or before the last one."""
     if summary.as_of > datetime.now(UTC).date():
-        return f"; {summary.as_of} is a day to come: days since the last order are counted to then"
+        return f"; {summary.as_of} is in the future: days since the last order are counted to that day"
     if summary.as_of_before and summary.as_of < summary.as_of_before:
-        return f"; the day goes back from {summary.as_of_before}, until the next daily run"
+        return f"; the day goes back from {summary.as_of_before}, until the next automatic run"
     return ""
 
 
 def verify(stack: Deployed, prefix: str | None, *, fix: bool) -> None:
-    """Recount the bucket, or what lies under a prefix, and compare; in as many invocations as it takes.
+    """Recount the bucket, or the keys under a prefix, and compare, in as many invocations as it takes.
 
     Raises
     ------
@@ -204,7 +204,7 @@ def redrive(stack: Deployed) -> None:
 
 def _event_in_words(event: dict[str, Any]) -> str:
     if "detail-type" not in event:
-        return f"by hand {json.dumps(event)}"
+        return f"manual run {json.dumps(event)}"
     key = event.get("detail", {}).get("object", {}).get("key", "")
     return f"{event['detail-type']} {key}".rstrip()
 

@@ -67,13 +67,13 @@ def delete(stack: Deployed) -> list[str]:
 
 
 def why_it_failed(stack: Deployed, identity: str = "", status: str = "") -> str:
-    """Return the first failure of the stack's last operation and its reason, out of a nested stack if it lies there."""
+    """Return the first failure of the stack's last operation and its reason, out of a nested stack if it is there."""
     status = status or ("DELETE_FAILED" if stack.status == "DELETE_FAILED" else "CREATE_FAILED")
     failures = [event for event in _last_events(stack, identity or stack.name) if event["ResourceStatus"] == status]
-    told = [event for event in failures if "cancelled" not in event.get("ResourceStatusReason", "")]
-    if not told:
+    reasons = [event for event in failures if "cancelled" not in event.get("ResourceStatusReason", "")]
+    if not reasons:
         return "its events give no reason"
-    first = told[-1]
+    first = reasons[-1]
     nested = first["ResourceType"] == "AWS::CloudFormation::Stack" and first.get("PhysicalResourceId")
     if nested and nested != first["StackId"]:
         return f"{first['LogicalResourceId']}: {why_it_failed(stack, nested, status)}"

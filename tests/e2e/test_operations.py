@@ -20,8 +20,8 @@ def test_a_refresh_by_hand_says_what_it_did(stack: RunningStack) -> None:
     assert "published 0 rows as of 2018-08-05" in operate(stack, "make refresh AS_OF=2018-08-05")
     assert f"as of {today()} for {', '.join(COUNTRIES)}" in operate(stack, "make refresh")
     assert "AS_OF: 'yesterday' is no day like 2018-08-05" in operate(stack, "make refresh AS_OF=yesterday", status=2)
-    assert "; 2999-01-01 is a day to come" in operate(stack, "make refresh AS_OF=2999-01-01")
-    assert "; the day goes back from 2999-01-01, until the next daily run" in operate(stack, "make refresh")
+    assert "; 2999-01-01 is in the future" in operate(stack, "make refresh AS_OF=2999-01-01")
+    assert "; the day goes back from 2999-01-01, until the next automatic run" in operate(stack, "make refresh")
 
 
 def test_a_refresh_with_a_refused_object_says_first_what_it_published(stack: RunningStack) -> None:

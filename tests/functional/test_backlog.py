@@ -300,7 +300,7 @@ def test_what_changed_since_a_moment_is_told_of_the_keys_under_a_prefix(
         pipeline.refresh_with(pipeline.make(lambda: since), daily())
     # And for one of them it is not the object's fault
     pipeline.sql.run("UPDATE voucher_customer.ledger SET refused_etag = NULL WHERE key = :key", key=bad[1])
-    # When it is asked what changed, then what was counted before, and what went, are not told
+    # When it is asked what changed, then what was counted or removed before is not in the answer
     changes = Ledger(pipeline.database).changes
     errors = [f"{key}: is empty (0 bytes)" for key in sorted(bad)]
     assert changes(since, PREFIX) == ItemSummary(

@@ -107,7 +107,7 @@ def test_what_was_counted_before_is_counted_again_and_published_meanwhile(pipeli
         " usage_country_code, usage_dimension, usage_value, usage_voucher_amount, usage_count"
         ") AS of (country, dimension, value, amount, count) GROUP BY 1, 2, 3, 4"
     )
-    # When another object comes, then all is published as before, and how many are unknown is not told
+    # When another object comes, then all is published as before, and the number of unknown ones is null
     published = amounts(pipeline, "frequent_segment")
     assert pipeline.refresh(created(pipeline.put("b.parquet", ROWS[:1]))).unknown == {}
     assert amounts(pipeline, "frequent_segment") == {**published, 2640: published[2640] + 1}

@@ -142,7 +142,7 @@ def test_a_value_outside_its_dictionary_is_found(index: int | None, is_there: bo
     if is_there:
         assert dictionary_encode(damaged, "country") is damaged
     else:
-        with pytest.raises(ObjectError, match="a value lies outside its dictionary"):
+        with pytest.raises(ObjectError, match="a value is not in its dictionary"):
             dictionary_encode(damaged, "country")
 
 

@@ -1,1 +1,1 @@
-"""Rows become usage: cleaned, encoded and counted; the rejected ones are kept apart."""
+"""Turn rows into usage: clean, encode and count them, and keep the rejected ones apart."""

@@ -1,6 +1,6 @@
-"""Cleaning: what the values of the needed columns mean, and which make their row useless.
+"""Cleaning: what the values of the needed columns mean, and which values reject their row.
 
-The rules of the data (docs/data-rules.md). They are applied to the distinct values of a column, a few
+These are the rules of docs/data-rules.md. They are applied to the distinct values of a column, a few
 thousand in a batch of any size, and never row by row.
 """
 
@@ -29,7 +29,7 @@ _FIRST_DAY, _LAST_DAY = day_number(date.min), day_number(date.max)
 _UNITS_PER_DAY = {"s": 86_400, "ms": 86_400_000, "us": 86_400_000_000, "ns": 86_400_000_000_000}
 _MAX_COUNTRY_LENGTH = 100
 
-# So many text dates are cut down to their days first.
+# More text dates than this are replaced by their days first.
 _MANY_MOMENTS = 1_000
 
 
@@ -38,7 +38,7 @@ class ObjectError(Exception):
 
 
 class Rejected(NamedTuple):
-    """Why a value makes its row useless, such as `total_orders_negative`."""
+    """Why a value rejects its row, such as `total_orders_negative`."""
 
     reason: str
 
@@ -48,16 +48,16 @@ CleanValue = int | str | Rejected
 
 
 class _RejectedError(Exception):
-    """A value makes its row useless; the message is the fault."""
+    """A value rejects its row; the message is the fault."""
 
 
 def check_type(name: str, read_as: ColumnKind, kind: pa.DataType) -> None:
-    """Check that a column is of a type from which it can be read.
+    """Check that a column has a type that can be read.
 
     Raises
     ------
     ObjectError
-        When it is not, whatever the column holds.
+        When it has not, whatever the column holds.
     """
     types = pa.types
     kind = kind.value_type if types.is_dictionary(kind) else kind
@@ -74,20 +74,20 @@ def check_type(name: str, read_as: ColumnKind, kind: pa.DataType) -> None:
 
 
 def impossible_type(name: str, read_as: ColumnKind, kind: object) -> ObjectError:
-    """Return the error of a column from whose type it cannot be read."""
+    """Return the error of a column whose type cannot be read."""
     return ObjectError(f"column {name} is of type {kind}; it can be read from {_READABLE_TYPES[read_as]}")
 
 
 def try_direct_codes(column: pa.Array) -> DirectCodes | None:
-    """Return the values of a column as places in a table of what `clean` says, where each is a small whole number.
+    """Return the values of a column as their own codes, if each is a small whole number.
 
-    Voucher amounts and days mostly are. This only replaces the dictionary, which costs ten times as much.
+    Most voucher amounts and days are. Without this each column needs a dictionary, which costs ten times as much.
 
     Returns
     -------
     numpy.ndarray or None
-        Numbers below `DIRECT_CODE_LIMIT`, which itself stands for a null; None where one is not below, or the column
-        does not hold numbers or moments.
+        Numbers below `DIRECT_CODE_LIMIT`, which itself means null; None if a number is larger, or the column does not
+        hold numbers or moments.
     """
     kind, nulls = column.type, column.null_count
     if pa.types.is_temporal(kind):
@@ -98,22 +98,22 @@ def try_direct_codes(column: pa.Array) -> DirectCodes | None:
         numbers = (column.fill_null(DIRECT_CODE_LIMIT) if nulls else column).to_numpy()
     else:
         return None
-    with np.errstate(invalid="ignore"):  # what does not fit is found by the comparison
+    with np.errstate(invalid="ignore"):  # the comparison finds what does not fit
         small: DirectCodes = numbers.astype(np.int32)
     highest = small.max(initial=0)
     if not ((small == numbers).all() and small.min(initial=0) >= 0 and highest <= DIRECT_CODE_LIMIT):
         return None
-    # All of these have to be nulls.
+    # A value that equals the limit looks like a null.
     return None if highest == DIRECT_CODE_LIMIT and np.count_nonzero(small == DIRECT_CODE_LIMIT) != nulls else small
 
 
 def dictionary_encode(column: pa.Array, read_as: ColumnKind) -> pa.DictionaryArray:
-    """Make a dictionary of a column's raw values, in which moments are the days on which they lie.
+    """Encode a column as a dictionary of its raw values, with moments as their days.
 
     Raises
     ------
     ObjectError
-        When a damaged object names values that its dictionary does not have, which Arrow lets pass.
+        When a damaged object uses values that its dictionary does not have; Arrow does not check that.
     """
     if pa.types.is_dictionary(column.type):
         _check_indices(column)
@@ -126,7 +126,7 @@ def dictionary_encode(column: pa.Array, read_as: ColumnKind) -> pa.DictionaryArr
 
 
 def _encodable(column: pa.Array) -> pa.Array:
-    """Turn moments into days, and what Arrow makes no dictionary of into the same in a wider type."""
+    """Turn moments into days, and types that Arrow cannot encode as a dictionary into wider ones."""
     kind = column.type
     if pa.types.is_temporal(kind):
         return _day_numbers(column)
@@ -141,24 +141,24 @@ def _check_indices(column: pa.DictionaryArray) -> None:
     bounds = pc.min_max(column.indices)
     first, last = bounds["min"].as_py(), bounds["max"].as_py()
     if first is not None and not 0 <= first <= last < len(column.dictionary):
-        raise ObjectError("is no readable parquet: a value lies outside its dictionary")
+        raise ObjectError("is no readable parquet: a value is not in its dictionary")
 
 
 def clean(distinct: pa.Array, name: str, read_as: ColumnKind) -> list[CleanValue]:
-    """Apply the rules of a column, by whose name a reason to reject begins, to distinct raw values.
+    """Apply the rules of a column to distinct raw values; the column's name begins each reason to reject.
 
     Returns
     -------
     list
-        What each means, a country, a day number, a whole number or `UNKNOWN`; or why its row is rejected. One entry
-        more than there are values: the last is what a null means.
+        What each value means: a country, a day number, a whole number or `UNKNOWN`; or why its row is rejected. One
+        more entry at the end says what a null means.
     """
     rule = _RULES[read_as]
     return [_apply(rule, value, name) for value in [*_python_values(distinct), None]]
 
 
 def clean_numbers(numbers: Sequence[int | None], name: str, read_as: ColumnKind) -> list[CleanValue]:
-    """Do as `clean` with what `try_direct_codes` gives, or None for a null, each of which one process cleans once."""
+    """Clean numbers of `try_direct_codes`, or None for a null, as `clean` does; a process cleans each number once."""
     rule = _RULES[read_as]
     return [_apply_once(rule, number, name) for number in numbers]
 
@@ -170,7 +170,7 @@ def _apply(rule: "_Rule", value: Any, name: str) -> CleanValue:
         return Rejected(f"{name}_{error}")
 
 
-# Every object brings the same small numbers again. As many as those of a few columns, so that hostile ones cost little.
+# Every object has the same small numbers again. The limit is that of a few columns, so that hostile ones cost little.
 _apply_once = lru_cache(maxsize=10_000)(_apply)
 
 
@@ -189,7 +189,7 @@ def _python_values(distinct: pa.Array) -> list[Any]:
     try:
         return distinct.to_pylist()  # type: ignore[no-any-return]
     except UnicodeDecodeError:
-        # Text that is no UTF-8, which Arrow does not check. What cannot be decoded becomes U+FFFD.
+        # Arrow does not check that text is UTF-8. Bytes that cannot be decoded become U+FFFD.
         texts = distinct.cast(pa.large_binary()).to_pylist()
         return [text if text is None else text.decode(errors="replace") for text in texts]
 
@@ -219,7 +219,7 @@ def _whole_number(value: str | int | float | Decimal | None) -> int:
     if value is None or (isinstance(value, str) and not value.strip()):
         return UNKNOWN
     try:
-        number = value if isinstance(value, int) else Decimal(value)  # which a whole number does not need, and is slow
+        number = value if isinstance(value, int) else Decimal(value)  # slow, and a whole number does not need it
     except InvalidOperation as error:
         raise _RejectedError("unreadable") from error
     if isinstance(number, Decimal) and not number.is_finite():

@@ -1,4 +1,4 @@
-"""The guard: an object of whose rows most are rejected is refused, so that what was counted of it before stays."""
+"""The guard: refuse an object with too many rejected rows, so that its earlier counts stay."""
 
 from functions.refresh.counting.cleaning import ObjectError
 from functions.refresh.counting.rejected import show_value
@@ -8,19 +8,19 @@ _MAX_REASONS = 5
 
 
 def check_rejected_share(usage: Usage, limit: float) -> None:
-    """Check that not too many of the rows of an object are rejected.
+    """Check that an object has not too many rejected rows.
 
     Parameters
     ----------
     usage : Usage
-        Of all of the object.
+        The usage of the whole object.
     limit : float
         The share of its rows that may be rejected.
 
     Raises
     ------
     ObjectError
-        When there are more; the message says why, shows an example and what to do.
+        When more are rejected; the message has the reasons, an example, and what to do.
     """
     rejected = sum(usage.rows_rejected.values())
     if rejected <= limit * usage.rows_read:
@@ -34,7 +34,7 @@ def check_rejected_share(usage: Usage, limit: float) -> None:
 
 
 def _example(usage: Usage) -> str:
-    """Show the first rejected row that is kept: none is of an object that was counted in parts."""
+    """Show the first rejected row that is kept. No row is kept of an object that was counted in parts."""
     rows = usage.rejected.table
     if rows is None:
         return ""

@@ -1,4 +1,4 @@
-"""Rejected rows: what could not be counted of an object, as it stands there, for whoever repairs it."""
+"""Rejected rows: the raw rows of an object that could not be counted, for the person who repairs them."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -11,9 +11,9 @@ import pyarrow.compute as pc
 from functions.refresh.counting.encoding import Codes
 
 MAX_REJECTED_ROWS = 10_000
-"""Of an object, rejected rows up to this are kept. More of them have a fault in common, which these show."""
+"""The most rejected rows that are kept of an object. More of them share a fault, which these show."""
 
-# A text of any length is stored once, however many rows have it. Here each row gets its own.
+# In parquet a long text is stored once for many rows. Here each row gets a copy, so the bytes are limited.
 _MAX_TEXT_BYTES = 16 * 2**20
 
 _LONGEST_SHOWN = 60
@@ -45,7 +45,7 @@ class RejectedRows:
         rows : numpy.ndarray
             Which rows of the batch are rejected.
         columns : mapping of str to (numpy.ndarray, callable)
-            By needed column its codes, negative where a value is bad, and what gives the reason of such a code.
+            For each needed column its codes, negative where a value is bad, and what returns the reason of such a code.
         """
         if not self._room:
             return
@@ -67,32 +67,32 @@ class RejectedRows:
         )
 
     def update(self, other: "RejectedRows") -> None:
-        """Add those of another part of the same object."""
+        """Add the rejected rows of another part of the same object."""
         self._parts.extend(other._parts)
 
     @property
     def table(self) -> pa.Table | None:
-        """The first rejected rows, by their numbers, with their reasons and the needed columns; None without any."""
+        """The first rejected rows by row number, with reasons and needed columns; None if there are none."""
         if not self._parts:
             return None
         return pa.concat_tables(self._parts).sort_by("row").slice(0, MAX_REJECTED_ROWS)
 
 
 def show_value(value: pa.Scalar) -> str:
-    """Return a raw value for people, shortened. Not every day, moment or text of parquet is one to Python."""
+    """Return a raw value for people, shortened. Python cannot hold every day, moment or text of parquet."""
     if not value.is_valid:
         return "null"
     try:
         raw = value.as_py()
     except UnicodeDecodeError:
         raw = value.cast(pa.large_binary()).as_py()
-    except (ValueError, OverflowError, KeyError):  # the last of an unknown time zone
+    except (ValueError, OverflowError, KeyError):  # KeyError: an unknown time zone
         return f"{value.value} as {value.type}"
     return repr(raw[:_LONGEST_SHOWN]) if isinstance(raw, str | bytes) else str(raw)
 
 
 def _with_texts_apart(column: pa.Array) -> Any:
-    """Return a column whose texts, if it has any, stand in a dictionary, and are of a kind that Arrow can measure."""
+    """Return a column with its texts in a dictionary, of a type whose lengths Arrow can measure."""
     if pa.types.is_string_view(column.type):
         column = column.dictionary_encode()
     if pa.types.is_dictionary(column.type) and pa.types.is_string_view(column.type.value_type):

@@ -1,4 +1,4 @@
-"""Many text dates replaced by few that mean the same days, by Arrow: to read them one by one would take seconds."""
+"""Replace many text dates by their few days, with Arrow: reading them one by one would take seconds."""
 
 import numpy as np
 import numpy.typing as npt
@@ -10,16 +10,16 @@ from functions.common.days import OFFSET_PATTERN, OWN_DAY_PATTERN, WHITE_SPACE
 _OWN_DAY = f"^(?:{OWN_DAY_PATTERN})$"
 _OFFSET = f"^(?:{OFFSET_PATTERN})$"
 
-# What stands behind a date for the UTC day before it, that day itself, and the day after.
+# What to append to a date so that it means the UTC day before, the day itself, and the day after.
 _TIMES = ["T00:00+00:01", "", "T23:59-00:01"]
 
 Digits = npt.NDArray[np.int32]
 
 
 def shorten(column: pa.DictionaryArray) -> pa.DictionaryArray:
-    """Cut the texts of a dictionary down to their days, as far as the grammar of text dates reads them.
+    """Cut the texts of a dictionary down to their days, if the grammar of text dates (docs/data-rules.md) reads them.
 
-    What it does not read stays as it is, and so do all where one is no UTF-8.
+    Other texts stay as they are; all of them do if one is not UTF-8.
     """
     texts = column.dictionary
     try:
@@ -44,7 +44,7 @@ def _shorten_others(texts: pa.Array) -> pa.Array:
 
 
 def _in_utc(texts: pa.Array) -> pa.Array:
-    """Put behind the dates of texts with an offset a time by which their UTC days are known."""
+    """Replace the time of texts with an offset by one that gives the same UTC day."""
     time, zone = _characters(texts, 11, 16), _characters(texts, -6, None)
     # +01:00, +0100 or +01
     sign = np.where(zone[:, 3] == ord(":"), 0, np.where(np.isin(zone[:, 3], [ord("+"), ord("-")]), 3, 1))

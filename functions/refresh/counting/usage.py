@@ -1,7 +1,7 @@
 """Usage: how often each voucher amount was used, by country and dimension.
 
-A voucher record matters through its country, its amount and the values of the dimensions. Each column's values are
-numbered, raw and then clean, and what is counted are combinations of these numbers.
+A voucher record matters only through its country, its amount and the values of the dimensions. Each column's clean
+values are numbered, and combinations of these numbers are counted.
 """
 
 from collections import Counter
@@ -33,12 +33,12 @@ class Usage:
     Attributes
     ----------
     rows_read, rows_counted : int
-        Rows seen so far, and those of them that were good.
+        Rows seen so far, and those that were counted.
     rows_rejected : collections.Counter
-        The others by reason, such as `total_orders_negative`. A row with several faults counts
-        under the first, in the order of the needed columns.
+        The other rows by reason, such as `total_orders_negative`. A row with several faults has one reason,
+        that of the first needed column.
     rejected : RejectedRows
-        The first of them.
+        The first rejected rows themselves.
     """
 
     def __init__(self, dimensions: Dimensions = NO_DIMENSIONS) -> None:
@@ -56,7 +56,7 @@ class Usage:
 
     @property
     def values_defaulted(self) -> Counter[str]:
-        """How many values of the rows counted were not there, by column."""
+        """How many values of the counted rows were null or blank, by column."""
         filled = Counter(self._others_defaulted)
         for number, (name, dimension) in enumerate(self.dimensions.by_name.items()):
             pairs, values, counts = self._counts[name].found()
@@ -71,7 +71,7 @@ class Usage:
     def table(self) -> pa.Table:
         """The counts with the columns of `USAGE_SCHEMA`, a row per country, dimension, value and amount.
 
-        A number or an amount that was not there is `UNKNOWN`.
+        A null or blank number or amount is `UNKNOWN`.
 
         Raises
         ------
@@ -100,7 +100,7 @@ class Usage:
         rows_rejected: Mapping[str, int],
         values_defaulted: Mapping[str, int],
     ) -> None:
-        """Add usage as it was counted before, with the columns of `USAGE_SCHEMA`."""
+        """Add usage that was counted before, with the columns of `USAGE_SCHEMA`."""
         self.rows_read += rows_read
         self.rows_counted += rows_counted
         self.rows_rejected.update(rows_rejected)

@@ -1,1 +1,1 @@
-"""What is counted of each object, the totals over all, and the schema that holds both."""
+"""What is counted of each object, the totals over all objects, and the schema that holds both."""

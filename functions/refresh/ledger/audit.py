@@ -10,7 +10,7 @@ from functions.refresh.ledger.ledger import CHANGE
 from functions.refresh.ledger.schema import lock, usage_of
 from functions.refresh.reading.bucket import ObjectVersion
 
-# What a recount would change is what is wrong. What is counted by dimensions that are not needed is not recounted.
+# A difference is what a recount would change. Counts by dimensions that no family needs are not recounted.
 _COMPARE = """
     SELECT revision, etag, size, dimensions, rows_read, rows_counted, rows_rejected, error, (
         SELECT count(*) FROM change
@@ -34,7 +34,7 @@ _COUNT_WRONG_TOTALS = """
     WHERE due.count IS DISTINCT FROM total.count
 """
 
-# A ledger that was tampered with may sum up to less than nothing, until its objects are repaired.
+# The sum over a ledger that was tampered with may be negative until its objects are repaired.
 _WRITE_TOTALS = """
     INSERT INTO voucher_customer.usage_totals (country_code, dimension, value, voucher_amount, count)
     SELECT country_code, dimension, value, voucher_amount, count FROM due WHERE count > 0
@@ -59,11 +59,11 @@ class Comparison(NamedTuple):
     rows_counted : int
         As the ledger says.
     is_alike : bool
-        Whether size and rows, the rejected ones by reason, are those of the recount.
+        Whether size, rows, and rejected rows by reason equal those of the recount.
     counts_different : int
-        How many counts of its usage are others than those of the recount.
+        How many counts of its usage differ from the recount.
     dimensions_lacking : list of str
-        The dimensions that it is not counted by and the recount is.
+        The dimensions that only the recount was counted by.
     """
 
     etag: str | None
@@ -76,7 +76,7 @@ class Comparison(NamedTuple):
 
 @dataclass(frozen=True)
 class LedgerAudit:
-    """Compares, and repairs the totals."""
+    """Compares ledger and totals with recounts, and repairs the totals."""
 
     database: Database
 

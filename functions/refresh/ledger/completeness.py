@@ -1,4 +1,4 @@
-"""Completeness: which dimensions counted objects lack, so that a family is published only when none lacks its own."""
+"""Completeness: which dimensions counted objects lack. A family is published once no object lacks its dimension."""
 
 from typing import NamedTuple
 
@@ -13,16 +13,16 @@ class Lacking(NamedTuple):
     Attributes
     ----------
     waiting : int
-        Those that are to be counted again.
+        Objects that are to be counted again.
     refused : int
-        Those that cannot be, as they are now.
+        Objects that cannot be counted as they are now.
     """
 
     waiting: int
     refused: int
 
 
-# From one set of dimensions to the next in the index: entries are many, sets of dimensions few.
+# Jumps in the index from one set of dimensions to the next: there are many entries but few sets.
 _HAS_LACKING = """
     WITH RECURSIVE counted AS (
         (SELECT dimensions FROM voucher_customer.ledger WHERE etag IS NOT NULL ORDER BY dimensions LIMIT 1)
@@ -55,7 +55,7 @@ _FORGET_NEEDLESS_ERRORS = """
 
 
 def count_lacking(connection: Connection, needed: Dimensions) -> dict[str, Lacking]:
-    """Return how many counted objects lack a needed dimension, by its name; those that none lacks are absent."""
+    """Return for each needed dimension how many counted objects lack it, without dimensions that no object lacks."""
     names = needed.names
     [[has_lacking]] = connection.run(_HAS_LACKING, needed=names)
     if not has_lacking:
@@ -64,5 +64,5 @@ def count_lacking(connection: Connection, needed: Dimensions) -> dict[str, Lacki
 
 
 def forget_needless_errors(connection: Connection, needed: Dimensions) -> None:
-    """Forget why versions that are counted could not be counted by dimensions that are needed no more."""
+    """Remove the errors of counted versions that are about dimensions that no family needs any more."""
     connection.run(_FORGET_NEEDLESS_ERRORS, needed=needed.names)

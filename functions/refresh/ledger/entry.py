@@ -23,7 +23,7 @@ class LedgerEntry(NamedTuple):
     error : str or None
         Why a later version, or this one by more dimensions, could not be counted.
     refused_etag : str or None
-        That version, if the reason lies in what it holds.
+        That version, if its content is the reason.
     refused_dimensions : sequence of str
         The dimensions that it could not be counted by.
     accepted_etag : str or None
@@ -42,18 +42,18 @@ class LedgerEntry(NamedTuple):
     def matches(self, version: ObjectVersion | None, needed: Dimensions) -> bool:
         """Return whether the entry agrees with the bucket: it has this version, or no object.
 
-        A version that is counted by more than the needed dimensions agrees too, unless the others rejected rows.
+        A version that is counted by further dimensions agrees too, unless these rejected rows.
         """
         if version is None or self.etag != version.etag:
             return version is None and self.etag is None and self.error is None
         if self.dimensions != needed.names and not self._is_counted_by(needed):
             return False
-        # Of the version that is counted, an error may be about dimensions that are needed no more.
+        # An error of the counted version may be about dimensions that no family needs any more.
         is_needless = self.refused_etag == self.etag and not self.knows_as_refused(version, needed)
         return self.error is None or is_needless
 
     def _is_counted_by(self, needed: Dimensions) -> bool:
-        """Return whether it is counted by the needed dimensions, and rejects no row by a column of another."""
+        """Return whether it is counted by the needed dimensions, and rejects no row because of another column."""
         needless = set(self.dimensions) - set(needed.names) - {UNKNOWN_APART}
         columns = {name for text in needless for name in parse_dimension(text).columns} - needed.columns.keys()
         rejects = any(reason.startswith(tuple(f"{name}_" for name in columns)) for reason in self.rows_rejected)

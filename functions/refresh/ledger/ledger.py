@@ -1,8 +1,8 @@
 """The ledger of counted objects and the usage totals, which always change together.
 
-Every writer reads an entry, then looks at the object in S3, then writes only if the entry is still
-at the revision it read. So whatever the order of events and however many refreshes run at once, a
-write is never based on an older look at the object than the one it replaces.
+Every writer reads an entry, then looks at the object in S3, and writes only if the entry still has
+the revision that was read. So a write never rests on an older look at the object than the one it
+replaces, whatever the order of events and however many refreshes run at once.
 """
 
 import json
@@ -21,7 +21,7 @@ from functions.refresh.ledger.schema import lock, usage_of
 from functions.refresh.reading.bucket import ObjectVersion
 from functions.refresh.results import ItemSummary
 
-# Both at once, so that rows alike in both stay untouched.
+# Subtract and add in one statement, so that rows alike in both stay untouched.
 CHANGE = f"""
     WITH change AS (
         SELECT country_code, dimension, value, voucher_amount, sum(count) AS count
@@ -38,7 +38,7 @@ CHANGE = f"""
         HAVING sum(count) <> 0
     )
 """  # noqa: S608 - of texts in this code
-"""The start of a statement: what an object adds to the totals by its usage given, less what it adds by the ledger."""
+"""The start of a statement: what an object adds to the totals by the given usage, minus what it adds by the ledger."""
 
 _APPLY_TO_TOTALS = """
     MERGE INTO voucher_customer.usage_totals AS total USING change
@@ -50,8 +50,8 @@ _APPLY_TO_TOTALS = """
         VALUES (change.country_code, change.dimension, change.value, change.voucher_amount, change.count)
 """
 
-# Parts that were counted of the object are of no use any more, whichever version they are of. What was counted of it at
-# the last publication is kept until the next, which tells from it why most used amounts changed.
+# The parts of the object are obsolete now, whichever version they are of. What was counted of it at the last
+# publication is kept until the next one, which finds out from it why most used amounts changed.
 _WRITE = """
     WITH parts AS (DELETE FROM voucher_customer.partial_counts WHERE key = :key), published AS (
         INSERT INTO voucher_customer.changed_objects (
@@ -124,7 +124,7 @@ _CHANGED = (
     "errors", "rows_lost", "accepted",
 )  # fmt: skip
 
-# Of a large backlog more may be refused than anyone reads; all of them are in the ledger.
+# A large backlog may have more refused objects than anyone reads; the ledger has all of them.
 _MAX_ERRORS = 1000
 
 
@@ -140,7 +140,7 @@ class Ledger:
     def entries(self, prefix: str = "") -> dict[str, LedgerEntry]:
         """Return every entry by key, or those whose keys begin with a prefix."""
         with self.database.transaction() as connection:
-            # A value for each column instead of tens of thousands of rows, which pg8000 takes apart field by field.
+            # One value for each column, because pg8000 decodes tens of thousands of rows field by field.
             [[keys, *columns]] = connection.run(
                 f"SELECT json_agg(key), {', '.join(f'json_agg({name})' for name in _ENTRY)}"  # noqa: S608
                 " FROM voucher_customer.ledger WHERE starts_with(key, :prefix)",
@@ -153,7 +153,7 @@ class Ledger:
         return self.entries_of([key]).get(key, NO_ENTRY)
 
     def entries_of(self, keys: Sequence[str]) -> dict[str, LedgerEntry]:
-        """Return the entries of some keys, those that have one."""
+        """Return the entries of those keys that have one."""
         with self.database.transaction() as connection:
             rows = connection.run(
                 f"SELECT key, {', '.join(_ENTRY)} FROM voucher_customer.ledger"  # noqa: S608
@@ -163,9 +163,9 @@ class Ledger:
         return {key: LedgerEntry(*entry) for key, *entry in rows}
 
     def changes(self, since: datetime, prefix: str) -> ItemSummary:
-        """Return what became of the entries that changed since a moment, of keys that begin with a prefix.
+        """Return the outcomes of entries that changed since a moment, of keys that begin with a prefix.
 
-        Those refused before are the ones of the refused whose reason lies in what they hold.
+        `objects_refused_before` counts the refused ones whose content is the reason.
         """
         with self.database.transaction() as connection:
             rows = connection.run(_CHANGES, since=since, prefix=prefix, limit=_MAX_ERRORS)
@@ -184,15 +184,15 @@ class Ledger:
     ) -> int | None:
         """Replace what an object adds to the totals, ledger and totals in one transaction.
 
-        A deleted object has no version and adds nothing; its entry stays as the trace of it.
+        A deleted object has no version and adds nothing; its entry stays, to keep its revision.
 
         Returns
         -------
         int or None
-            How many rows were counted of the object before and are not any more; None, and nothing written, when the
-            entry changed since `entry` was read.
+            How many rows of the object are not counted any more; None, and nothing written, when the entry changed
+            since `entry` was read.
         """
-        # Written out before the lock is taken: pg8000 would take ten milliseconds over it while others wait.
+        # Written out before the lock is taken: pg8000 needs ten milliseconds for it, and others would wait.
         arrays = {name: array_literal(column) for name, column in usage.table.to_pydict().items()}
         defaulted = json.dumps(usage.values_defaulted)
         with self.database.transaction() as connection:

@@ -1,7 +1,7 @@
-"""Parts of large objects, which are counted one by one and become the object's usage when all are there.
+"""Parts of large objects: counted one by one, and combined to the object's usage when all are there.
 
-A part is what it is for one version, so whoever counts it again counts the same. They are written without the
-lock: nothing is derived from them before the ledger's entry of the whole object is written.
+A part belongs to one version, so counting it again gives the same. Parts are written without the lock: nothing is
+derived from them before the ledger's entry of the whole object is written.
 """
 
 import json
@@ -36,7 +36,7 @@ _ROWS = f"""
     FROM voucher_customer.partial_counts WHERE {_THESE}
 """  # noqa: S608 - of constants
 
-# Columns instead of rows, which pg8000 takes apart field by field.
+# Columns, because pg8000 decodes rows field by field.
 _USAGE = f"""
     SELECT array_agg(country_code), array_agg(dimension), array_agg(value), array_agg(voucher_amount), array_agg(count)
     FROM (
@@ -55,7 +55,7 @@ class PartialCounts:
     database: Database
 
     def has(self, key: str, version: ObjectVersion, part: Part, dimensions: Dimensions) -> bool:
-        """Tell whether a part of a version is counted by some dimensions."""
+        """Return whether a part of a version is counted by some dimensions."""
         with self.database.transaction() as connection:
             rows = connection.run(
                 f"SELECT 1 FROM voucher_customer.partial_counts WHERE {_THESE} AND part = :part",  # noqa: S608
@@ -64,7 +64,7 @@ class PartialCounts:
         return bool(rows)
 
     def write(self, key: str, version: ObjectVersion, part: Part, usage: Usage, *, now: datetime) -> None:
-        """Keep what was counted of a part."""
+        """Write the counts of a part."""
         with self.database.transaction() as connection:
             connection.run(
                 _WRITE, key=key, etag=version.etag, dimensions=usage.dimensions.names, parts=part.parts,
@@ -74,7 +74,7 @@ class PartialCounts:
             )  # fmt: skip
 
     def combined(self, key: str, version: ObjectVersion, parts: int, dimensions: Dimensions) -> Usage | None:
-        """Return the usage of an object of so many parts, None while some of them are missing."""
+        """Return the usage of an object from its parts; None while parts are missing."""
         of = {"key": key, "etag": version.etag, "dimensions": dimensions.names, "parts": parts}
         with self.database.transaction() as connection:
             [[there, rows_read, rows_counted, rows_rejected, values_defaulted]] = connection.run(_ROWS, **of)
@@ -87,7 +87,7 @@ class PartialCounts:
         return usage
 
     def forget(self, now: datetime) -> None:
-        """Remove the parts that nobody has combined in a week: their objects went, or changed, before."""
+        """Remove parts older than a week: their objects were deleted or changed before all parts were counted."""
         with self.database.transaction() as connection:
             connection.run("DELETE FROM voucher_customer.partial_counts WHERE counted_at < :limit", limit=now - _KEPT)
 

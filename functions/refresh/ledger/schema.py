@@ -9,14 +9,14 @@ from functions.common.migrations import SQL_FOLDER, lock_schema
 
 
 def usage_of(table: str, alias: str) -> str:
-    """Return the usage that each row of a table holds in arrays, as a table of a statement."""
+    """Return SQL that unnests the usage which each row of a table holds in arrays."""
     names = ("country_code", "dimension", "value", "voucher_amount", "count")
     arrays = ", ".join(f"{table}.usage_{name}" for name in names)
     return f"unnest({arrays}) AS {alias} ({', '.join(names)})"
 
 
 def count_wrong_rows(table: str) -> str:
-    """Return what counts the rows that a table has and `due` has not, or the other way round."""
+    """Return a query for the number of rows that only a table has, or only `due`."""
     return f"""
         SELECT count(*) FROM (
             (TABLE due EXCEPT TABLE voucher_customer.{table})
@@ -26,9 +26,9 @@ def count_wrong_rows(table: str) -> str:
 
 
 def lock(connection: Connection) -> None:
-    """Wait for the other refreshes and hold them off until the transaction ends."""
-    # In a queue for a table, because whoever waits for an advisory lock holds a snapshot meanwhile: no count that is
-    # replaced could be cleared away, and each object would take longer the more of them wait.
+    """Take the lock of the writers, which the transaction holds until its end."""
+    # A table lock, because a session that waits for an advisory lock holds a snapshot: VACUUM could not remove replaced
+    # counts, and the more sessions wait, the longer each object would take.
     connection.execute_simple("LOCK TABLE voucher_customer.write_lock IN EXCLUSIVE MODE")
     lock_schema(connection)
 
@@ -66,7 +66,7 @@ def read_families(connection: Connection) -> list[Family]:
 
 
 def needed_dimensions(database: Database) -> Dimensions:
-    """Return the dimensions that infra/sql/customer_segments.sql names; the tables stay as they are published."""
+    """Return the dimensions that infra/sql/customer_segments.sql names, and leave the published tables as they are."""
     with database.transaction() as connection:
         lock(connection)
         connection.run("SAVEPOINT published")

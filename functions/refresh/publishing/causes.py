@@ -129,7 +129,7 @@ def read_basis(connection: Connection) -> Basis | None:
         return None
     try:
         families = read_families(connection)
-    except SegmentRulesError:  # somebody changed the tables by hand: no family is as it was published
+    except SegmentRulesError:  # somebody edited the tables: no family is as it was published
         families = []
     [[as_of, countries, *unknowns]] = found
     return Basis(families, countries, as_of, UnknownRules(*unknowns))

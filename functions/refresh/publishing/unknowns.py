@@ -19,7 +19,7 @@ PLACED = """unnest(
     CAST(:dimension AS text[]), CAST(:value AS bigint[]), CAST(:segment_name AS text[]),
     CAST(:segment_type AS text[]), CAST(:min_range AS integer[]), CAST(:max_range AS integer[])
 ) AS placed (dimension, value, segment_name, segment_type, min_range, max_range)"""
-"""The values of dimensions that lie in a segment, each with it, as a table of a statement. See `placing.place`."""
+"""SQL for the values of dimensions that are in a segment, each with its segment. See `placing.place`."""
 
 
 def count_by_segment(used: str = USED_TOTALS) -> str:

@@ -28,29 +28,29 @@ if TYPE_CHECKING:
 
 _GONE = {"404", "NoSuchKey", "412", "PreconditionFailed"}
 
-# The end of an object, where parquet describes itself, comes with one request; what is larger is fetched as asked for.
+# One request fetches the end of an object, where parquet describes itself; a longer footer takes more requests.
 _TAIL_BYTES = 65_536
 
 
 class ObjectChangedError(Exception):
-    """An object was overwritten or deleted while it was read: what was read of it means nothing."""
+    """An object was overwritten or deleted while it was read, so what was read of it is void."""
 
 
 class ObjectVersion(NamedTuple):
-    """What tells one content of a key from another."""
+    """A version of a key's content."""
 
     etag: str
     size: int
 
 
 class Part(NamedTuple):
-    """One of the parts that an object is counted in; together they are all of its row groups."""
+    """One of the parts in which an object is counted. Together they hold all its row groups."""
 
     number: int = 0
     parts: int = 1
 
     def row_groups(self, count: int) -> range:
-        """Return those that are its own of an object's row groups; none where there are more parts than row groups.
+        """Return this part's row groups; none if there are more parts than row groups.
 
         Examples
         --------

@@ -1,15 +1,15 @@
-"""Which objects are the dataset: what dataset readers take, and nothing that their writers left behind."""
+"""Which objects are the dataset: those that dataset readers take, without what writers leave behind."""
 
 import re
 
 MAX_KEY_BYTES = 1024
 """What S3 takes: https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html"""
 
-# Spark, Hive and others keep what is no data, or not yet, in files and folders whose names begin so, and pass over
+# Spark, Hive and others keep metadata and unfinished files under names that begin so, and skip
 # them when they read: https://arrow.apache.org/docs/python/generated/pyarrow.dataset.FileSystemFactoryOptions.html
 _HIDDEN = re.compile("/[_.]")
 
-# Parquet is compressed inside of the file. Some writers name the codec behind `.parquet` all the same.
+# Parquet is compressed inside the file, but some writers append the codec to `.parquet`.
 _CODECS = "gz|gzip|snappy|zst|zstd|lz4|lz4_raw|br|brotli|bz2|lzo|none|uncompressed"
 _NAME = re.compile(rf"[^/]+[.]parquet([.]({_CODECS}))?", re.IGNORECASE | re.ASCII)
 
@@ -17,7 +17,7 @@ _NAME = re.compile(rf"[^/]+[.]parquet([.]({_CODECS}))?", re.IGNORECASE | re.ASCI
 def is_in_dataset(key: str, prefix: str) -> bool:
     """Tell whether an object is part of the dataset under a prefix.
 
-    Its name ends with `.parquet`, or goes on with a codec only, in whatever case. No part of its path below the
+    Its name ends with `.parquet`, or with `.parquet` and a codec, in any case. No part of its path below the
     prefix begins with `_` or `.`.
 
     Examples

@@ -20,7 +20,7 @@ _TEXT_ANNOTATIONS = {"NONE", "STRING", "ENUM", "JSON"}
 _TRAILER_BYTES = 8
 _MAX_FOOTER_BYTES = 16 * 2**20
 _ENCRYPTED_MAGIC = b"PARE"
-# What files begin with that are taken for parquet because of their name.
+# How files begin that have the name of parquet but another format.
 _OTHER_MAGIC = {
     b"\x1f\x8b": "compressed by gzip as a whole",
     b"\x28\xb5\x2f\xfd": "compressed by zstd as a whole",

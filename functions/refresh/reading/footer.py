@@ -1,4 +1,4 @@
-"""The footer of a parquet file, taken apart in Python: where Arrow does not take it, and for what it does not tell.
+"""The footer of a parquet file, parsed in Python: for what Arrow refuses, and for facts that Arrow does not give.
 
 A footer is one struct in Thrift's compact protocol; parquet.thrift numbers its fields
 (https://github.com/apache/parquet-format/blob/master/src/main/thrift/parquet.thrift).
@@ -25,9 +25,9 @@ _FIXED_BYTES, _UTF8 = 7, 0
 
 
 def parse(footer: bytes) -> Struct:
-    """Take a footer apart, without the length and the magic number that follow it; column chunks stay bytes.
+    """Parse a footer, without the length and the magic number that follow it.
 
-    A wide file has hundreds of thousands of them, and few are needed.
+    Column chunks stay bytes: a wide file has hundreds of thousands of them, and few are needed.
 
     Raises
     ------
@@ -38,15 +38,15 @@ def parse(footer: bytes) -> Struct:
 
 
 def column_names(metadata: Struct) -> list[str]:
-    """Return the names of the columns as they stand in the file."""
+    """Return the names of the columns in the file."""
     return [name for name, _, _ in _columns(metadata)]
 
 
 def keep_columns(metadata: Struct, kept: Collection[str]) -> Struct:
     """Describe the same file as if it had only some of its columns.
 
-    What speaks of columns by their place goes too, first of all the schema that Arrow adds to its files; and the
-    statistics, which nobody needs and which may be damaged.
+    Whatever refers to columns by their place is removed, above all the schema that Arrow adds to its files, and so are
+    the statistics, which are not needed and may be damaged.
 
     Raises
     ------
@@ -80,7 +80,7 @@ def _without_statistics(chunk: Struct) -> Struct:
 
 
 def _without_false_text(element: Struct) -> Struct:
-    """Take the annotation of text from bytes of a fixed length: fastparquet makes it, and Arrow refuses it."""
+    """Remove the annotation of text from bytes of a fixed length: fastparquet writes it, and Arrow refuses it."""
     is_false = _value(element, _TYPE, 0) == _FIXED_BYTES and _value(element, _CONVERTED_TYPE, -1) == _UTF8
     return _without(element, _CONVERTED_TYPE, _LOGICAL_TYPE) if is_false else element
 
@@ -100,7 +100,7 @@ def end_of_data(metadata: Struct) -> int:
 
 
 def _columns(metadata: Struct) -> Iterator[tuple[str, list[Struct], range]]:
-    """Take the schema apart: each column's name, what describes it, and the numbers of its leaves."""
+    """Parse the schema: each column's name, what describes it, and the numbers of its leaves."""
     elements = iter(_list(metadata, _SCHEMA)[1:])
     leaf = 0
     for first in elements:

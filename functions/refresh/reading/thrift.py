@@ -16,11 +16,11 @@ _MAX_VARINT_BITS = 64
 
 
 class FooterError(ValueError):
-    """The bytes are no footer."""
+    """The bytes are not a footer."""
 
 
 def read_struct(content: bytes, skipped: tuple[int, ...] | None = None) -> Struct:
-    """Read a struct; of the lists that are found by the skipped fields, the structs stay bytes.
+    """Read a struct. Structs in the lists that the skipped fields lead to stay bytes.
 
     Raises
     ------

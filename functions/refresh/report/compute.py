@@ -1,4 +1,4 @@
-"""Working out: facts become figures, each count with the rules that the publication has."""
+"""Compute the page's figures from the facts, by the rules of the publication."""
 
 from collections.abc import Sequence
 from itertools import groupby
@@ -42,7 +42,7 @@ _EXTREMES = 0.005
 
 
 def work_out(facts: Facts) -> Figures:
-    """Work out what the report tells."""
+    """Compute the figures of the report."""
     by_country = {country: list(rows) for country, rows in groupby(facts.table, key=attrgetter("country_code"))}
     places = {
         family.segment_name: _Places(family, facts)
@@ -79,7 +79,7 @@ def work_out(facts: Facts) -> Figures:
 
 
 class _Told(NamedTuple):
-    """What is to tell of segments beside their counts, by country, family and label."""
+    """What the report shows of segments beside their counts, by country, family and label."""
 
     since: dict[SegmentKey, Since]
     unknown: dict[SegmentKey, Unknown]
@@ -147,7 +147,7 @@ def _country(
 
 
 def _family(family: Family, facts: Facts) -> FamilyFigures:
-    """Say what a family is about, in words that follow from its dimension."""
+    """Describe a family in words that follow from its dimension."""
     labels = family.dimension.labels
     title, unit, values = {
         "number": (f"By number of {labels[0]}", labels[0], labels[0].capitalize()),

@@ -1,4 +1,4 @@
-"""Facts: all that the report is made from, as the tables have it."""
+"""Facts: the rows of the tables that the report is made from."""
 
 from collections.abc import Mapping
 from datetime import date, datetime
@@ -33,7 +33,7 @@ class CountryUsage(NamedTuple):
 
 
 class OtherCountry(msgspec.Struct, frozen=True):
-    """The rows counted of a country that is not published; how many such there are, and their rows in all."""
+    """The counted rows of a country that is not published, with the number of such countries and all their rows."""
 
     country_code: str
     rows: int
@@ -47,13 +47,13 @@ class LedgerTotals(msgspec.Struct, frozen=True):
     Attributes
     ----------
     objects : int
-        Those that are counted.
+        How many objects are counted.
     size : int
         Their bytes.
     rows_read, rows_counted : int
         Their rows.
     values_defaulted : dict of str to int
-        Values of the rows counted that were not there and count as 0, by column.
+        Null or blank values of the counted rows, which count as 0, by column.
     objects_not_told : int
         Objects whose defaulted values are not known, because they were counted before that was recorded.
     objects_refused : int
@@ -85,7 +85,7 @@ class RejectedForReason(msgspec.Struct, frozen=True):
 
 
 class UnknownOfSegment(SegmentOfCountry, frozen=True):
-    """All vouchers of a segment, and those of them whose amount or number is unknown."""
+    """The vouchers of a segment, and how many of them have an unknown amount or number."""
 
     vouchers: int
     amounts: int

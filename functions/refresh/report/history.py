@@ -1,4 +1,4 @@
-"""History: the most used amounts of each segment by as-of day, as they were kept, and since when they are."""
+"""History: the kept most used amounts of each segment by as-of day, and since when they have been the same."""
 
 from collections.abc import Sequence
 from datetime import date
@@ -15,7 +15,7 @@ def texts(amounts: Sequence[int]) -> list[str]:
 
 
 def find_since(facts: Facts) -> dict[SegmentKey, Since]:
-    """Find the as-of day since which the most used amounts of each segment are the most used ones.
+    """Find the as-of day since which the most used amounts of each segment have been the same.
 
     Where they are on all days that are read, the change before those says since when; without one they may be for
     longer.

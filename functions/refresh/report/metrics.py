@@ -1,4 +1,4 @@
-"""What a refresh tells CloudWatch: figures of the run, and figures of what it published."""
+"""The metrics that a refresh sends to CloudWatch: of the run, and of what it published."""
 
 from collections import Counter
 
@@ -74,7 +74,7 @@ def _count(name: str, value: int, properties: dict[str, object] | None = None, *
         name, MetricUnit.Count, value, namespace=METRICS_NAMESPACE, default_dimensions=service
     ) as metric:
         for dimension, text in dimensions.items():
-            # CloudWatch takes ASCII only, and drops a metric without a word.
+            # CloudWatch takes ASCII only, and drops other metrics silently.
             metric.add_dimension(dimension, text.encode("ascii", "backslashreplace").decode())
         for key, data in (properties or {}).items():
             metric.add_metadata(key, data)

@@ -1,4 +1,4 @@
-"""Figures: what the report tells, and its page holds; bounded however many values there are."""
+"""Figures: the data of the report's page, limited in size however many values there are."""
 
 from datetime import date, datetime
 
@@ -11,15 +11,15 @@ from functions.refresh.results import Run
 
 MAX_COUNTRIES = 100
 MAX_AMOUNTS = 12
-"""Of a country, so many amounts have a column of their own; the others are counted together."""
+"""The most amounts of a country with a column of their own; the others are counted together."""
 
 MAX_COLOURS = 6
-"""And so many a colour in its charts."""
+"""The most amounts with a colour in its charts."""
 
 MAX_TIED = 12
 MAX_BINS = 40
 HORIZONS = (0, 7, 30, 90)
-"""Days from the as-of day on, for which recency is told."""
+"""Days after the as-of day for which the outlook shows the segments."""
 
 
 class RankedAmounts(msgspec.Struct, frozen=True):
@@ -48,7 +48,7 @@ class MostUsed(RankedAmounts, frozen=True):
 
 
 class Since(msgspec.Struct, frozen=True):
-    """The as-of day since which amounts are the most used ones; where it is not exact, maybe for longer."""
+    """The as-of day since which amounts have been the most used ones; if it is not exact, perhaps for longer."""
 
     as_of: date
     is_exact: bool
@@ -97,7 +97,7 @@ class Distribution(msgspec.Struct, frozen=True):
     edges : list of int
         The lowest value of each bin, then the one after the last.
     open_start, open_end : bool
-        Whether the first and the last bin hold what lies beyond too.
+        Whether the first and the last bin also hold all values beyond them.
     counts : list of list of int
         By bin, then by amount as `CountryFigures.colours`, then of all others together.
     """
@@ -125,7 +125,7 @@ class Outlook(msgspec.Struct, frozen=True):
 
 
 class Totals(msgspec.Struct, frozen=True):
-    """Numbers of a family that let one check what is published of a country.
+    """Numbers of a family by which a reader can check what is published of a country.
 
     Attributes
     ----------
@@ -171,7 +171,7 @@ class Trend(msgspec.Struct, frozen=True):
 
 
 class Change(msgspec.Struct, frozen=True):
-    """A segment whose most used amounts are others than in the publication before; `MAX_TIED` of each at most.
+    """A segment whose most used amounts differ from the publication before, at most `MAX_TIED` of each.
 
     Attributes
     ----------
@@ -194,7 +194,7 @@ class CountryFigures(msgspec.Struct, frozen=True):
     Attributes
     ----------
     amounts, other_amounts : list of str, int
-        The amounts with a column of their own, lowest first, and how many have none.
+        The amounts with a column of their own, lowest first, and how many amounts have none.
     colours : list of str
         Those with a colour, the most used first.
     distributions : dict of str to Distribution
@@ -244,7 +244,7 @@ class FamilyFigures(msgspec.Struct, frozen=True):
 
 
 class Figures(msgspec.Struct, frozen=True):
-    """All that the report tells.
+    """All figures of the report.
 
     Attributes
     ----------

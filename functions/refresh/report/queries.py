@@ -1,4 +1,4 @@
-"""Queries: the facts, read as of one moment and never from parquet."""
+"""Queries: read the facts in one transaction, never from parquet."""
 
 from collections.abc import Sequence
 from typing import TypeVar
@@ -30,7 +30,7 @@ MAX_DAYS_OF_RANKINGS = 30
 MAX_RUNS = 30
 MAX_OBJECTS_REFUSED = 30
 
-# A statement that takes longer meets totals that are no voucher records': then there is no page.
+# Only totals that are not those of voucher records take longer; then no page is written.
 _STATEMENT_TIMEOUT = "2s"
 
 _READ_PUBLICATION = """
@@ -52,7 +52,7 @@ _READ_TABLE = """
     ORDER BY country_code, segment_name, min_range, voucher_amount
 """
 
-# As text that numpy reads at once: hundreds of thousands of rows one by one would take seconds.
+# As text that numpy parses at once: decoding hundreds of thousands of rows one by one would take seconds.
 _READ_USAGE = """
     SELECT country_code, dimension, string_agg(CAST(value AS text), ','),
            string_agg(CAST(voucher_amount AS text), ','), string_agg(CAST(count AS text), ',')
@@ -108,7 +108,7 @@ _READ_RANKINGS = """
     WHERE as_of <= :as_of ORDER BY as_of DESC LIMIT :at_most
 """
 
-# Of each segment the latest change until the first of those days: what the most used amounts of then came from.
+# The latest change of each segment until the first of those days, which made the most used amounts of that day.
 _READ_CHANGES_BEFORE = """
     SELECT DISTINCT ON (country_code, segment_name, segment_type)
            refresh_id, as_of, country_code, segment_name, segment_type, before, after
@@ -148,7 +148,7 @@ def read_facts(database: Database) -> Facts | None:
         families = read_families(connection)
         rankings = _rows(connection, _READ_RANKINGS, DayOfRankings, as_of=as_of, at_most=MAX_DAYS_OF_RANKINGS)
         first_day = rankings[-1].as_of if rankings else as_of
-        # By any of them each country has the same rows, unless refused objects lack it.
+        # Each country has the same rows by any dimension, unless refused objects lack the dimension.
         dimension = next((str(family.dimension) for family in families if family.segment_name not in partial), "")
         return Facts(
             refresh_id,
@@ -199,7 +199,7 @@ Row = TypeVar("Row", bound=msgspec.Struct)
 
 
 def _rows(connection: Connection, query: str, kind: type[Row], **values: object) -> list[Row]:
-    """Run a query whose rows come as one value: pg8000 takes rows apart field by field, which is slow."""
+    """Run a query whose rows come as one value, because pg8000 decodes rows field by field, which is slow."""
     statement = f"SELECT CAST(json_agg(found) AS text) FROM ({query}) AS found"  # noqa: S608 - a query of this module
     [[rows]] = connection.run(statement, **values)
     return msgspec.json.decode(rows or "[]", type=list[kind])  # type: ignore[valid-type]

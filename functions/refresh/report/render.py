@@ -1,4 +1,4 @@
-"""The page: one file without a network, whose own script shows the figures that it holds."""
+"""The page: one file that needs no network; its script shows the figures in it."""
 
 import base64
 import hashlib
@@ -13,7 +13,7 @@ from functions.refresh.report.model import CountryFigures, Figures
 _ASSETS = Path(__file__).with_name("assets")
 _SCRIPTS = ("text", "elements", "colours", "overview", "campaign", "calculator", "charts", "runs", "show")
 
-# What would end a script, or begin another part of a page, where it stands inside of text.
+# Characters that could end the script or begin other markup inside a text.
 _ESCAPED = {"<": r"\u003c", ">": r"\u003e", "&": r"\u0026", "\u2028": r"\u2028", "\u2029": r"\u2029"}
 _TRANSLATION = str.maketrans(_ESCAPED)
 
@@ -32,7 +32,7 @@ def render(figures: Figures) -> bytes:
 
 @cache
 def _parts() -> tuple[str, str, str, str]:
-    """Return the page around its days, its table and its data, with style and script, which alone may be used."""
+    """Return the page with its days, table, data, style and script; its policy allows no other style or script."""
     page, style = ((_ASSETS / f"report.{kind}").read_text() for kind in ("html", "css"))
     script = "\n".join(
         ('"use strict";', "(() => {", *((_ASSETS / f"{name}.js").read_text() for name in _SCRIPTS), "})();")
@@ -46,7 +46,7 @@ def _parts() -> tuple[str, str, str, str]:
 
 
 def _hash(text: str) -> str:
-    """Return what a content security policy knows a script or a style by."""
+    """Return the hash that names a script or a style in a content security policy."""
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 

@@ -1,4 +1,4 @@
-"""Reports: the page is written to the bucket after a publication, beside the dataset."""
+"""Write the report's page to the bucket after a publication."""
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 LATEST = f"{REPORTS_PREFIX}latest.html"
 
 REFRESH_ID = "refresh-id"
-"""The metadata of a page that says which refresh published what it shows."""
+"""The metadata of a page that names the refresh whose publication it shows."""
 
-# Others may publish while a page is written. Each of them writes one too, so this need not go on for ever.
+# Others may publish while a page is written. Each of them writes a page too, so a few attempts are enough.
 _ATTEMPTS = 5
 
 # A page is not worth the time of a run that has published.
@@ -47,9 +47,9 @@ class Reports:
     def write(self) -> str:
         """Write what is published now as the latest page and as the page of its as-of day.
 
-        The page shows one moment, and another run may publish and write before this one's page arrives. So it asks
-        afterwards whether what it wrote is still what is published, and otherwise writes again: whoever writes last
-        has seen the last publication.
+        The page shows one moment, and another run may publish and write before this one's page arrives. So the
+        run checks afterwards whether what it wrote is still what is published, and otherwise writes again: the last
+        writer has seen the last publication.
 
         Returns
         -------

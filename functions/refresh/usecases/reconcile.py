@@ -111,7 +111,7 @@ class Reconciler:
         for observed in observe(self.ledger, self.bucket, trigger.prefix, ignored.append):
             if observed.entry.matches(observed.version, needed):
                 skipped += observed.version is not None
-            # Refused as it is by an earlier run, which told of it. A person may want it tried again.
+            # An earlier run refused this version and reported it. A person may want it tried again.
             elif trigger.kind not in BY_HAND and observed.entry.knows_as_refused(observed.version, needed):
                 yield Outcome("refused_before")
             else:

@@ -11,7 +11,7 @@ function numberOf(family, text) {
     return { number: BigInt(digits) };
   }
   if (Number.isNaN(midnight(text))) return { why: `${label}: must be a day` };
-  if (text > new Date().toISOString().slice(0, 10)) return { why: `${label}: must not lie in the future` };
+  if (text > new Date().toISOString().slice(0, 10)) return { why: `${label}: must not be in the future` };
   return { number: BigInt((midnight(figures.as_of) - midnight(text)) / DAY) };
 }
 

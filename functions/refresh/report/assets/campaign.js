@@ -12,7 +12,7 @@ function answerHeadings(family) {
 function answerCells(segment, family) {
   const { most_used: found, unknown } = segment;
   const { vouchers } = found;
-  const unknownShare = (part) => (unknown ? share(unknown[part], unknown.vouchers) : "not told");
+  const unknownShare = (part) => (unknown ? share(unknown[part], unknown.vouchers) : "not known yet");
   const most = mostUsed(found);
   const { z, decided } = segment.doubt;
   return [
@@ -28,7 +28,7 @@ function campaignOf(country, name) {
   const segments = country.segments.filter((segment) => segment.segment_name === name);
   if (!segments.length) return null;
   const lacking = family.objects_lacking ? paragraph(`Without ${plural(family.objects_lacking, "refused object", "refused objects")}, which lack what this is counted by.`, "bad small") : null;
-  const untold = segments.some((segment) => !segment.unknown) ? paragraph("Some objects were counted before unknown values were told apart. The next daily run counts them again.", "soft small") : null;
+  const untold = segments.some((segment) => !segment.unknown) ? paragraph("Some objects were counted before unknown values were counted apart. The next daily run counts them again.", "soft small") : null;
   const rows = segments.map((segment) => row([segmentLabel(segment), ...answerCells(segment, family)], ["nowrap", "", "", "text sure", "text lead", "text nowrap"]));
   return card(family.title, lacking,
     table(`${family.title}: the most used amount, ${country.country_code}`, ["Segment", ...answerHeadings(family)], rows, "answers", ANSWER_TEXTS), untold,

@@ -18,7 +18,7 @@ function head() {
       tile("Vouchers counted", whole.format(sum(figures.countries.map(rowsOf))), `in ${plural(countries, "published country", "published countries")}`),
       tile("Most used changed", isFirst ? "first publication" : whole.format(changed.length), isFirst ? "nothing was published before" : `of ${plural(SEGMENTS.length, "segment", "segments")}, since the publication as of ${dayOf(figures.as_of_before)}`, isFirst ? "words" : ""),
       tile("Undecided", whole.format(undecided.length), `of ${plural(SEGMENTS.length, "segment", "segments")}${undecided.length ? ": the lead may be chance" : ""}`),
-      tile("Amount unknown", shareText(noAmount, counted), untold ? `or more: not told of ${plural(untold, "object", "objects")}` : `${whole.format(noAmount)} of ${whole.format(counted)} rows`),
+      tile("Amount unknown", shareText(noAmount, counted), untold ? `or more: not known for ${plural(untold, "object", "objects")}` : `${whole.format(noAmount)} of ${whole.format(counted)} rows`),
       tile("Rows rejected", whole.format(sum(figures.rejected.map((found) => found.rows))), `of ${whole.format(read)} read`),
       tile("Latest run", latest ? latest.outcome : "none", latest ? momentOf(latest.started_at) : "", latest && latest.outcome === "failed" ? "bad" : "")),
     element("nav", { "aria-label": "Parts of the report" },

@@ -3,7 +3,7 @@
 const part = (id, title, texts, ...children) => element("section", { class: "part", id }, element("h2", {}, title), ...texts.map((text) => paragraph(text, "soft")), ...children);
 
 const campaignParts = (country) => [
-  ...(country.segments.length ? [] : [card(visible(country.country_code), paragraph("No voucher of this country lies in a segment.", "soft"))]),
+  ...(country.segments.length ? [] : [card(visible(country.country_code), paragraph("No voucher of this country is in a segment.", "soft"))]),
   ...[...FAMILIES.keys()].map((name) => campaignOf(country, name)).filter(Boolean), trends(country)];
 
 const dataParts = (country) => [
