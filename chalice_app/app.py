@@ -232,7 +232,10 @@ def _query() -> dict[str, Any]:
 
 def _fields() -> dict[str, Any]:
     """Take a request's fields from its JSON body, or from the query string where there is no body."""
-    body = cast(bytes, _request.get().raw_body)  # a str only where there is none
+    try:
+        body = cast(bytes, _request.get().raw_body)  # a str only where there is none
+    except ValueError as error:  # base64 that is none, or half of a surrogate pair
+        raise MalformedError(f"the body cannot be decoded: {error}") from error
     if not body:
         return _query()
     if len(body) > _MAX_BODY_BYTES:

@@ -214,6 +214,8 @@ def call(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> Iterator[Call]:
         query: Mapping[str, str | list[str]] | None = None,
         content_type: str = "application/json",
         etag: str = "",
+        *,
+        is_base64: bool = False,
     ) -> tuple[int, Any, dict[str, str]]:
         sent = {name: [value] if isinstance(value, str) else value for name, value in (query or {}).items()}
         event = {
@@ -233,7 +235,7 @@ def call(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> Iterator[Call]:
                 "identity": {"sourceIp": "192.0.2.1"},
             },
             "body": body if body is None or isinstance(body, str) else json.dumps(body),
-            "isBase64Encoded": False,
+            "isBase64Encoded": is_base64,
         }
         answer = lookup.app(event, Context())
         is_json = "json" in answer["headers"].get("Content-Type", "application/json")

@@ -173,6 +173,11 @@ class TestLookup:
             body = f'{{"segment_name": "recency_segment", "{field}": {deep}}}'
             assert call("POST", "/voucher_amount", body)[0] == (422 if depth < 100 else 400)
 
+    @pytest.mark.parametrize(("body", "is_base64"), [("\udc80", False), ("abc", True), ("é", True), ("gAA=", True)])
+    def test_a_body_that_cannot_be_decoded_is_malformed(self, call: Call, body: str, is_base64: bool) -> None:
+        status, problem, _ = call("POST", "/voucher_amount", body, is_base64=is_base64)
+        assert (status, problem["title"]) == (400, "Bad Request")
+
     def test_what_a_batch_echoes_is_nested_up_to_a_hundred_levels(self, call: Call) -> None:
         for depth, expected in ((97, 200), (98, 400)):
             customer = json.dumps(FREQUENT_CUSTOMER).removesuffix("}")

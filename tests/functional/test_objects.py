@@ -20,6 +20,8 @@ from tests.support import parquet, record
 from tests.writers.records import make_records
 
 RECORDS = make_records()
+# What nothing but the rows tells, which are not read before a stack starts.
+FOUND_IN_ROWS = {"column chunks of no bytes"}
 
 
 def test_every_file_that_could_not_be_counted_is_named_with_its_column(tmp_path: Path) -> None:
@@ -106,7 +108,7 @@ def test_the_countries_of_odd_files_are_those_that_the_function_would_count(
             assert set(found) == ({"Peru"} if "sentinels" in name else {row["country_code"] for row in RECORDS}), name
 
 
-@pytest.mark.parametrize("what", REFUSED)
+@pytest.mark.parametrize("what", sorted(REFUSED.keys() - FOUND_IN_ROWS))
 def test_a_file_that_the_function_refuses_is_refused_before_a_stack_starts(tmp_path: Path, what: str) -> None:
     make, says = REFUSED[what]
     (tmp_path / "v.parquet").write_bytes(make())

@@ -61,6 +61,21 @@ def _chunks(change: Callable[[Struct], object]) -> Callable[[Struct], None]:
     return change_all
 
 
+def _groups(fields: Struct) -> Callable[[Struct], None]:
+    """Describe every row group otherwise."""
+
+    def change_all(metadata: Struct) -> None:
+        for group in metadata[4][1][1]:
+            group.update(fields)
+
+    return change_all
+
+
+def _twice_the_chunks(metadata: Struct) -> None:
+    [group] = metadata[4][1][1]
+    group[1][1][1].extend(group[1][1][1][:])
+
+
 def _with_long_text_and_optional_keys(metadata: Struct) -> None:
     _described("key", repetition=(5, 1))(metadata)
     metadata[5] = (9, (12, [{1: (8, b"text"), 2: (8, b"x" * 2**24)}]))
@@ -146,6 +161,32 @@ REFUSED: dict[str, tuple[Callable[[], bytes], str]] = {
     ),
     "an encrypted footer": (lambda: _encrypted("country_code", hides_footer=True), "is encrypted parquet"),
     "an encrypted column": (lambda: _encrypted("country_code", hides_footer=False), "is encrypted parquet"),
+    "more rows in the footer than in its row groups": (
+        lambda: with_footer(_GOOD, lambda metadata: metadata.update({3: (6, 9)})),
+        "its footer has 9 rows, and its row groups have 3",
+    ),
+    "a row group that the footer leaves out": (
+        lambda: with_footer(
+            parquet(_RECORDS, row_group_size=1), lambda metadata: metadata[4][1][1].pop()
+        ),
+        "its footer has 3 rows, and its row groups have 2",
+    ),
+    "fewer rows than values": (
+        lambda: with_footer(_GOOD, lambda metadata: (metadata.update({3: (6, 2)}), _groups({3: (6, 2)})(metadata))),
+        "row group 0 has 2 rows, and its column country_code 3 values",
+    ),
+    "fewer values than rows": (
+        lambda: with_footer(_GOOD, _chunks(lambda chunk: chunk[3][1].update({5: (6, 0)}))),
+        "row group 0 has 3 rows, and its column country_code 0 values",
+    ),
+    "column chunks of no bytes": (
+        lambda: with_footer(_GOOD, _chunks(lambda chunk: chunk[3][1].update({7: (6, 0)}))),
+        "row group 0 has 3 rows, of which 0 can be read",
+    ),
+    "more column chunks than columns": (
+        lambda: with_footer(_GOOD, _twice_the_chunks),
+        "row group 0 has 8 columns instead of 4",
+    ),
     "compression that Arrow lacks": (
         lambda: with_footer(_GOOD, _chunks(lambda chunk: chunk[3][1].update({4: (5, 3)}))),
         "cannot be read here, though other readers may: ",

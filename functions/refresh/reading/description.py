@@ -220,8 +220,18 @@ def check_file(source: Any, size: int, columns: Columns) -> Description:
     """
     description = describe(source, size, columns)
     description.check()
+    _check_rows(description.metadata)
     _check_extent(source, description)
     return description
+
+
+def _check_rows(metadata: pq.FileMetaData) -> None:
+    """Check that no row group was lost: Arrow reads those that are there."""
+    rows = sum(metadata.row_group(number).num_rows for number in range(metadata.num_row_groups))
+    if rows != metadata.num_rows:
+        raise ObjectError(
+            f"is no readable parquet: its footer has {metadata.num_rows:,} rows, and its row groups have {rows:,}"
+        )
 
 
 def _check_extent(source: Any, description: Description) -> None:

@@ -109,11 +109,16 @@ def find_span(metadata: pq.FileMetaData, number: int, columns: Columns) -> Span:
     Raises
     ------
     ObjectError
-        When they lie in another file.
+        When they lie in another file, or the row group is not what the footer says elsewhere.
     pyarrow.ArrowException, OSError
         When they are not described as parquet is.
     """
     group = metadata.row_group(number)
+    if group.num_columns != metadata.num_columns:
+        raise ObjectError(
+            f"is no readable parquet: row group {number} has {group.num_columns} columns instead of"
+            f" {metadata.num_columns}"
+        )
     paths = [metadata.schema.column(column).path for column in range(group.num_columns)]
     needed = [column for column, path in enumerate(paths) if path in columns]
     # Asked about a column that a damaged object misdescribes, pyarrow ends the whole process. A reader looks at the
@@ -127,6 +132,12 @@ def find_span(metadata: pq.FileMetaData, number: int, columns: Columns) -> Span:
         raise ObjectError(
             "describes rows in other files and holds none: a summary such as _metadata is no voucher data"
         )
+    for chunk in chunks:
+        if chunk.num_values != group.num_rows:  # Arrow would read as many as are fewer
+            raise ObjectError(
+                f"is no readable parquet: row group {number} has {group.num_rows:,} rows, and its column"
+                f" {chunk.path_in_schema} {chunk.num_values:,} values"
+            )
     # 0, or none, is the place of a dictionary that is not there.
     starts = [min(chunk.dictionary_page_offset or chunk.data_page_offset, chunk.data_page_offset) for chunk in chunks]
     sizes = [chunk.total_compressed_size for chunk in chunks]

@@ -69,7 +69,7 @@ def read_large_groups(sources: Sequence[Any], description: Description, groups: 
     Raises
     ------
     ObjectError
-        When a column is shorter than another one.
+        When a column is shorter than its row group.
     """
     columns = list(description.needed)
     first_row = sum(description.metadata.row_group(group).num_rows for group in range(groups.start))
@@ -84,8 +84,6 @@ def read_large_groups(sources: Sequence[Any], description: Description, groups: 
             ]
             coming = [readers.submit(next, column, None) for column in decoded]
             while any(parts := [part.result() for part in coming]):
-                if not all(parts):
-                    raise ObjectError("is no readable parquet: some columns end before others")
                 coming = [readers.submit(next, column, None) for column in decoded]
                 records = pa.RecordBatch.from_arrays([part.column(0) for part in parts if part], columns)
                 yield Batch(first_row, _with_text(records))
@@ -116,9 +114,15 @@ def _read(
     except (pa.ArrowException, OSError) as error:
         batches = read(describe_needed(source, description.size, description.needed, error).metadata)
         first = next(batches, None)
-    if first is not None:
-        yield first
-        yield from batches
+    rows = description.metadata.row_group(group).num_rows
+    read_rows = 0
+    for records in itertools.chain([] if first is None else [first], batches):
+        yield records
+        read_rows += records.num_rows
+    if read_rows != rows:
+        raise ObjectError(
+            f"is no readable parquet: row group {group} has {rows:,} rows, of which {read_rows:,} can be read"
+        )
 
 
 def _with_text(records: pa.RecordBatch) -> pa.RecordBatch:
