@@ -89,7 +89,7 @@ class HistoryChange(Struct, frozen=True):
         The most used amounts, lowest first; empty where no voucher was or is in the segment.
     causes : list of str
         Why: nothing was published before, other countries are published, the rules changed, the as-of day moved, or
-        data came or went.
+        the data changed.
     objects : list of ChangedObject
         Where data is a cause, the objects that contributed most.
     """

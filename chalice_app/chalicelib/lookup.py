@@ -81,8 +81,8 @@ def explanation(publication: Publication, values: Mapping[str, Any], *, today: d
     customer = read_customer(publication.customers, values, today=today)
     answer = _answer(publication, customer, values, today=today)
     ranked = answer.use.ranked
-    told = explanation_of(answer.family.dimension.number_name) if answer.family else Explanation
-    return told(
+    kind = explanation_of(answer.family.dimension.number_name) if answer.family else Explanation
+    return kind(
         voucher_amount=ranked.most_used.voucher_amount,
         level=answer.level,
         segment=SegmentRange(*answer.segment) if answer.segment else None,

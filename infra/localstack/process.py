@@ -24,7 +24,7 @@ class SandboxError(Exception):
 
 
 class FailureError(Exception):
-    """The function failed in a way of which its process is of no more use.
+    """The function failed in a way that makes its process useless.
 
     Parameters
     ----------
@@ -133,7 +133,7 @@ class RuntimeProcess:
             raise FailureError("Runtime.InitError", body=answer.body)
 
     def ask(self, invocation: Invocation, seconds: float) -> Answer:
-        """Hand over an event and return what the function says to it.
+        """Hand over an event and return the function's answer.
 
         Raises
         ------

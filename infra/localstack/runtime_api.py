@@ -37,7 +37,7 @@ class Invocation(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """What the runtime client told us.
+    """A message of the runtime client.
 
     Attributes
     ----------
@@ -71,7 +71,7 @@ class RuntimeApi:
 
     @property
     def address(self) -> str:
-        """What AWS_LAMBDA_RUNTIME_API tells the runtime client."""
+        """The value of AWS_LAMBDA_RUNTIME_API for the runtime client."""
         return f"127.0.0.1:{self._server.server_address[1]}"
 
     def invoke(self, invocation: Invocation) -> None:
@@ -117,7 +117,7 @@ class _Requests(BaseHTTPRequestHandler):
         self._reply(413 if answer.kind == "too large" else 202)
 
     def _answer(self, body: bytes) -> Answer | None:
-        """Tell what a request says; the process has one invocation at a time, so its id says nothing new."""
+        """Return the message of a request. The process has one invocation at a time, so its id is not needed."""
         match self.path.removeprefix(_PATH).split("/"):
             case ["init", "error"]:
                 return Answer("init error", body)
@@ -146,7 +146,7 @@ class _Requests(BaseHTTPRequestHandler):
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
-        except OSError:  # the process has ended meanwhile, which its owner sees for himself
+        except OSError:  # the process has ended meanwhile; its owner notices that
             self.close_connection = True
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the name that its base gives it

@@ -47,7 +47,7 @@ class Function(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What an invocation came to.
+    """The outcome of an invocation.
 
     Attributes
     ----------
@@ -91,7 +91,7 @@ class Sandbox:
         event : bytes
             JSON.
         request_id, function_arn, version, trace_id : str
-            What the function and its logs are told.
+            What the function and its logs receive.
 
         Raises
         ------
@@ -179,7 +179,7 @@ class Sandbox:
 
 
 def _last_words(failure: FailureError | None, payload: bytes) -> str:
-    """Return what Lambda itself adds to the log of a function that failed without a word."""
+    """Return what Lambda itself adds to the log of a function that failed without a message."""
     if failure is None or failure.body:
         return ""
     message = json.loads(payload)["errorMessage"]

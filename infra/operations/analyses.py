@@ -59,7 +59,7 @@ _CAUSES = {
     "countries": "the published countries changed",
     "rules": "the rules changed",
     "as_of": "the as-of day moved",
-    "data": "data came or went",
+    "data": "the data changed",
 }
 
 
@@ -119,8 +119,8 @@ def _print_consequences(found: WhatIf) -> None:
     for one in found.suggestions:
         cuts = one.cuts
         print(
-            f"cuts of {one.segment_name} in {one.country_code}: quantiles from {_amounts(cuts.quantiles)};"
-            f" best apart from {_amounts(cuts.best)}: {cuts.of_most_used:,} of {cuts.vouchers:,} vouchers"
+            f"cuts of {one.segment_name} in {one.country_code}: quantiles: {_starts(cuts.quantiles)};"
+            f" best apart: {_starts(cuts.best)}, so that {cuts.of_most_used:,} of {cuts.vouchers:,} vouchers"
             " have the most used amount of their segment"
         )
 
@@ -158,6 +158,10 @@ def _told(change: RankingChange) -> str:
 
 def _amounts(amounts: Iterable[int]) -> str:
     return ", ".join(map(str, amounts)) or "none"
+
+
+def _starts(numbers: Sequence[int]) -> str:
+    return f"segments from {_amounts(numbers)}" if numbers else "no cut"
 
 
 def _in_words(doubt: Doubt) -> str:

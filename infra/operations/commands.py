@@ -83,8 +83,8 @@ def _in_words(answer: dict[str, Any]) -> str:
         if one.amount_share or one.number_share
     )
     report = f"; no report: {summary.report_error}" if summary.report_error else ""
-    because = ", ".join(f"{cause.replace('_', ' ')} {segments}" for cause, segments in summary.causes.items())
-    causes = f" ({because})" if because else ""
+    because = ", ".join(f"{cause} {segments}" for cause, segments in summary.causes.items())
+    causes = f" (by cause: {because})" if because else ""
     families = "".join(
         [
             *(f"; {name} waits for {n} objects" for name, n in summary.families_waiting.items()),

@@ -41,7 +41,7 @@ def make_lock(requirements: str, target: Path, options: list[str]) -> None:
     Raises
     ------
     subprocess.CalledProcessError
-        When there is no resolution; uv says why.
+        When there is no resolution; the output of uv has the reason.
     """
     arguments = [
         str(_UV),

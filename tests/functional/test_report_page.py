@@ -84,7 +84,7 @@ def test_the_first_publication_says_so_and_no_later_one(show: Show) -> None:
 def test_changes_are_told_with_their_causes(show: Show) -> None:
     # An amount that another overtook has a line of its own, with the object that caused it
     text = show(situation="four").page.locator("#campaign .card").first.inner_text()
-    assert "Peru 5\u201313 orders: 4,400 → 2,640\ndata came or went\n1,201 vouchers by vouchers/e.parquet" in text
+    assert "Peru 5\u201313 orders: 4,400 → 2,640\nthe data changed\n1,201 vouchers by vouchers/e.parquet" in text
     # Segments that the day filled or emptied share a line
     text = show(situation="moved").page.locator("#campaign .card").first.inner_text()
     assert "none → " not in text

@@ -59,7 +59,7 @@ const CAUSES = {
   countries: () => "the published countries changed",
   rules: () => "the rules changed",
   as_of: () => `the as-of day moved from ${dayOf(figures.as_of_before)} to ${dayOf(figures.as_of)}`,
-  data: () => "data came or went",
+  data: () => "the data changed",
 };
 const causesText = (causes) => causes.map((cause) => CAUSES[cause]()).join(", ");
 const MAX_CHANGES = 60;
