@@ -97,7 +97,7 @@ class Publication(NamedTuple):
 class PublicationCache:
     """The current publication, read anew only when there is another.
 
-    Safe under threads. While the database is away, answers come from memory until a limit.
+    Safe under threads. While the database is unreachable, answers come from memory until a limit.
 
     Parameters
     ----------
@@ -140,7 +140,7 @@ class PublicationCache:
         NothingPublishedError
             Before the first publication.
         DatabaseUnreachableError, pg8000.exceptions.Error
-            When the database is away and nothing fresh enough is in memory.
+            When the database is unreachable and nothing fresh enough is in memory.
         """
         known = self._publication
         if known is not None and self._monotonic() - self._asked < self._check_seconds:

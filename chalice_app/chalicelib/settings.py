@@ -17,7 +17,7 @@ class LookupSettings(DatabaseSettings, frozen=True, kw_only=True, rename="upper"
     publication_check_seconds : float
         How long an answer may lag behind a new publication: the database is asked for one this often at most.
     publication_stale_seconds : float
-        How long to go on answering from memory while the database is away.
+        How long to go on answering from memory while the database is unreachable.
     """
 
     publication_check_seconds: Seconds = 1
