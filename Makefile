@@ -83,10 +83,10 @@ demo up: .local/tools/localstack/.ready
 endif
 
 demo: setup  ## run the whole pipeline on this machine: DATA=file-or-folder AS_OF=2018-08-05 COUNTRIES=Peru,China for your own, FULL=1 for all rows
-	@$(RUN_LOCAL) demo --emulator "$(EMULATOR)" $(if $(DATA),--data "$(DATA)") $(if $(AS_OF),--as-of "$(AS_OF)") $(if $(COUNTRIES),--countries "$$COUNTRIES") $(if $(filter 1,$(FULL)),--full)
+	@$(RUN_LOCAL) demo --emulator "$(EMULATOR)" $(if $(DATA),--data "$$DATA") $(if $(AS_OF),--as-of "$(AS_OF)") $(if $(COUNTRIES),--countries "$$COUNTRIES") $(if $(filter 1,$(FULL)),--full)
 
 explore: setup  ## show what the refresh function would make of parquet, without a stack: DATA=file-or-folder AS_OF=2018-08-05 COUNTRIES=Peru,China
-	@$(RUN_LOCAL) explore --data "$(DATA)" $(if $(AS_OF),--as-of "$(AS_OF)") $(if $(COUNTRIES),--countries "$$COUNTRIES")
+	@$(RUN_LOCAL) explore --data "$$DATA" $(if $(AS_OF),--as-of "$(AS_OF)") $(if $(COUNTRIES),--countries "$$COUNTRIES")
 
 up: setup  ## start the same stack, empty, and leave it running: EMULATOR=localstack for the other emulator
 	@$(RUN_LOCAL) up --emulator "$(EMULATOR)" $(if $(COUNTRIES),--countries "$$COUNTRIES")
@@ -115,28 +115,28 @@ migrate: setup  ## bring the schema of the deployed stack up to date
 	@$(OPERATE) migrate
 
 refresh: setup  ## refresh once: AS_OF=2018-08-05 names the day; ACCEPT=vouchers/a.parquet, a key or the beginning of keys, counts objects that were refused for their rejected rows
-	@$(OPERATE) refresh $(if $(AS_OF),--as-of "$(AS_OF)") $(if $(ACCEPT),--accept "$(ACCEPT)")
+	@$(OPERATE) refresh $(if $(AS_OF),--as-of "$(AS_OF)") $(if $(ACCEPT),--accept "$$ACCEPT")
 
 backfill: setup  ## count the keys under a prefix that are not counted yet: PREFIX=vouchers/2019/ AS_OF=2018-08-05
-	@$(OPERATE) backfill "$(PREFIX)" $(if $(AS_OF),--as-of "$(AS_OF)")
+	@$(OPERATE) backfill "$$PREFIX" $(if $(AS_OF),--as-of "$(AS_OF)")
 
 backlog: setup  ## count what is not counted yet on many functions at once: PREFIX=vouchers/2019/ AS_OF=2018-08-05
-	@$(OPERATE) backlog $(if $(PREFIX),--prefix "$(PREFIX)") $(if $(AS_OF),--as-of "$(AS_OF)")
+	@$(OPERATE) backlog $(if $(PREFIX),--prefix "$$PREFIX") $(if $(AS_OF),--as-of "$(AS_OF)")
 
 verify: setup  ## recount the bucket and compare with what is counted and published: PREFIX=vouchers/2019/ FIX=1 repairs
-	@$(OPERATE) verify $(if $(PREFIX),--prefix "$(PREFIX)") $(if $(filter 1,$(FIX)),--fix)
+	@$(OPERATE) verify $(if $(PREFIX),--prefix "$$PREFIX") $(if $(filter 1,$(FIX)),--fix)
 
 report: setup  ## fetch the report and print its path: AS_OF=2018-08-05 for that day's, OPEN=1 to open it
 	@$(OPERATE) report $(if $(AS_OF),--as-of "$(AS_OF)") $(if $(OPEN),--open)
 
 why: setup  ## explain why the most used amounts of a family or a segment changed: SEGMENT="recency_segment 180+" COUNTRIES=Peru
-	@$(OPERATE) why "$(SEGMENT)" $(if $(COUNTRIES),--countries "$$COUNTRIES")
+	@$(OPERATE) why "$$SEGMENT" $(if $(COUNTRIES),--countries "$$COUNTRIES")
 
 slice: setup  ## count the objects under a prefix from the ledger: PREFIX=vouchers/2020-05/ AGAINST=vouchers/2020-04/ compares
-	@$(OPERATE) slice "$(PREFIX)" $(if $(AGAINST),--against "$(AGAINST)")
+	@$(OPERATE) slice "$$PREFIX" $(if $(AGAINST),--against "$$AGAINST")
 
 what-if: setup  ## show what other segments would give, and suggest where to cut: RULES=path/to/rules.sql AS_OF=2018-08-05 COUNTRIES=Peru,China
-	@$(OPERATE) what-if "$(RULES)" $(if $(AS_OF),--as-of "$(AS_OF)") $(if $(COUNTRIES),--countries "$$COUNTRIES")
+	@$(OPERATE) what-if "$$RULES" $(if $(AS_OF),--as-of "$(AS_OF)") $(if $(COUNTRIES),--countries "$$COUNTRIES")
 
 redrive: setup  ## run again what waits in the failure queue
 	@$(OPERATE) redrive

@@ -6,6 +6,7 @@ from datetime import date
 from typing import NoReturn
 
 from functions.common.days import parse_day
+from functions.refresh.settings import read_names
 
 
 class Parser(argparse.ArgumentParser):
@@ -31,3 +32,16 @@ def day(text: str) -> date:
         return parse_day(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(f"{text!r} is no day like 2018-08-05") from error
+
+
+def country_names(text: str) -> str:
+    """Check that text names countries as the parameter `Countries` does; empty text stands for the default.
+
+    Raises
+    ------
+    argparse.ArgumentTypeError
+        When it names none; argparse reports it.
+    """
+    if text and not read_names(text):
+        raise argparse.ArgumentTypeError(f"{text!r} names no country: Peru,China names two")
+    return text

@@ -58,6 +58,8 @@ class RefreshSettings(DatabaseSettings, frozen=True, kw_only=True, rename="upper
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if not self.published_countries:
+            raise SettingsError(f"COUNTRIES {self.countries!r} names no country: Peru,China names two")
         # The key of rejected rows contains that of their object.
         for first_key in (REJECTED_PREFIX + self.prefix, REPORTS_PREFIX, PLANS_PREFIX):
             if first_key.startswith(self.prefix):

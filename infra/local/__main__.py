@@ -7,7 +7,7 @@ import sys
 
 from functions.refresh.settings import write_names
 from infra import ROOT
-from infra.arguments import Parser, day
+from infra.arguments import Parser, country_names, day
 from infra.local.containers import why_no_engine
 from infra.local.demo import run_demo
 from infra.local.emulator import EMULATORS
@@ -80,14 +80,16 @@ def main() -> None:
     demo.add_argument("--full", action="store_true", help="print the whole table, however long it is")
     up = commands.add_parser("up", help="start the stack and leave it running")
     for command in (demo, up):
-        command.add_argument("--countries", help="the countries to publish: Peru,China")
+        command.add_argument("--countries", type=country_names, help="the countries to publish: Peru,China")
     demo.add_argument("--emulator", default="ministack", choices=EMULATORS, help="what stands for AWS")
     up.add_argument("--emulator", default="ministack", choices=[*EMULATORS, CONTAINERS], help="what stands for AWS")
     down = commands.add_parser("down", help="stop it")
     exploring = commands.add_parser("explore", help="profile parquet as the refresh function would take it")
     exploring.add_argument("--data", default="", help="parquet files or folders")
     exploring.add_argument("--as-of", type=day, help="the day to publish as of, instead of today")
-    exploring.add_argument("--countries", default="", help="the countries to publish, instead of all that occur")
+    exploring.add_argument(
+        "--countries", type=country_names, default="", help="the countries to publish, instead of all that occur"
+    )
     for command, run in ((demo, _demo), (up, _up), (down, _down), (exploring, _explore)):
         command.set_defaults(run=run)
     arguments = parser.parse_args()

@@ -1,5 +1,7 @@
 """Settings: typed, and every fault named at once."""
 
+from argparse import ArgumentTypeError
+
 import msgspec
 import pytest
 
@@ -8,6 +10,7 @@ from functions.common.fields import FieldsError, read_fields
 from functions.common.settings import DatabaseSettings, SettingsError, load_settings
 from functions.refresh.settings import RefreshSettings
 from infra import ROOT
+from infra.arguments import country_names
 
 GOOD = {
     "AWS_REGION": "us-east-1",
@@ -37,6 +40,15 @@ def test_the_lookup_asks_for_another_publication_every_five_seconds_and_does_wit
     assert settings.publication_check_seconds == 0
     with pytest.raises(SettingsError, match="PUBLICATION_STALE_SECONDS: "):
         load_settings(LookupSettings, {**GOOD, "PUBLICATION_STALE_SECONDS": "-0.5"})
+
+
+@pytest.mark.parametrize("names", [",", ";", " ; "])
+def test_countries_that_name_none_are_told(names: str) -> None:
+    with pytest.raises(SettingsError, match=r"COUNTRIES .* names no country"):
+        load_settings(RefreshSettings, {**GOOD, "COUNTRIES": names})
+    with pytest.raises(ArgumentTypeError, match="names no country"):
+        country_names(names)
+    assert country_names("") == ""
 
 
 def test_every_missing_or_wrong_variable_is_named() -> None:
