@@ -17,6 +17,7 @@ from types import TracebackType
 from typing import ClassVar
 
 _SECONDS_BETWEEN_MOVES = 0.1
+_SECONDS_BETWEEN_LINES = 2.5
 _MOST_LINES = 20
 
 # What a line of output is about: a package as uv names it, or a resource in SAM's table of events.
@@ -29,7 +30,9 @@ Tell = Callable[[str], None]
 
 
 class Progress:
-    """Shows on standard error that something is under way; on a terminal the line moves and ends as a tick.
+    """Shows on standard error that something is under way.
+
+    On a terminal the line moves and ends as a tick; elsewhere a new line is added every few seconds.
 
     Parameters
     ----------
@@ -49,16 +52,16 @@ class Progress:
         self._detail = ""
         self._began = time.monotonic()
         self._ended = threading.Event()
-        self._mover = threading.Thread(target=self._move, daemon=True) if sys.stderr.isatty() else None
+        self._moves = sys.stderr.isatty()
+        self._teller = threading.Thread(target=self._move if self._moves else self._repeat, daemon=True)
 
     def __enter__(self) -> "Progress":
         if Progress._shown:  # one line at a time: that of the whole, not of its part
             return self
         Progress._shown = self
-        if self._mover:
-            self._mover.start()
-        else:
-            print(f"{self._text} …", file=sys.stderr, flush=True)
+        if not self._moves:
+            _paint(f"{self._text} …\n")
+        self._teller.start()
         return self
 
     def __exit__(
@@ -67,9 +70,9 @@ class Progress:
         if Progress._shown is not self:
             return
         Progress._shown = None
-        if self._mover:
-            self._ended.set()
-            self._mover.join()
+        self._ended.set()
+        self._teller.join()
+        if self._moves:
             took = f"✓ {self._text}  {time.monotonic() - self._began:.1f} s\n" if kind is None else ""
             _paint(f"\r\x1b[K{took}")
 
@@ -80,8 +83,8 @@ class Progress:
 
     def show(self, detail: str) -> None:
         """Show how far it is; where no line moves, in a line for each change."""
-        if detail != self._detail and not self._mover:
-            print(f"{self._text}: {detail}", file=sys.stderr, flush=True)
+        if detail != self._detail and not self._moves:
+            _paint(f"{self._text}: {detail}\n")
         self._detail = detail
 
     def _move(self) -> None:
@@ -90,6 +93,10 @@ class Progress:
             _paint(f"\r{line[: shutil.get_terminal_size().columns - 1]}\x1b[K")
             if self._ended.wait(_SECONDS_BETWEEN_MOVES):
                 return
+
+    def _repeat(self) -> None:
+        while not self._ended.wait(_SECONDS_BETWEEN_LINES):
+            _paint(f"{self._text}: {time.monotonic() - self._began:.0f} s  {self._detail}".rstrip() + "\n")
 
 
 def _paint(text: str) -> None:

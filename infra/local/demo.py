@@ -1,28 +1,23 @@
 """The main job, shown on this machine: drop parquet into the bucket, read the published table, ask the API."""
 
 import json
-import subprocess
 import tempfile
 import urllib.error
 import urllib.request
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from datetime import date
 from http import HTTPStatus
-from itertools import groupby
 from pathlib import Path
-from typing import Any
 
 from pg8000.exceptions import DatabaseError
 
-from functions.common.ranking import rank
 from functions.refresh.publishing.countries import tell_missing
-from functions.refresh.publishing.rankings import read_rankings
 from functions.refresh.settings import read_names
 from infra.local.objects import counted_of, objects_of
-from infra.local.postgres import PSQL
 from infra.local.processes import LocalError, step, wait_for
+from infra.local.results import in_words, most_used, published_table, query, verdict
 from infra.local.stack import PREFIX, Stack
-from infra.operations.commands import REPORT, fetch_report
+from infra.operations.commands import API_PAGE, REPORT, fetch_report
 from infra.operations.deployed import OperationError
 from infra.sample.sample import write_sample
 
@@ -43,10 +38,6 @@ _CUSTOMER = {
     "segment_name": "recency_segment",
 }
 
-_PUBLISHED_TABLE = """
-    SELECT * FROM voucher_customer.voucher_segments ORDER BY country_code, segment_name DESC, index
-"""
-
 _COUNTS = """
     SELECT country_code, segment_name, segment_type, voucher_amount, count FROM voucher_customer.voucher_segments
     ORDER BY country_code, segment_name DESC, min_range, voucher_amount
@@ -55,20 +46,6 @@ _COUNTS = """
 _RECENCY_SEGMENTS = """
     SELECT segment_type, sum(count) FROM voucher_customer.voucher_segments WHERE segment_name = 'recency_segment'
     GROUP BY segment_type, min_range ORDER BY min_range
-"""
-
-_RECORDS = "SELECT sum(rows_read)::bigint, sum(rows_counted)::bigint FROM voucher_customer.ledger"
-
-_REASONS = """
-    SELECT reason, sum(rows::bigint)::bigint FROM voucher_customer.ledger,
-        jsonb_each_text(rows_rejected) AS rejected (reason, rows)
-    GROUP BY reason ORDER BY 2 DESC, reason
-"""
-
-_UNKNOWN = """
-    SELECT name, sum(rows::bigint)::bigint FROM voucher_customer.ledger,
-        jsonb_each_text(values_defaulted) AS defaulted (name, rows)
-    GROUP BY name HAVING sum(rows::bigint) > 0 ORDER BY 2 DESC, name
 """
 
 _WHERE_IT_STANDS = """
@@ -119,14 +96,14 @@ def run_demo(stack: Stack, *, data: str | None, as_of: date | None, full: bool) 
         _publish_as_of(stack, as_of)
     with step("fetch the report"):
         wait_for("the report of the last refresh", lambda: _has_report(stack), seconds=_REPORT_SECONDS)
-    _print_published(stack, full=full)
+    said = _print_published(stack, full=full)
     _ask(stack)
     if data is None and as_of is None:
         _publish_as_of(stack, _DAY_OF_ALL_SEGMENTS)
         print(f"\nAs of {_DAY_OF_ALL_SEGMENTS} (AS_OF=...), when customers were in all five recency segments:\n")
         print(query(stack.database_url, _RECENCY_SEGMENTS))
-    print(f"\nThe report, to open in a browser: {REPORT}")
-    return _verdict(stack)
+    print(f"\nThe report, to open in a browser: {REPORT}\nThe page of the API: {API_PAGE}")
+    return said
 
 
 def _publish_as_of(stack: Stack, as_of: date) -> None:
@@ -134,11 +111,13 @@ def _publish_as_of(stack: Stack, as_of: date) -> None:
         stack.deployed.invoke_refresh({"as_of": as_of.isoformat()})
 
 
-def _print_published(stack: Stack, *, full: bool) -> None:
-    """Print the published table, or of a long one the most used amounts only."""
+def _print_published(stack: Stack, *, full: bool) -> str:
+    """Print the published table, or of a long one the most used amounts only; return the verdict on it."""
     connection = stack.connect()
     try:
         rows = connection.run(_COUNTS)
+        missing = tell_missing(connection, read_names(stack.countries))
+        said = verdict(connection)
     finally:
         connection.close()
     if full or len(rows) <= _MOST_ROWS:
@@ -146,53 +125,9 @@ def _print_published(stack: Stack, *, full: bool) -> None:
     else:
         print(most_used(rows))
         print(f"(the most used amounts of a table of {len(rows):,} rows: FULL=1 prints all of them)")
-    _print_missing(stack)
-
-
-def most_used(rows: Iterable[Sequence[Any]]) -> str:
-    """Return the most used amounts of every segment and how sure they are, as a table for people.
-
-    Parameters
-    ----------
-    rows : iterable of sequences
-        Country, family, segment, amount and count, those of a segment together.
-    """
-    table = [("country", "family", "segment", "most used", "times", "of", "how sure")]
-    for (country, family, segment), counts in groupby(rows, key=lambda row: (row[0], row[1], row[2])):
-        ranked = rank((int(amount), int(count)) for *_, amount, count in counts)
-        amounts, doubt = " and ".join(map(str, ranked.most_used.voucher_amount)), ranked.doubt
-        sure = "" if doubt.decided else "undecided: tied" if doubt.lead == 0 else f"undecided: {doubt.lead:,} more"
-        table.append((country, family, segment, amounts, f"{ranked.most_used.count:,}", f"{ranked.vouchers:,}", sure))
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    lines = [" | ".join(field.ljust(width) for field, width in zip(line, widths, strict=True)) for line in table]
-    rule = "-+-".join("-" * width for width in widths)
-    return "\n".join([f" {lines[0]}", f"-{rule}-", *(f" {line}".rstrip() for line in lines[1:])])
-
-
-def _verdict(stack: Stack) -> str:
-    connection = stack.connect()
-    try:
-        [[read, counted]] = connection.run(_RECORDS)
-        reasons = connection.run(_REASONS)
-        unknown = connection.run(_UNKNOWN)
-        rankings = read_rankings(connection)
-    finally:
-        connection.close()
-    why = ", ".join(f"{reason} {rows:,}" for reason, rows in reasons)
-    said = f"{read - counted:,} of {read:,} records rejected: {why}" if why else f"all {read:,} records counted"
-    undecided = sum(not (ranking.doubt and ranking.doubt.decided) for ranking in rankings)
-    shares = ", ".join(f"{rows / counted:.1%} of {name}" for name, rows in unknown) or "nothing"
-    return f"{said}; undecided: {undecided} of {len(rankings)} segments; unknown: {shares}"
-
-
-def _print_missing(stack: Stack) -> None:
-    connection = stack.connect()
-    try:
-        missing = tell_missing(connection, read_names(stack.countries))
-    finally:
-        connection.close()
     if missing:
         print(f"\nCOUNTRIES: {missing}")
+    return said
 
 
 def _drop(stack: Stack, objects: Mapping[str, Path]) -> None:
@@ -237,32 +172,6 @@ def _has_report(stack: Stack) -> bool | None:
         return None
 
 
-def published_table(database_url: str) -> str:
-    """Return the published table as psql prints it.
-
-    Raises
-    ------
-    LocalError
-        When psql fails.
-    """
-    return query(database_url, _PUBLISHED_TABLE)
-
-
-def query(database_url: str, text: str) -> str:
-    """Return the answer to a query as psql prints it.
-
-    Raises
-    ------
-    LocalError
-        When psql fails.
-    """
-    command = [str(PSQL), database_url, "--no-psqlrc", "--pset=pager=off", "--command", text]
-    done = subprocess.run(command, check=False, capture_output=True, text=True)
-    if done.returncode != 0:
-        raise LocalError(f"psql: {done.stderr.strip()}")
-    return done.stdout.rstrip("\n")
-
-
 def _ask(stack: Stack) -> None:
     """Send the source system's request through the emulated API Gateway, for the first published country."""
     customer = {**_CUSTOMER, "country_code": read_names(stack.countries)[0]}
@@ -272,30 +181,6 @@ def _ask(stack: Stack) -> None:
     explained = json.loads(_answer(stack, json.dumps({**customer, "explain": True})))
     if "doubt" in explained:
         print(f"\n{in_words(explained)}")
-
-
-def in_words(explained: dict[str, Any]) -> str:
-    """Say in one line how sure an explained answer is."""
-    amounts = ", ".join(f"{amount:.0f}" for amount in explained["voucher_amount"])
-    each = " each" if len(explained["voucher_amount"]) > 1 else ""
-    doubt = explained["doubt"]
-    if doubt["decided"]:
-        verdict = f"Decided: z is {doubt['z']}, at least 1.96."
-    elif doubt["z"] < 1.96:
-        verdict = f"Undecided: z is {doubt['z']}, below 1.96."
-    else:
-        verdict = "Undecided: the two leading amounts have fewer than 30 vouchers."
-    return (
-        f"Most used: {amounts}, by {explained['count']:,} vouchers{each} ({explained['share']:.1%}),"
-        f" {doubt['lead']:,} more than the next amount ({doubt['lead_share']:.1%}). {verdict}"
-        f"{_unknown_in_words(explained['unknown'])}"
-    )
-
-
-def _unknown_in_words(unknown: dict[str, float] | None) -> str:
-    if unknown is None:
-        return ""
-    return f" Unknown: {unknown['amount_share']:.1%} of amounts, {unknown['number_share']:.1%} of numbers."
 
 
 def _answer(stack: Stack, body: str) -> str:

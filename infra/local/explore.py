@@ -32,11 +32,11 @@ from functions.refresh.usecases.events import Trigger
 from functions.refresh.usecases.refresh import RefreshError
 from functions.refresh.wiring import make_refresh
 from infra import ROOT
-from infra.local.demo import published_table
 from infra.local.objects import MAX_COUNTRIES, counted_of
 from infra.local.postgres import Postgres, start_postgres
 from infra.local.processes import step
 from infra.local.profile import Profile
+from infra.local.results import published_table
 from infra.local.stack import PREFIX
 
 REPORT = ROOT / ".local" / "explored.html"

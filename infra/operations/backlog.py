@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Iterable
 from typing import Any
 
 from infra.operations.deployed import Deployed, OperationError
@@ -9,6 +10,11 @@ from infra.progress import Progress
 
 _SECONDS_BETWEEN_LOOKS = 2
 _MOST_OTHERS = 10
+
+# How long after its time a line of log may be found first.
+_LOG_DELAY_SECONDS = 60
+
+_COUNTED = "took step count"
 
 
 def count_backlog(stack: Deployed, event: dict[str, Any]) -> dict[str, Any]:
@@ -32,7 +38,7 @@ def count_backlog(stack: Deployed, event: dict[str, Any]) -> dict[str, Any]:
     for _ in range(_MOST_OTHERS):
         started = client.start_execution(stateMachineArn=machine, input=json.dumps(event))["executionArn"]
         print(f"counting the backlog: {started}", flush=True)
-        ended = _follow(client, started)
+        ended = _follow(stack, started)
         if ended["status"] != "SUCCEEDED":
             raise OperationError(f"the backlog is not counted: {ended.get('error')}: {ended.get('cause')}")
         output: dict[str, Any] = json.loads(ended["output"])
@@ -40,28 +46,51 @@ def count_backlog(stack: Deployed, event: dict[str, Any]) -> dict[str, Any]:
             return output
         other = output["oldest"]["execution"]["ExecutionArn"]
         print(f"another execution is at work, waiting for its end: {other}", flush=True)
-        _follow(client, other)
+        _follow(stack, other)
     raise OperationError("others were at work all the time: try again later")
 
 
-def _follow(client: Any, execution: str) -> dict[str, Any]:
+def _follow(stack: Deployed, execution: str) -> dict[str, Any]:
     """Show the progress of an execution, and return its description when it has ended."""
+    client = stack.client("stepfunctions")
+    rows: dict[str, int] = {}
+    since: float | None = None
     with Progress(f"follow {execution}") as progress:
         while True:
             # First, because LocalStack cannot list the map runs of an execution that has just started.
             time.sleep(_SECONDS_BETWEEN_LOOKS)
+            looked = time.time()
             found: dict[str, Any] = client.describe_execution(executionArn=execution)
-            progress.show(_progress(client, execution))
+            lines = stack.log_events(since or found["startDate"].timestamp(), ["refresh"])
+            rows |= rows_of_items(line for _, _, line in lines)
+            since = looked - _LOG_DELAY_SECONDS
+            progress.show(_progress(client, execution, sum(rows.values())))
             if found["status"] != "RUNNING":
                 return found
 
 
-def _progress(client: Any, execution: str) -> str:
-    """Say how far the items of the latest plan are."""
+def rows_of_items(lines: Iterable[str]) -> dict[str, int]:
+    """Return how many rows each invocation read that counted a work item, from the refresh function's log.
+
+    Returns
+    -------
+    dict of str to int
+        Rows by the invocation's id, so that a line may be read twice.
+    """
+    rows = {}
+    for line in lines:
+        if _COUNTED in line and line.startswith("{"):
+            entry = json.loads(line)
+            rows[entry["function_request_id"]] = entry["summary"]["rows_read"]
+    return rows
+
+
+def _progress(client: Any, execution: str, rows: int) -> str:
+    """Say how far the items of the latest plan are, and how many rows were read since the first plan."""
     runs = client.list_map_runs(executionArn=execution)["mapRuns"]
     if not runs:
         return ""
     latest = max(runs, key=lambda run: run["startDate"])
     counts = client.describe_map_run(mapRunArn=latest["mapRunArn"])["itemCounts"]
     failed = f", {counts['failed']} failed" if counts["failed"] else ""
-    return f"items: {counts['succeeded']} of {counts['total']} counted{failed}"
+    return f"items: {counts['succeeded']} of {counts['total']} counted{failed}; rows: {rows:,} read"

@@ -19,9 +19,10 @@ from infra.operations.backlog import count_backlog
 from infra.operations.deployed import Deployed, OperationError
 from infra.operations.logs import in_one_line
 
-REPORT = Path(__file__).parents[2] / ".local" / "report.html"
-API_PAGE = Path(__file__).parents[2] / "docs" / "api.html"
-"""The local copy of the report."""
+_CHECKOUT = Path(__file__).parents[2]
+REPORT = _CHECKOUT / ".local" / "report.html"
+API_PAGE = _CHECKOUT / ".local" / "api.html"
+"""The local copies of the report and, beside it, of the API's page."""
 
 
 def migrate(stack: Deployed) -> None:
@@ -210,7 +211,7 @@ def _event_in_words(event: dict[str, Any]) -> str:
 
 
 def report(stack: Deployed, as_of: date | None, *, in_browser: bool) -> None:
-    """Fetch the report's page, the latest or the one of a day, lay the API's page beside it, and print both paths.
+    """Fetch the report's page, the latest or the one of a day, and print its path and that of the API's page.
 
     Raises
     ------
@@ -218,15 +219,13 @@ def report(stack: Deployed, as_of: date | None, *, in_browser: bool) -> None:
         When there is no such page.
     """
     fetch_report(stack, as_of)
-    print(f"the report is {REPORT}")
-    api = shutil.copy(API_PAGE, REPORT.with_name("api.html"))
-    print(f"the API's page is {api}")
+    print(f"the report is {REPORT}\nthe API's page is {API_PAGE}")
     if in_browser and not webbrowser.open(REPORT.as_uri()):
         raise OperationError("no browser was found to open it")
 
 
 def fetch_report(stack: Deployed, as_of: date | None = None) -> int:
-    """Fetch the report's page to `REPORT`, and return the refresh that published what it shows.
+    """Fetch the report's page to `REPORT`, lay the API's page beside it, and return the refresh that the report shows.
 
     Raises
     ------
@@ -242,6 +241,7 @@ def fetch_report(stack: Deployed, as_of: date | None = None) -> int:
         ) from error
     REPORT.parent.mkdir(exist_ok=True)
     REPORT.write_bytes(found["Body"].read())
+    shutil.copy(_CHECKOUT / "docs" / "api.html", API_PAGE)
     return int(found["Metadata"]["refresh-id"])
 
 

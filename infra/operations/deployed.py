@@ -4,7 +4,7 @@ import json
 import os
 import time
 import uuid
-from collections.abc import Callable, Iterator, MutableMapping
+from collections.abc import Callable, Iterable, Iterator, MutableMapping
 from functools import cached_property
 from typing import Any
 
@@ -244,16 +244,20 @@ class Deployed:
             QueueUrl=self.output("RefreshFailuresUrl"), ReceiptHandle=receipt, VisibilityTimeout=0
         )
 
-    def log_events(self, since: float) -> Iterator[tuple[int, str, str]]:
-        """Read both functions' logs: the time in milliseconds, the function, the line.
+    def log_events(
+        self, since: float, functions: Iterable[str] = ("refresh", "lookup")
+    ) -> Iterator[tuple[int, str, str]]:
+        """Read the functions' logs: the time in milliseconds, the function, the line.
 
         Parameters
         ----------
         since : float
             From when on, in seconds since 1970.
+        functions : iterable of str
+            Which functions.
         """
         pages = self.client("logs").get_paginator("filter_log_events")
-        for function in ("refresh", "lookup"):
+        for function in functions:
             for group in self._log_groups(function.title()):
                 for page in pages.paginate(logGroupName=group, startTime=int(since * 1000)):
                     for event in page["events"]:

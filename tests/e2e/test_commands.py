@@ -35,6 +35,7 @@ def test_make_demo_does_the_same_with_data_of_ones_own(checkout: Path) -> None:
     assert not list((checkout / ".local").glob("demo-*"))
     # And the report is there to be looked at
     assert f"The report, to open in a browser: {checkout}/.local/report.html\n" in output
+    assert (checkout / ".local" / "api.html").read_bytes() == (checkout / "docs" / "api.html").read_bytes()
     assert '"country_code":"China"' in (checkout / ".local" / "report.html").read_text()
 
 

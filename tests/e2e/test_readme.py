@@ -8,6 +8,7 @@ import pytest
 from tests.checkout import copy_checkout, run
 from tests.e2e.conftest import EMULATOR
 from tests.e2e.test_commands import printed_table
+from tests.e2e.test_stack import today
 from tests.support import ROOT, published_table_of_peru
 
 pytestmark = pytest.mark.skipif(EMULATOR != "ministack", reason="it shows the default emulator")
@@ -41,6 +42,14 @@ def test_the_demo_prints_the_published_table_of_the_source(output: str, newcomer
     demo = output[: output.index("make up")]  # how the demo ends: with what to try next
     assert printed_table(demo) == published_table_of_peru()
     assert not (newcomer / ".local" / "state.json").exists()
+
+
+def test_the_demo_ends_with_the_verdict_on_that_table(output: str) -> None:
+    demo = output[: output.index("The stack is up.")].splitlines()
+    assert demo[-1] == (
+        f"all 511,427 records counted; as of {today()} undecided: 0 of 5 segments;"
+        " unknown: 5.8% of voucher_amount, 8.1% of total_orders"
+    )
 
 
 def test_every_command_says_why_if_it_is_not_run() -> None:

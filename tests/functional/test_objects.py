@@ -10,10 +10,10 @@ from functions.common.migrations import migrate
 from functions.common.settings import DatabaseSettings, load_settings
 from functions.refresh.ledger.schema import needed_dimensions
 from infra.local import objects as checking
-from infra.local.demo import most_used
 from infra.local.objects import check_files, countries_of, objects_of
 from infra.local.postgres import DatabaseAddress
 from infra.local.processes import LocalError
+from infra.local.results import most_used
 from tests.functional.test_foreign_writers import REFUSED as REFUSED_OF_WRITERS
 from tests.functional.test_reading import COUNTED, REFUSED
 from tests.support import parquet, record

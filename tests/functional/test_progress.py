@@ -65,6 +65,18 @@ def test_a_line_moves_and_says_what_a_command_is_at() -> None:
     os.close(ours)
 
 
+def test_a_line_is_added_every_few_seconds_where_no_terminal_shows_one_that_moves() -> None:
+    with subprocess.Popen(
+        [*PROGRESS, "install", sys.executable, "-c", _TALKS], stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdin
+        assert process.stderr
+        assert process.stderr.readline() == "install …\n"
+        assert re.fullmatch(r"install: \d+ s  pyarrow 25\.0\.0\n", process.stderr.readline())
+        process.stdin.close()
+        assert process.wait() == 0
+
+
 def test_a_part_of_a_step_shows_no_line_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
     with Progress("refresh"), Progress("follow the run"):
         pass

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from infra.operations.backlog import rows_of_items
 from infra.operations.logs import in_one_line
 
 RUN = {
@@ -49,3 +50,12 @@ TOLD = (
 )
 def test_a_line_of_log_is_told_shortly_or_left_out(message: str, told: str | None) -> None:
     assert in_one_line(message) == told
+
+
+def test_rows_of_work_items_are_told_once_however_often_their_lines_are_read() -> None:
+    def line(message: str, request: str, rows: int) -> str:
+        return json.dumps({"message": message, "function_request_id": request, "summary": {"rows_read": rows}})
+
+    first, second = line("took step count", "a", 7), line("took step count", "b", 0)
+    other = [line("refreshed", "c", 5), line("took step publish", "d", 12), "START RequestId: a took step count"]
+    assert rows_of_items([first, *other, second, first]) == {"a": 7, "b": 0}
