@@ -63,9 +63,8 @@ def _down(_: argparse.Namespace) -> None:
 
 
 def _explore(arguments: argparse.Namespace) -> None:
-    # Here, because moto and awswrangler take seconds to import.
-    from infra.local.explore import explore
-
+    with step("load the function's code"):  # here, because moto and awswrangler take seconds to import
+        from infra.local.explore import explore
     if not explore(objects_of(arguments.data), as_of=arguments.as_of, countries=arguments.countries):
         sys.exit(1)
 

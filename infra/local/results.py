@@ -16,7 +16,7 @@ _PUBLISHED_TABLE = """
     SELECT * FROM voucher_customer.voucher_segments ORDER BY country_code, segment_name DESC, index
 """
 
-_AS_OF = "SELECT as_of FROM voucher_customer.publication"
+_AS_OF = "SELECT as_of FROM voucher_customer.publication JOIN voucher_customer.refreshes USING (refresh_id)"
 
 _RECORDS = "SELECT sum(rows_read)::bigint, sum(rows_counted)::bigint FROM voucher_customer.ledger"
 
