@@ -5,6 +5,7 @@ import shutil
 import time
 import webbrowser
 from datetime import UTC, date, datetime
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -247,7 +248,7 @@ def fetch_report(stack: Deployed, as_of: date | None = None) -> int:
 
 def logs(stack: Deployed, minutes: int, *, raw: bool) -> None:
     """Print what both functions logged, in the order of its time: a line for each run and request, or all as it is."""
-    events = sorted(stack.log_events(time.time() - minutes * 60))
+    events = sorted(stack.log_events(time.time() - minutes * 60), key=itemgetter(0))
     told = [(timestamp, function, line if raw else in_one_line(line)) for timestamp, function, line in events]
     shown = [entry for entry in told if entry[2] is not None]
     for timestamp, function, line in shown:

@@ -6,6 +6,9 @@ from typing import Any
 _NUMBERS = ("items", "objects_counted", "objects_removed", "objects_refused", "objects_deferred", "rows_counted")
 _OF_LAMBDA = ("START ", "END ", "REPORT ", "INIT_START ", "XRAY ")
 
+# On ministack each line of a traceback is a message; on AWS the whole is one, whose first line says what failed.
+_OF_TRACEBACK = (" ", "Traceback ")
+
 
 def in_one_line(message: str) -> str | None:
     """Return a message of a function's log in one line, None for what says nothing of a run or a request.
@@ -20,7 +23,7 @@ def in_one_line(message: str) -> str | None:
         entry = json.loads(message)
     except ValueError:
         first = message.strip().partition("\n")[0]
-        return None if not first or first.startswith(_OF_LAMBDA) else first
+        return None if not first or message.startswith((*_OF_LAMBDA, *_OF_TRACEBACK)) else first
     if not isinstance(entry, dict):
         return message
     if "message" not in entry:

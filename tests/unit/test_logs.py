@@ -41,6 +41,10 @@ TOLD = (
             "2020-12-22T00:15:00Z Task timed out after 900.00 seconds\n\n",
             "2020-12-22T00:15:00Z Task timed out after 900.00 seconds",
         ),
+        # ministack logs each line of a traceback by itself
+        ("Traceback (most recent call last):", None),
+        ('  File "/var/task/functions/refresh/handler.py", line 112, in handler', None),
+        ("functions.refresh.usecases.refresh.RefreshError: a.parquet: is empty",) * 2,
         ('{"_aws":{"CloudWatchMetrics":[]},"Refreshes":[1.0]}', None),
         ("START RequestId: 52fdfc07 Version: $LATEST\n", None),
         ("REPORT RequestId: 52fdfc07\tDuration: 3 ms", None),
