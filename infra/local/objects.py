@@ -48,10 +48,10 @@ def objects_of(data: str) -> dict[str, Path]:
 
 def _find_objects(data: str) -> dict[str, Path]:
     whole = Path(data).expanduser()
-    named = [whole] if whole.exists() else [Path(word).expanduser() for word in data.split()]
+    named = [whole] if _exists(whole) else [Path(word).expanduser() for word in data.split()]
     objects: dict[str, Path] = {}
     for number, path in enumerate(named):
-        if not path.exists():
+        if not _exists(path):
             raise LocalError(f"DATA: there is no {path}")
         files = {path.name: path} if path.is_file() else _files_in(path)
         if path.is_file() and not is_in_dataset(path.name, ""):
@@ -60,6 +60,13 @@ def _find_objects(data: str) -> dict[str, Path]:
         folder = f"{PREFIX}{number}/" if any(PREFIX + name in objects for name in files) else PREFIX
         objects.update({folder + name: file for name, file in files.items()})
     return objects
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # several names can be longer than one may be
+        return False
 
 
 def _check_can_be_put(key: str, path: Path) -> None:

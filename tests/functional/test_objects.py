@@ -64,6 +64,14 @@ def test_a_path_that_the_system_does_not_take_is_told(data: str) -> None:
         objects_of(data)
 
 
+def test_more_files_than_fit_into_one_path_are_named_at_once(tmp_path: Path) -> None:
+    content = parquet([record()])
+    paths = [tmp_path / f"{number:0200}.parquet" for number in range(30)]
+    for path in paths:
+        path.write_bytes(content)
+    assert list(objects_of(" ".join(map(str, paths))).values()) == paths
+
+
 def test_the_columns_are_those_that_the_families_need(postgres: DatabaseAddress) -> None:
     """The same as the refresh function has from the database, of which there is none yet."""
     connection = postgres.connect()
