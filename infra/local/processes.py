@@ -38,6 +38,9 @@ def step(text: str) -> Iterator[Progress]:
     try:
         with Progress(text) as progress:
             yield progress
+        # A library may swallow what a signal raises: pyarrow does while it imports pandas.
+        for number in _received:
+            _end_by(number)
     except (LocalError, OperationError) as error:
         raise LocalError(f"{text}: {error}") from error
 
@@ -45,6 +48,8 @@ def step(text: str) -> Iterator[Progress]:
 _STOPPING_SECONDS = 30
 
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+_received: list[int] = []
 
 
 def unwind_on_signals() -> None:
@@ -57,12 +62,17 @@ def unwind_on_signals() -> None:
 
 
 def _unwind(number: int, _: FrameType | None) -> None:
+    _received.append(number)
     for one in _ENDING:
         signal.signal(one, signal.SIG_IGN)
     if number == signal.SIGHUP:  # nobody reads any more, and writing would fail
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, sys.stdout.fileno())
         os.dup2(nowhere, sys.stderr.fileno())
+    _end_by(number)
+
+
+def _end_by(number: int) -> None:
     if number == signal.SIGINT:
         raise KeyboardInterrupt
     sys.exit(128 + number)

@@ -38,6 +38,20 @@ finally:
     open(sys.argv[1], "w").write("stopped")
 """
 
+# As pyarrow does while it imports pandas, it goes on whatever is raised.
+_SWALLOWS = """
+import time
+from infra.local.processes import step, unwind_on_signals
+unwind_on_signals()
+with step("work"):
+    try:
+        print("started", flush=True)
+        time.sleep(600)
+    except BaseException:
+        pass
+print("went on", flush=True)
+"""
+
 
 def read_until(terminal: int, pattern: bytes) -> bytes:
     """Read from a terminal until it has shown something; it ends with an error when the program has."""
@@ -94,10 +108,23 @@ def test_a_command_that_fails_shows_what_it_said_and_not_what_it_was_at() -> Non
     assert done.stderr == f"install …\nno such wheel\nfailed: install: {sys.executable} ended with status 3\n"
 
 
-@pytest.mark.parametrize(
+ENDINGS = pytest.mark.parametrize(
     ("first", "status"),
     [(signal.SIGINT, -signal.SIGINT), (signal.SIGTERM, 128 + signal.SIGTERM), (signal.SIGHUP, 128 + signal.SIGHUP)],
 )
+
+
+@ENDINGS
+def test_a_signal_that_a_library_swallows_ends_the_command_with_its_step(first: signal.Signals, status: int) -> None:
+    with subprocess.Popen([sys.executable, "-c", _SWALLOWS], stdout=subprocess.PIPE, cwd=ROOT, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "started\n"
+        process.send_signal(first)
+        assert process.stdout.read() == ""
+        assert process.wait() == status
+
+
+@ENDINGS
 def test_everything_is_stopped_whatever_comes_while_it_stops(
     tmp_path: Path, first: signal.Signals, status: int
 ) -> None:
