@@ -132,6 +132,8 @@ def main() -> None:
         arguments.run(stack, arguments)
     except (OperationError, BotoCoreError, ClientError) as error:
         sys.exit(f"failed: {error}")
+    except KeyboardInterrupt:
+        sys.exit("interrupted: what the command started in the stack goes on there")
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import os
 import pty
 import re
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -144,3 +145,19 @@ def test_everything_is_stopped_whatever_comes_while_it_stops(
     assert process.wait() == status
     assert done.read_text() == "stopped"
     process.stdout.close()
+
+
+def test_ctrl_c_ends_an_operator_s_command_in_one_line() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        endpoint = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        signed = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_REGION": "us-east-1"}
+        with subprocess.Popen(
+            [sys.executable, "-m", "infra.operations", "refresh"], stderr=subprocess.PIPE, cwd=ROOT, text=True,
+            env={**os.environ, **signed, "AWS_ENDPOINT_URL": endpoint},
+        ) as process:  # fmt: skip
+            connection, _ = silent.accept()
+            process.send_signal(signal.SIGINT)
+            _, said = process.communicate()
+        connection.close()
+    assert process.returncode == 1
+    assert said == "interrupted: what the command started in the stack goes on there\n"
