@@ -5,6 +5,8 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
+from botocore.exceptions import ClientError
+
 from infra.operations.deployed import Deployed, OperationError
 from infra.progress import Progress
 
@@ -61,12 +63,24 @@ def _follow(stack: Deployed, execution: str) -> dict[str, Any]:
             time.sleep(_SECONDS_BETWEEN_LOOKS)
             looked = time.time()
             found: dict[str, Any] = client.describe_execution(executionArn=execution)
-            lines = stack.log_events(since or found["startDate"].timestamp(), ["refresh"])
-            rows |= rows_of_items(line for _, _, line in lines)
+            rows_read = read_rows(stack, since or found["startDate"].timestamp(), rows)
             since = looked - _LOG_DELAY_SECONDS
-            progress.show(_progress(client, execution, sum(rows.values())))
+            if items := _items(client, execution):
+                progress.show(f"{items}; {rows_read}")
             if found["status"] != "RUNNING":
                 return found
+
+
+def read_rows(stack: Deployed, since: float, rows: dict[str, int]) -> str:
+    """Add what the log has since then to the rows of each invocation, and say how many they are together.
+
+    Where the log cannot be read, say why: the execution goes on without it.
+    """
+    try:
+        rows.update(rows_of_items(line for _, _, line in stack.log_events(since, ["refresh"])))
+    except ClientError as error:
+        return f"rows: the refresh function's log cannot be read ({error.response['Error']['Code']})"
+    return f"rows: {sum(rows.values()):,} read"
 
 
 def rows_of_items(lines: Iterable[str]) -> dict[str, int]:
@@ -85,12 +99,12 @@ def rows_of_items(lines: Iterable[str]) -> dict[str, int]:
     return rows
 
 
-def _progress(client: Any, execution: str, rows: int) -> str:
-    """Say how far the items of the latest plan are, and how many rows were read since the first plan."""
+def _items(client: Any, execution: str) -> str:
+    """Say how far the items of the latest plan are."""
     runs = client.list_map_runs(executionArn=execution)["mapRuns"]
     if not runs:
         return ""
     latest = max(runs, key=lambda run: run["startDate"])
     counts = client.describe_map_run(mapRunArn=latest["mapRunArn"])["itemCounts"]
     failed = f", {counts['failed']} failed" if counts["failed"] else ""
-    return f"items: {counts['succeeded']} of {counts['total']} counted{failed}; rows: {rows:,} read"
+    return f"items: {counts['succeeded']} of {counts['total']} counted{failed}"

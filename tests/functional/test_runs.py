@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from infra.checks.transform import NESTED, read_template
+from infra.operations.backlog import read_rows
 from infra.operations.deployed import Deployed, OperationError
 from tests.functional.account import Account, RefusedError, serving_account
 
@@ -116,3 +117,17 @@ def test_logs_are_read_from_the_group_that_lambda_writes_to_by_itself_too(served
     since = time.time() - 60
     assert [entry[1:] for entry in on_aws.log_events(since)] == [("refresh", "named")]
     assert [entry[1:] for entry in here.log_events(since)] == [("refresh", "named"), ("lookup", "other")]
+
+
+def test_a_backlog_is_followed_without_a_log_that_cannot_be_read(served: Account) -> None:
+    template = {
+        "Resources": {"Logs": {"Type": "AWS::Logs::LogGroup"}},
+        "Outputs": {"RefreshLogGroup": {"Value": {"Ref": "Logs"}}},
+    }
+    served.client("cloudformation", REGION).create_stack(StackName="followed", TemplateBody=json.dumps(template))
+    stack = Deployed("followed", lambda service: served.client(service, REGION))
+    stack.endpoint = None
+    rows = {"of an earlier look": 7}
+    assert read_rows(stack, 0, rows) == "rows: 7 read"
+    served.client("logs", REGION).delete_log_group(logGroupName=stack.output("RefreshLogGroup"))
+    assert read_rows(stack, 0, rows) == "rows: the refresh function's log cannot be read (ResourceNotFoundException)"
