@@ -147,6 +147,11 @@ def test_everything_is_stopped_whatever_comes_while_it_stops(
     process.stdout.close()
 
 
+def _heed_ctrl_c() -> None:
+    """Undo what a shell does to what it runs in the background, such as these tests: SIGINT is ignored there."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_ctrl_c_ends_an_operator_s_command_in_one_line() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         endpoint = f"http://127.0.0.1:{silent.getsockname()[1]}"
@@ -154,6 +159,7 @@ def test_ctrl_c_ends_an_operator_s_command_in_one_line() -> None:
         with subprocess.Popen(
             [sys.executable, "-m", "infra.operations", "refresh"], stderr=subprocess.PIPE, cwd=ROOT, text=True,
             env={**os.environ, **signed, "AWS_ENDPOINT_URL": endpoint},
+            preexec_fn=_heed_ctrl_c,  # noqa: PLW1509 - no thread of pytest holds a lock that it needs
         ) as process:  # fmt: skip
             connection, _ = silent.accept()
             process.send_signal(signal.SIGINT)
