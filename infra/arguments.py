@@ -15,8 +15,8 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Exit with status 2, as argparse does."""
         missing = re.sub(r"^the following arguments are required: (.+)$", r"\1 is missing", message)
-        told = re.sub(r"^argument ", "", missing)
-        named = re.sub(r"^(?:--)?([a-z-]+)(?=:| is missing)", lambda found: found[1].replace("-", "_").upper(), told)
+        text = re.sub(r"^argument ", "", missing)
+        named = re.sub(r"^(?:--)?([a-z-]+)(?=:| is missing)", lambda found: found[1].replace("-", "_").upper(), text)
         self.exit(2, f"failed: {named}\n")
 
 

@@ -157,11 +157,11 @@ def read_history(database: Database, publication: Publication, asked: HistoryOfF
             (day.as_of, {kept.segment_type: kept.voucher_amount for kept in day.rankings}) for day in days
         ),
         days=[HistoryDay(day.as_of, day.refresh_id, [_segment(ranking) for ranking in day.rankings]) for day in days],
-        changes=[_told(change) for change in msgspec.json.decode(changes, type=list[KeptChange])],
+        changes=[_change(change) for change in msgspec.json.decode(changes, type=list[KeptChange])],
     )
 
 
-def _told(change: KeptChange) -> HistoryChange:
+def _change(change: KeptChange) -> HistoryChange:
     return HistoryChange(
         as_of=change.as_of,
         refresh_id=change.refresh_id,

@@ -14,7 +14,7 @@ from functions.common.ranking import Cause, Count, Share
 _READ = "SELECT to_json(run) FROM voucher_customer.refreshes AS run ORDER BY refresh_id DESC LIMIT :limit"
 
 # Columns that callers know by their first names.
-_TOLD_AS = {
+_ANSWERED_AS = {
     "objects_refused": "objects_failed", "objects_refused_before": "objects_bad", "objects_deferred": "objects_left"
 }  # fmt: skip
 
@@ -110,5 +110,5 @@ def read_refreshes(database: Database, limit: int) -> Refreshes:
     """
     with reading(database) as connection:
         runs = [run for (run,) in connection.run(_READ, limit=limit)]
-    told = [{_TOLD_AS.get(name, name): value for name, value in run.items()} for run in runs]
-    return Refreshes(msgspec.convert(told, list[Refresh]))
+    answered = [{_ANSWERED_AS.get(name, name): value for name, value in run.items()} for run in runs]
+    return Refreshes(msgspec.convert(answered, list[Refresh]))

@@ -103,8 +103,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         result = _take_step(event, deadline)
     elif request := read_verification(event, prefix=settings().prefix, now=_now()):
         result = verification().run(request, deadline)
-        told = msgspec.to_builtins(result)
-        logger.info("verified", extra={name: value for name, value in told.items() if name != "differences"})
+        fields = msgspec.to_builtins(result)
+        logger.info("verified", extra={name: value for name, value in fields.items() if name != "differences"})
     elif question := read_question(event):
         result = questions()(question)
         logger.info("question answered", extra={"question": msgspec.to_builtins(question)})

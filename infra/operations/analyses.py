@@ -43,7 +43,7 @@ def why(stack: Deployed, segment: str, countries: str) -> None:
     found = msgspec.convert(stack.invoke_refresh(asked), Why)
     for change in found.changes:
         print(
-            f"refresh {change.refresh_id}, as of {change.as_of}: {_told(change)}:"
+            f"refresh {change.refresh_id}, as of {change.as_of}: {_change_text(change)}:"
             f" {', '.join(_CAUSES[cause] for cause in change.causes)}"
         )
         for one in change.objects:
@@ -75,7 +75,7 @@ def show_slice(stack: Deployed, prefix: str, against: str | None) -> None:
         if found.against:
             row += [others.pop(place, "no voucher"), "-" if one.drift is None else f"{one.drift:.4f}"]
         rows.append(row)
-    rows += [[*place, "no voucher", "0", "-", told, "-"] for place, told in others.items()]
+    rows += [[*place, "no voucher", "0", "-", reason, "-"] for place, reason in others.items()]
     headings = ["country", "family", "segment", "most used", "vouchers", "doubt"]
     print_table([*headings, *(["against", "drift"] if found.against else [])], rows)
     for part in filter(None, (found.slice, found.against)):
@@ -115,7 +115,7 @@ def _print_consequences(found: WhatIf) -> None:
     for name, objects in found.not_counted.items():
         print(f"{name}: its dimension is not counted yet, {objects:,} objects lack it: deploy the family to count it")
     for change in found.changes:
-        print(f"would change: {_told(change)}")
+        print(f"would change: {_change_text(change)}")
     for one in found.suggestions:
         cuts = one.cuts
         print(
@@ -151,7 +151,7 @@ def _most_used(found: Slice) -> dict[SegmentKey, str]:
     return {one.segment_key: f"{_amounts(one.voucher_amount)} of {one.vouchers:,}" for one in found.segments}
 
 
-def _told(change: RankingChange) -> str:
+def _change_text(change: RankingChange) -> str:
     place = f"{change.country_code} {change.segment_name} {change.segment_type}"
     return f"{place}: {_amounts(change.before)} -> {_amounts(change.after)}"
 

@@ -148,9 +148,9 @@ def _print_differences(found: Verified) -> None:
     for difference in found.differences:
         repaired = " (repaired)" if difference.is_repaired else ""
         print(f"{difference.key}: {difference.kind}{repaired}: {difference.detail}")
-    untold = found.objects_different + found.objects_repaired - len(found.differences)
-    if untold:
-        print(f"and {untold} more")
+    unnamed = found.objects_different + found.objects_repaired - len(found.differences)
+    if unnamed:
+        print(f"and {unnamed} more")
     if found.totals_repaired:
         print(f"{found.totals_repaired} totals were not the sum of the ledger (repaired)")
     if found.refreshed is not None:
@@ -249,8 +249,8 @@ def fetch_report(stack: Deployed, as_of: date | None = None) -> int:
 def logs(stack: Deployed, minutes: int, *, raw: bool) -> None:
     """Print what both functions logged, in the order of its time: a line for each run and request, or all as it is."""
     events = sorted(stack.log_events(time.time() - minutes * 60), key=itemgetter(0))
-    told = [(timestamp, function, line if raw else in_one_line(line)) for timestamp, function, line in events]
-    shown = [entry for entry in told if entry[2] is not None]
+    lines = [(timestamp, function, line if raw else in_one_line(line)) for timestamp, function, line in events]
+    shown = [entry for entry in lines if entry[2] is not None]
     for timestamp, function, line in shown:
         print(f"{datetime.fromtimestamp(timestamp / 1000, UTC):%Y-%m-%dT%H:%M:%S.%f} {function} {line}")
     print(f"{len(shown)} lines of the last {minutes} minutes{'' if raw else '; RAW=1 prints all as it is'}")

@@ -40,14 +40,14 @@ def in_one_line(message: str) -> str | None:
 
 def _summary(summary: dict[str, Any]) -> str:
     """Summarise the result of a run, or of a step of a backlog."""
-    told = []
+    parts = []
     if "refresh_id" in summary:
         rows, took = summary.get("rows_published"), summary.get("took_ms")
         published = "published nothing" if rows is None else f"published {rows:,} rows"
-        told.append(f"refresh {summary['refresh_id']} ({summary['trigger']}) {published} as of {summary['as_of']}")
-        told.append("" if took is None else f"{took / 1000:.1f} s")
-    told += [f"{summary[name]:,} {name.replace('_', ' ')}" for name in _NUMBERS if summary.get(name)]
+        parts.append(f"refresh {summary['refresh_id']} ({summary['trigger']}) {published} as of {summary['as_of']}")
+        parts.append("" if took is None else f"{took / 1000:.1f} s")
+    parts += [f"{summary[name]:,} {name.replace('_', ' ')}" for name in _NUMBERS if summary.get(name)]
     if rejected := sum((summary.get("rows_rejected") or {}).values()):
-        told.append(f"{rejected:,} rows rejected")
-    told += summary.get("errors") or []
-    return ", ".join(filter(None, told))
+        parts.append(f"{rejected:,} rows rejected")
+    parts += summary.get("errors") or []
+    return ", ".join(filter(None, parts))

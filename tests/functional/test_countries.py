@@ -1,4 +1,4 @@
-"""Countries: any that occurs can be published, and one that occurs nowhere is told."""
+"""Countries: any that occurs can be published, and one that occurs nowhere is named."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""The dataset in the bucket: leftovers of writers are ignored, told, and taken out where they were counted."""
+"""The dataset in the bucket: leftovers of writers are ignored, named, and taken out where they were counted."""
 
 from datetime import date
 from pathlib import Path

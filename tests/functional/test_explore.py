@@ -1,4 +1,4 @@
-"""Explore: what the refresh function would make of a file is told before it is dropped."""
+"""Explore: what the refresh function would make of a file is shown before it is dropped."""
 
 import os
 import re

@@ -21,7 +21,7 @@ from functions.refresh.usecases.work_items import PlannedObject, WorkItem
 from tests.families import SILENCE, SQL, TENURE, append_example, recount_added
 from tests.functional.conftest import Call, Pipeline
 from tests.functional.test_backlog import Backlog
-from tests.functional.test_verification import told, verify
+from tests.functional.test_verification import differences, verify
 from tests.support import BUCKET, PREFIX, REAL_FILE, WHY_SKIPPED, Published, created, daily, record, recount
 
 AS_OF = date(2020, 12, 22)
@@ -113,7 +113,7 @@ def test_removing_families_reads_no_object_again_and_adding_them_again_neither(
     summary = pipeline.refresh(daily())
     assert (summary.objects_counted, summary.objects_skipped) == (0, 1)
     assert pipeline.published() == of(all_four, *SHIPPED_FAMILIES)
-    assert told(verify(pipeline)) == []
+    assert differences(verify(pipeline)) == []
     deploy(append_example)
     summary = pipeline.refresh(daily())
     assert (summary.objects_counted, summary.objects_skipped) == (0, 1)
@@ -224,8 +224,8 @@ def test_verification_finds_what_lacks_a_dimension_and_repairs_it(pipeline: Pipe
     key = pipeline.put("a.parquet", MANY)
     pipeline.refresh(daily())
     deploy(append_example)
-    assert told(verify(pipeline)) == [(key, "dimension missing", False)]
-    assert told(verify(pipeline, fix=True)) == [(key, "dimension missing", True)]
+    assert differences(verify(pipeline)) == [(key, "dimension missing", False)]
+    assert differences(verify(pipeline, fix=True)) == [(key, "dimension missing", True)]
     assert pipeline.published() == recount(MANY, AS_OF, ["Peru"]) | recount_added(MANY, AS_OF, ["Peru"])
 
 

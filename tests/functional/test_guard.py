@@ -1,4 +1,4 @@
-"""Guarded counting: an overwrite that would wipe counts is refused, and what is lost is told."""
+"""Guarded counting: an overwrite that would wipe counts is refused, and what is lost is reported."""
 
 from decimal import Decimal
 from typing import Any

@@ -1,4 +1,4 @@
-"""What is told of one's own parquet before a stack starts, and how a long table is shown."""
+"""What is said of your own parquet before a stack starts, and how a long table is shown."""
 
 import os
 from pathlib import Path

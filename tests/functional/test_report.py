@@ -134,7 +134,8 @@ def test_the_page_lets_one_check_what_is_published(pipeline: Pipeline) -> None:
     size = pipeline.s3.head_object(Bucket=BUCKET, Key="vouchers/a.parquet")["ContentLength"]
     assert shown["ledger"] == {
         "objects": 1, "size": size, "rows_read": 7, "rows_counted": 5,
-        "values_defaulted": {"total_orders": 1, "voucher_amount": 1}, "objects_not_told": 0, "objects_refused": 1,
+        "values_defaulted": {"total_orders": 1, "voucher_amount": 1}, "objects_without_unknown": 0,
+        "objects_refused": 1,
     }  # fmt: skip
     assert shown["rejected"] == [
         {"reason": "country_code_blank", "rows": 1},
@@ -386,7 +387,7 @@ def test_what_was_counted_before_values_filled_were_is_told(pipeline: Pipeline) 
     pipeline.sql.run("UPDATE voucher_customer.ledger SET values_defaulted = NULL")
     pipeline.refresh(daily())
     ledger = figures(pipeline)["ledger"]
-    assert (ledger["objects_not_told"], ledger["values_defaulted"]) == (1, {})
+    assert (ledger["objects_without_unknown"], ledger["values_defaulted"]) == (1, {})
 
 
 def test_the_page_stays_small_whatever_is_counted(pipeline: Pipeline) -> None:

@@ -12,7 +12,7 @@ from infra.local.postgres import DatabaseAddress
 from tests.functional.conftest import Call, Pipeline
 from tests.functional.test_backlog import Backlog
 from tests.functional.test_schema import ALL, make_released
-from tests.functional.test_verification import told, verify
+from tests.functional.test_verification import differences, verify
 from tests.support import BUCKET, PREFIX, daily, record
 
 RELEASED = [name for name in ALL if name < "008"]
@@ -85,7 +85,7 @@ def test_a_database_of_the_release_before_publishes_the_same_table(released: Pip
     assert (released.published(), summary.rankings_changed, summary.report_error) == (table, [], "")
     found = verify(released)
     assert (found.totals_different, found.rows_different) == (0, 0)
-    assert told(found) == [(f"{PREFIX}bad.parquet", "refused object", False)]
+    assert differences(found) == [(f"{PREFIX}bad.parquet", "refused object", False)]
     _, answer, _ = call("GET", "/refreshes")
     assert [(run["objects_failed"], run["objects_bad"], run["objects_left"]) for run in answer["refreshes"]] == [
         (0, 1, 0), (1, 2, 3),
@@ -108,7 +108,7 @@ def test_a_part_that_the_release_before_counted_is_counted_again(released: Pipel
     found = verify(released)
     bad = (f"{PREFIX}bad.parquet", "refused object", False)
     good = (f"{PREFIX}good.parquet", "dimension missing", False)  # which is counted again by the next run
-    assert (told(found), found.totals_different) == ([bad, good], 0)
+    assert (differences(found), found.totals_different) == ([bad, good], 0)
 
 
 def test_a_migration_and_a_refresh_of_the_release_before_do_not_wait_for_each_other(

@@ -1,4 +1,4 @@
-"""A verification: everything tampered with is told, object by object, and repaired when asked for."""
+"""A verification: everything tampered with is found, object by object, and repaired when asked for."""
 
 import itertools
 import json
@@ -38,7 +38,7 @@ def verify(pipeline: Pipeline, deadline: Deadline | None = None, **fields: Any) 
     return verification.run(request, deadline or Deadline())
 
 
-def told(found: Verified) -> list[tuple[str, str, bool]]:
+def differences(found: Verified) -> list[tuple[str, str, bool]]:
     return [(difference.key, difference.kind, difference.is_repaired) for difference in found.differences]
 
 
@@ -109,14 +109,14 @@ def test_an_entry_that_says_otherwise_than_the_bucket_is_told_and_repaired(
 ) -> None:
     # Given an entry that somebody changed
     counted.sql.execute_simple(tampering)
-    # When it is verified, then it is told and left as it is
+    # When it is verified, then it is reported and left as it is
     for _ in range(2):
         found = verify(counted)
-        assert told(found) == [(key, kind, False)]
+        assert differences(found) == [(key, kind, False)]
         assert wrong(found) == (1, totals, 0)
     # When it is repaired, then nothing differs any more
     found = verify(counted, fix=True)
-    assert told(found) == [(key, kind, True)]
+    assert differences(found) == [(key, kind, True)]
     assert (wrong(found), found.objects_repaired) == ((0, 0, 0), 1)
     assert found.published == found.refreshed == 3
     check_as_counted(counted)
@@ -156,7 +156,7 @@ def test_counts_that_add_up_to_nothing_are_no_totals(counted: Pipeline) -> None:
         f"{ENTRY_SET} usage_voucher_amount = '{{2640, 2640}}', usage_count = '{{-2, -2}}' WHERE key = :key", key=B
     )
     counted.sql.run("DELETE FROM voucher_customer.usage_totals")
-    # When it is verified, then it is the entry that is told, and the table made before
+    # When it is verified, then it is the entry that is reported, and the table made before
     assert wrong(verify(counted)) == (1, 0, 6)
     # And repairing that repairs all
     assert wrong(verify(counted, fix=True)) == (0, 0, 0)
@@ -195,7 +195,7 @@ def test_where_nothing_is_published_it_is_told_and_published_as_of_today(pipelin
     for name, rows in ROWS.items():
         pipeline.put(name, rows)
     found = verify(pipeline)
-    assert (found.published, told(found)) == (None, [(A, "entry missing", False), (B, "entry missing", False)])
+    assert (found.published, differences(found)) == (None, [(A, "entry missing", False), (B, "entry missing", False)])
     assert verify(pipeline, fix=True).published == 1
     check_as_counted(pipeline)
 
@@ -256,9 +256,9 @@ def test_other_counts_are_told_in_figures(counted: Pipeline) -> None:
 def test_a_prefix_bounds_what_is_looked_at(counted: Pipeline) -> None:
     counted.sql.run(f"{ENTRY_SET} rows_read = 9")
     found = verify(counted, prefix=A)
-    assert (told(found), found.objects, found.objects_changed) == ([(A, "other counts", False)], 1, 0)
-    assert [key for key, *_ in told(verify(counted, prefix=A, fix=True))] == [A]
-    assert [key for key, *_ in told(verify(counted))] == [B, GONE]
+    assert (differences(found), found.objects, found.objects_changed) == ([(A, "other counts", False)], 1, 0)
+    assert [key for key, *_ in differences(verify(counted, prefix=A, fix=True))] == [A]
+    assert [key for key, *_ in differences(verify(counted))] == [B, GONE]
 
 
 def test_a_verification_that_has_no_time_goes_on_where_it_stopped(pipeline: Pipeline) -> None:
@@ -277,7 +277,7 @@ def test_a_verification_that_has_no_time_goes_on_where_it_stopped(pipeline: Pipe
     # And the next one does the rest
     second = verify(pipeline, fix=True, after=first.go_on_after)
     assert (second.objects_verified, second.go_on_after) == (20, None)
-    assert [key for found in (first, second) for key, *_ in told(found)] == [PREFIX + name for name in names]
+    assert [key for found in (first, second) for key, *_ in differences(found)] == [PREFIX + name for name in names]
     assert set(pipeline.published().values()) == {20}
     assert wrong(verify(pipeline)) == (0, 0, 0)
 
@@ -289,7 +289,7 @@ def test_an_object_too_large_for_any_verification_is_told_and_in_nobodys_way(pip
     after, kinds = "", []
     for _ in range(2):
         found = verify(pipeline, Deadline(every_look_takes(100)), after=after)
-        kinds += told(found)
+        kinds += differences(found)
         after = found.go_on_after or ""
     assert kinds == [(A, "not verified", False), (B, "not verified", False)]
     assert pipeline.column("SELECT count(*) FROM voucher_customer.ledger WHERE error IS NOT NULL") == [0]
@@ -303,7 +303,7 @@ def test_what_s3_refuses_is_told_as_not_verified(counted: Pipeline) -> None:
 
     when_reading("a.parquet", refuse)
     found = verify(counted, fix=True)
-    assert (told(found), found.objects_repaired) == ([(A, "not verified", False)], 0)
+    assert (differences(found), found.objects_repaired) == ([(A, "not verified", False)], 0)
     assert "AccessDenied" in found.differences[0].detail
 
 

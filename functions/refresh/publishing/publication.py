@@ -130,14 +130,14 @@ class Publications:
             if summary.trigger not in BY_HAND:
                 summary.as_of = max(summary.as_of, _latest_automatic_day(connection) or summary.as_of)
             basis = read_basis(connection)
-            families, is_told = _complete_families(connection, summary)
+            families, is_apart = _complete_families(connection, summary)
             placed, unplaced = place_totals(connection, families, summary.countries, summary.as_of, self.unknowns)
             before = read_rankings(connection)
             summary.as_of_before = basis.as_of if basis else None
             connection.run("DELETE FROM voucher_customer.voucher_segments")
             connection.run(_DUE + _PUBLISH, **placed)
             summary.rows_published = connection.row_count
-            summary.unknown = publish_unknowns(connection, families, placed, is_told=is_told)
+            summary.unknown = publish_unknowns(connection, families, placed, is_apart=is_apart)
             summary.rows_in_no_segment = unplaced
             summary.rankings = read_rankings(connection)
             summary.rankings_changed = explain(
@@ -184,7 +184,7 @@ def _latest_automatic_day(connection: Connection) -> date | None:
     return day  # type: ignore[no-any-return]
 
 
-def _is_told(lacking: Mapping[str, Lacking]) -> bool:
+def _is_apart(lacking: Mapping[str, Lacking]) -> bool:
     """Return whether unknown values are counted apart in all objects that can be counted again."""
     return UNKNOWN_APART not in lacking or not lacking[UNKNOWN_APART].waiting
 
@@ -213,7 +213,7 @@ def _complete_families(connection: Connection, summary: Summary) -> tuple[list[F
             waiting=list(summary.families_waiting),
         )
     complete = [family for family in families if family.segment_name not in summary.families_waiting]
-    return complete, _is_told(lacking)
+    return complete, _is_apart(lacking)
 
 
 def _finish(connection: Connection, summary: Summary, now: datetime, *, published: bool) -> None:

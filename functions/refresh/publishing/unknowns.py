@@ -36,10 +36,10 @@ def count_by_segment(used: str = USED_TOTALS) -> str:
 _DUE = f"""
     WITH due AS (
         SELECT country_code, segment_name, segment_type, CAST(sum(count) AS bigint) AS vouchers,
-               CASE WHEN :is_told THEN
+               CASE WHEN :is_apart THEN
                    coalesce(CAST(sum(count) FILTER (WHERE voucher_amount < 0) AS bigint), 0)
                END AS unknown_amounts,
-               CASE WHEN :is_told THEN
+               CASE WHEN :is_apart THEN
                    coalesce(CAST(sum(count) FILTER (
                        WHERE value < 0 AND dimension = ANY (CAST(:numbers AS text[]))
                    ) AS bigint), 0)
@@ -80,7 +80,7 @@ AS_ZERO = UnknownRules()
 
 
 def publish_unknowns(
-    connection: Connection, families: Sequence[Family], placed: Mapping[str, Any], *, is_told: bool
+    connection: Connection, families: Sequence[Family], placed: Mapping[str, Any], *, is_apart: bool
 ) -> dict[str, Unknown]:
     """Replace the counts of unknown amounts and numbers; they are null while objects are to be counted again.
 
@@ -90,17 +90,17 @@ def publish_unknowns(
         Their shares by family; empty while they are null.
     """
     connection.run("DELETE FROM voucher_customer.segment_unknowns")
-    rows = connection.run(_DUE + _PUBLISH, **placed, numbers=_numbers(families), is_told=is_told)
+    rows = connection.run(_DUE + _PUBLISH, **placed, numbers=_numbers(families), is_apart=is_apart)
     return {family: measure_unknown(*counts) for family, *counts in rows}
 
 
 def count_wrong_unknowns(connection: Connection, families: Sequence[Family], placed: Mapping[str, Any]) -> int:
     """Return how many rows differ from what the totals give."""
-    [[is_told]] = connection.run(
+    [[is_apart]] = connection.run(
         "SELECT NOT EXISTS (SELECT FROM voucher_customer.segment_unknowns WHERE unknown_amounts IS NULL)"
     )
     wrong = _DUE + count_wrong_rows("segment_unknowns")
-    [[rows]] = connection.run(wrong, **placed, numbers=_numbers(families), is_told=is_told)
+    [[rows]] = connection.run(wrong, **placed, numbers=_numbers(families), is_apart=is_apart)
     return int(rows)
 
 

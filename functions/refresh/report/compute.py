@@ -50,7 +50,7 @@ def work_out(facts: Facts) -> Figures:
         if family.dimension.kind == "days_since"
     }
     trends = follow_trends(facts)
-    told = _Told(
+    by_segment = _BySegment(
         find_since(facts),
         {found.segment_key: Unknown(found.vouchers, found.amounts, found.numbers) for found in facts.unknowns},
     )
@@ -60,7 +60,7 @@ def work_out(facts: Facts) -> Figures:
         facts.as_of_before,
         facts.published_at,
         [
-            _country(country, by_country.get(country, []), facts, places, told, trends.get(country, []))
+            _country(country, by_country.get(country, []), facts, places, by_segment, trends.get(country, []))
             for country in facts.countries[:MAX_COUNTRIES]
         ],
         max(len(facts.countries) - MAX_COUNTRIES, 0),
@@ -78,7 +78,7 @@ def work_out(facts: Facts) -> Figures:
     )
 
 
-class _Told(NamedTuple):
+class _BySegment(NamedTuple):
     """What the report shows of segments beside their counts, by country, family and label."""
 
     since: dict[SegmentKey, Since]
@@ -117,7 +117,7 @@ def _country(
     table: list[PublishedRow],
     facts: Facts,
     places: dict[str, _Places],
-    told: _Told,
+    by_segment: _BySegment,
     trends: list[Trend],
 ) -> CountryFigures:
     usages = [(family, facts.usage.get((country, str(family.dimension)), _NO_USAGE)) for family in facts.families]
@@ -130,7 +130,7 @@ def _country(
         [str(amount) for amount in columns],
         others,
         [str(amount) for amount in colours],
-        [_segment(rows, columns, told) for rows in segments],
+        [_segment(rows, columns, by_segment) for rows in segments],
         [_totals(family.segment_name, usage, table) for family, usage in usages],
         {
             str(family.dimension): _distribution(usage, colours, is_number=family.dimension.kind == "number")
@@ -184,7 +184,7 @@ def _columns(segments: list[list[PublishedRow]]) -> tuple[list[int], int]:
     return sorted(ranked[:MAX_AMOUNTS]), max(len(ranked) - MAX_AMOUNTS, 0)
 
 
-def _segment(rows: list[PublishedRow], columns: Sequence[int], told: _Told) -> SegmentFigures:
+def _segment(rows: list[PublishedRow], columns: Sequence[int], by_segment: _BySegment) -> SegmentFigures:
     counts = {row.voucher_amount: row.count for row in rows}
     own = [counts.get(amount, 0) for amount in columns]
     ranked = rank(counts.items())
@@ -198,8 +198,8 @@ def _segment(rows: list[PublishedRow], columns: Sequence[int], told: _Told) -> S
         _most_used(ranked),
         RankedAmounts(*_place(ranked.runner_up)) if ranked.runner_up else None,
         ranked.doubt,
-        told.since.get(first.segment_key),
-        told.unknown.get(first.segment_key),
+        by_segment.since.get(first.segment_key),
+        by_segment.unknown.get(first.segment_key),
     )
 
 

@@ -54,7 +54,7 @@ class LedgerTotals(msgspec.Struct, frozen=True):
         Their rows.
     values_defaulted : dict of str to int
         Null or blank values of the counted rows, which count as 0, by column.
-    objects_not_told : int
+    objects_without_unknown : int
         Objects whose defaulted values are not known, because they were counted before that was recorded.
     objects_refused : int
         Objects that cannot be counted as they are now.
@@ -65,7 +65,7 @@ class LedgerTotals(msgspec.Struct, frozen=True):
     rows_read: int
     rows_counted: int
     values_defaulted: dict[str, int]
-    objects_not_told: int
+    objects_without_unknown: int
     objects_refused: int
 
 

@@ -81,7 +81,7 @@ _READ_LEDGER = """
                    FROM voucher_customer.ledger, jsonb_each_text(values_defaulted) AS filled (name, rows) GROUP BY name
                ) AS filled
            ) AS values_defaulted,
-           count(*) FILTER (WHERE etag IS NOT NULL AND values_defaulted IS NULL) AS objects_not_told,
+           count(*) FILTER (WHERE etag IS NOT NULL AND values_defaulted IS NULL) AS objects_without_unknown,
            count(error) AS objects_refused
     FROM voucher_customer.ledger
 """

@@ -19,11 +19,11 @@ function answer(country, family, text) {
   const { segment_name: name, unit, rules, label } = family;
   const { number, why } = numberOf(family, text);
   if (why) return { why };
-  const told = family.kind === "number" ? `${whole.format(number)} ${unit}` : `${label} ${whole.format(number)} days before the as-of day`;
+  const customer = family.kind === "number" ? `${whole.format(number)} ${unit}` : `${label} ${whole.format(number)} days before the as-of day`;
   const rule = rules.find(([, , low, high]) => low <= number && number <= high);
-  if (!rule) return { told, why: `no segment: ${number < rules[0][2] ? `the first begins at ${whole.format(rules[0][2])} ${unit}` : "no range holds that"}` };
+  if (!rule) return { customer, why: `no segment: ${number < rules[0][2] ? `the first begins at ${whole.format(rules[0][2])} ${unit}` : "no range holds that"}` };
   const segment = country.segments.find((found) => found.segment_name === name && found.min_range === rule[2]);
-  return segment ? { told, segment } : { told, why: `no voucher was used in ${rangeText(rule[2], rule[3], unit)}` };
+  return segment ? { customer, segment } : { customer, why: `no voucher was used in ${rangeText(rule[2], rule[3], unit)}` };
 }
 
 function calculator() {
@@ -40,10 +40,10 @@ function calculator() {
     const rows = [...figures.families].map((family) => {
       const { input, label } = inputs.find(({ name }) => name === family.field);
       if (!input.value) return row([family.title, `fill in: ${label.textContent.toLowerCase()}`], ["name", "text"]);
-      const { told, segment, why } = answer(country, family, input.value.trim());
+      const { customer, segment, why } = answer(country, family, input.value.trim());
       return segment
-        ? row([family.title, told, segmentLabel(segment), ...answerCells(segment)], ["name", "text", "text nowrap", "", "", "text sure", "text lead", "text nowrap"])
-        : row([family.title, told || why, told ? why : ""], ["name", "text", "text"]);
+        ? row([family.title, customer, segmentLabel(segment), ...answerCells(segment)], ["name", "text", "text nowrap", "", "", "text sure", "text lead", "text nowrap"])
+        : row([family.title, customer || why, customer ? why : ""], ["name", "text", "text"]);
     });
     for (const made of rows) made.lastChild.colSpan = 10 - made.cells.length + 1;
     answers.replaceChildren(table(title, ["Segment family", "Customer", "Segment", ...answerHeadings()], rows, "answers", ["Customer", "Segment", ...ANSWER_TEXTS]));

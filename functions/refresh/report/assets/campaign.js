@@ -28,10 +28,10 @@ function campaignOf(country, name) {
   const segments = country.segments.filter((segment) => segment.segment_name === name);
   if (!segments.length) return null;
   const lacking = family.objects_lacking ? paragraph(`Without ${plural(family.objects_lacking, "refused object", "refused objects")}, which lack what this is counted by.`, "bad small") : null;
-  const untold = segments.some((segment) => !segment.unknown) ? paragraph("Some objects were counted before unknown values were counted apart. The next daily run counts them again.", "soft small") : null;
+  const unrecorded = segments.some((segment) => !segment.unknown) ? paragraph("Some objects were counted before unknown values were counted apart. The next daily run counts them again.", "soft small") : null;
   const rows = segments.map((segment) => row([segmentLabel(segment), ...answerCells(segment, family)], ["nowrap", "", "", "text sure", "text lead", "text nowrap"]));
   return card(family.title, lacking,
-    table(`${family.title}: the most used amount, ${country.country_code}`, ["Segment", ...answerHeadings(family)], rows, "answers", ANSWER_TEXTS), untold,
+    table(`${family.title}: the most used amount, ${country.country_code}`, ["Segment", ...answerHeadings(family)], rows, "answers", ANSWER_TEXTS), unrecorded,
     heatMap(country, family, segments));
 }
 
@@ -49,8 +49,8 @@ function heatMap(country, family, segments) {
     const { amounts, decided, vouchers } = segment.most_used;
     const made = row([segmentLabel(segment), ...segment.counts.slice(0, others ? undefined : -1).map((one, number) => {
       const won = amounts.includes(country.amounts[number]);
-      const told = won ? hidden(decided ? " most used" : " most used, undecided") : "";
-      return cell(element("span", {}, element("b", {}, won ? star(segment.most_used) : "", whole.format(one)), element("span", {}, shareText(one, vouchers)), told), one);
+      const standing = won ? hidden(decided ? " most used" : " most used, undecided") : "";
+      return cell(element("span", {}, element("b", {}, won ? star(segment.most_used) : "", whole.format(one)), element("span", {}, shareText(one, vouchers)), standing), one);
     }), count(vouchers)], ["nowrap"]);
     segment.counts.slice(0, others ? undefined : -1).forEach((one, number) => {
       const won = amounts.includes(country.amounts[number]);

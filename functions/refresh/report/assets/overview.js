@@ -6,7 +6,7 @@ const undecided = SEGMENTS.filter(({ segment }) => !segment.doubt.decided);
 
 function head() {
   const latest = figures.runs[0];
-  const { rows_read: read, rows_counted: counted, values_defaulted: defaulted, objects_not_told: untold } = figures.ledger;
+  const { rows_read: read, rows_counted: counted, values_defaulted: defaulted, objects_without_unknown: unrecorded } = figures.ledger;
   const tile = (name, value, more, kind = "") => element("div", { class: "tile" }, element("dt", {}, name), element("dd", { class: kind }, value), element("dd", {}, more));
   const countries = figures.countries.length + figures.countries_left_out;
   const noAmount = defaulted.voucher_amount || 0;
@@ -18,7 +18,7 @@ function head() {
       tile("Vouchers counted", whole.format(sum(figures.countries.map(rowsOf))), `in ${plural(countries, "published country", "published countries")}`),
       tile("Most used changed", isFirst ? "first publication" : whole.format(changed.length), isFirst ? "nothing was published before" : `of ${plural(SEGMENTS.length, "segment", "segments")}, since the publication as of ${dayOf(figures.as_of_before)}`, isFirst ? "words" : ""),
       tile("Undecided", whole.format(undecided.length), `of ${plural(SEGMENTS.length, "segment", "segments")}${undecided.length ? ": the lead may be chance" : ""}`),
-      tile("Amount unknown", shareText(noAmount, counted), untold ? `or more: not known for ${plural(untold, "object", "objects")}` : `${whole.format(noAmount)} of ${whole.format(counted)} rows`),
+      tile("Amount unknown", shareText(noAmount, counted), unrecorded ? `or more: not known for ${plural(unrecorded, "object", "objects")}` : `${whole.format(noAmount)} of ${whole.format(counted)} rows`),
       tile("Rows rejected", whole.format(sum(figures.rejected.map((found) => found.rows))), `of ${whole.format(read)} read`),
       tile("Latest run", latest ? latest.outcome : "none", latest ? momentOf(latest.started_at) : "", latest && latest.outcome === "failed" ? "bad" : "")),
     element("nav", { "aria-label": "Parts of the report" },

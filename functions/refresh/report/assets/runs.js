@@ -19,14 +19,14 @@ function quality() {
   const rejectedRows = sum(rejected.map((found) => found.rows));
   const byCountry = sum(figures.countries.map(rowsOf)) + (figures.others.length ? figures.others[0].rows_in_all : 0);
   const agrees = (is) => element("span", { class: is ? "good" : "bad" }, is ? "adds up" : "does not add up");
-  const untold = ledger.objects_not_told ? `${whole.format(ledger.objects_not_told)} objects were counted before this was recorded` : "";
+  const unrecorded = ledger.objects_without_unknown ? `${whole.format(ledger.objects_without_unknown)} objects were counted before this was recorded` : "";
   return card("Rows and values",
     table("Rows read, counted and rejected, and unknown values", ["What", "Number", "Note"], [
       fact("Objects counted", count(ledger.objects), sizeText(ledger.size)),
       fact("Rows read", count(ledger.rows_read), agrees(ledger.rows_read === ledger.rows_counted + rejectedRows)),
       fact("Rows counted", count(ledger.rows_counted), figures.countries_left_out ? "" : agrees(byCountry === ledger.rows_counted)),
       fact("Rows rejected", count(rejectedRows), shareText(rejectedRows, ledger.rows_read)),
-      ...Object.entries(ledger.values_defaulted).map(([name, rows]) => fact(`${name} unknown, counted as 0`, count(rows), untold || shareText(rows, ledger.rows_counted))),
+      ...Object.entries(ledger.values_defaulted).map(([name, rows]) => fact(`${name} unknown, counted as 0`, count(rows), unrecorded || shareText(rows, ledger.rows_counted))),
     ], "", ["Note"]),
     rejected.length
       ? table("Rows rejected by reason", ["Reason", "Rows", "Of those read"], rejected.map((found) => row([element("code", {}, found.reason), count(found.rows), share(found.rows, ledger.rows_read)])))
