@@ -1,5 +1,6 @@
 """A stack of another name, deployed, called, changed and torn down by the project's own commands."""
 
+import json
 import re
 import shlex
 import urllib.error
@@ -61,7 +62,11 @@ def test_the_api_answers_requests_that_are_signed_as_the_page_of_the_api_shows(
         assert status_of(f"{api_url}/segments?country_code=Peru") == 403
     assert status_of(f"{api_url}/") == 200
     assert '"country_code":"Peru"' in answer(stack, SIGNED_BY_CURL, API_URL=api_url)
-    assert '"country_code":"Peru"' in answer(stack, f".venv/bin/python {script}", API_URL=api_url)
+    said = answer(stack, f".venv/bin/python {script}", API_URL=api_url)
+    segments, batch, problem = [json.loads(line) for line in said.splitlines() if line.startswith("{")]
+    assert segments["country_code"] == "Peru"
+    assert [result["customer_id"] for result in batch["results"]] == [1]
+    assert (problem["status"], problem["errors"]) == (422, [{"field": "total_orders", "detail": "is missing"}])
 
 
 def test_a_changed_parameter_reaches_the_callers_and_leaves_the_others(stack: RunningStack, api_url: str) -> None:
