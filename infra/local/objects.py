@@ -14,7 +14,7 @@ from functions.common.dimensions import DimensionError, combine
 from functions.refresh.counting.cleaning import ObjectError, clean, dictionary_encode
 from functions.refresh.reading.dataset import MAX_KEY_BYTES, is_in_dataset
 from functions.refresh.reading.description import check_file
-from functions.refresh.reading.parquet_file import UNREADABLE, Columns, what_is_wrong
+from functions.refresh.reading.parquet_file import Columns, errors_of
 from functions.refresh.reading.row_groups import read_groups
 from infra import ROOT
 from infra.families import FAMILIES_FILE, shipped_families
@@ -101,7 +101,7 @@ def check_files(objects: Mapping[str, Path]) -> None:
     faults = []
     for key in counted_of(objects):
         try:
-            with _opened(objects[key]) as (file, size):
+            with errors_of(key), _opened(objects[key]) as (file, size):
                 check_file(file, size, columns)
         except ObjectError as error:
             faults.append(f"{objects[key]}: {error}")
@@ -122,7 +122,8 @@ def countries_of(objects: Mapping[str, Path]) -> list[str]:
     columns: Columns = {"country_code": "country"}
     rows: Counter[str] = Counter()
     for key in counted_of(objects):
-        with suppress(ObjectError), _opened(objects[key]) as (file, size):  # the refresh function says why not
+        # What it leaves out, the refresh function refuses, and says why.
+        with suppress(ObjectError), errors_of(key), _opened(objects[key]) as (file, size):
             description = check_file(file, size, columns)
             for batch in read_groups(file, description, range(description.metadata.num_row_groups)):
                 rows.update(_rows_by_country(batch.records.column(0)))
@@ -131,15 +132,12 @@ def countries_of(objects: Mapping[str, Path]) -> list[str]:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[tuple[IO[bytes], int]]:
-    """Open a file for the refresh function's own code, and say what errors of reading mean as the function does."""
+    """Open a file for the refresh function's own code."""
     size = path.stat().st_size
     if size == 0:
         raise ObjectError("is empty (0 bytes)")
-    try:
-        with path.open("rb") as file:
-            yield file, size
-    except UNREADABLE as error:
-        raise ObjectError(what_is_wrong(error)) from error
+    with path.open("rb") as file:
+        yield file, size
 
 
 def _rows_by_country(column: pa.Array) -> dict[str, int]:

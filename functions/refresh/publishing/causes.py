@@ -17,7 +17,8 @@ from functions.refresh.publishing.unknowns import PLACED, UnknownRules, count_by
 # More would make the database step of a run take seconds longer, while other writers wait.
 MAX_OBJECTS = 1000
 
-_MAX_OBJECTS = 5
+# How many objects are named that contributed to a change.
+_MAX_CONTRIBUTORS = 5
 
 _PREVIOUS = """
     SELECT as_of, countries, unknown_amount_is_used, unknown_number_has_segment
@@ -222,7 +223,7 @@ class _Stages:
         names = ("of_country", "of_name", "of_type", "amount", "sign")
         columns = {name: list(column) for name, column in zip(names, zip(*weights, strict=True), strict=True)}
         rows = self._connection.run(
-            _CHANGE + _CONTRIBUTIONS, **self._placed(self._after.as_of), at_most=_MAX_OBJECTS, **columns
+            _CHANGE + _CONTRIBUTIONS, **self._placed(self._after.as_of), at_most=_MAX_CONTRIBUTORS, **columns
         )
         found: dict[SegmentKey, list[ChangedObject]] = {}
         for country, name, kind, *contribution in rows:

@@ -19,7 +19,7 @@ from botocore.exceptions import ClientError
 from functions.refresh.counting.cleaning import ObjectError
 from functions.refresh.reading.dataset import MAX_KEY_BYTES, is_in_dataset
 from functions.refresh.reading.description import Description, check_file, describe
-from functions.refresh.reading.parquet_file import UNREADABLE, Columns, what_is_wrong
+from functions.refresh.reading.parquet_file import Columns, errors_of
 from functions.refresh.reading.row_groups import Batch, has_large_group, read_groups, read_large_groups
 from functions.refresh.settings import PLANS_PREFIX, REJECTED_PREFIX
 
@@ -223,24 +223,13 @@ def _already_open(opened: ExitStack, source: Any) -> Iterator[Any]:
 
 @contextmanager
 def _errors_of(key: str) -> Iterator[None]:
-    """Say what errors of reading mean."""
+    """Tell errors of an object that was there before from those of its content."""
     try:
-        yield
+        with errors_of(key):
+            yield
     except ClientError as error:
         if error.response["Error"]["Code"] in _GONE:
             raise ObjectChangedError(key) from error
         raise
     except NoFilesFound as error:
         raise ObjectChangedError(key) from error
-    except ObjectError as error:
-        if "column missing" in str(error) and (folder := _column_in_key(key)):
-            why = f"the key has a folder {folder}, which is not read: write the column into the file too"
-            raise ObjectError(f"{error}; {why}") from error
-        raise
-    except UNREADABLE as error:
-        raise ObjectError(what_is_wrong(error)) from error
-
-
-def _column_in_key(key: str) -> str:
-    """Return a folder of the key that holds a value, such as `country_code=Peru`; empty when there is none."""
-    return next((part for part in key.split("/")[:-1] if "=" in part), "")

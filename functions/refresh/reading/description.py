@@ -2,9 +2,11 @@
 
 import difflib
 import io
+import itertools
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import pyarrow as pa
@@ -68,6 +70,12 @@ class Description:
     needed: Columns
     size: int
     _spans: dict[int, Span] = field(default_factory=dict, init=False)
+
+    @cached_property
+    def first_rows(self) -> list[int]:
+        """The number of each row group's first row in the file; the last entry is the number of all rows."""
+        groups = map(self.metadata.row_group, range(self.metadata.num_row_groups))
+        return [0, *itertools.accumulate(group.num_rows for group in groups)]
 
     def span(self, group: int) -> Span:
         """Return where the needed columns of a row group lie; what is raised is what `find_span` raises."""
@@ -220,18 +228,16 @@ def check_file(source: Any, size: int, columns: Columns) -> Description:
     """
     description = describe(source, size, columns)
     description.check()
-    _check_rows(description.metadata)
+    _check_rows(description)
     _check_extent(source, description)
     return description
 
 
-def _check_rows(metadata: pq.FileMetaData) -> None:
+def _check_rows(description: Description) -> None:
     """Check that no row group was lost: Arrow reads those that are there."""
-    rows = sum(metadata.row_group(number).num_rows for number in range(metadata.num_row_groups))
-    if rows != metadata.num_rows:
-        raise ObjectError(
-            f"is no readable parquet: its footer has {metadata.num_rows:,} rows, and its row groups have {rows:,}"
-        )
+    said, rows = description.metadata.num_rows, description.first_rows[-1]
+    if rows != said:
+        raise ObjectError(f"is no readable parquet: its footer has {said:,} rows, and its row groups have {rows:,}")
 
 
 def _check_extent(source: Any, description: Description) -> None:

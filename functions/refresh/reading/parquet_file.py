@@ -2,8 +2,8 @@
 
 import io
 import re
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
 
 import pyarrow as pa
@@ -38,7 +38,32 @@ def open_parquet(source: Any, **options: Any) -> pq.ParquetFile:
     return pq.ParquetFile(source, **_OPTIONS, **options)
 
 
-def what_is_wrong(error: Exception) -> str:
+@contextmanager
+def errors_of(key: str) -> Iterator[None]:
+    """Say what errors of reading the file of a key mean.
+
+    Raises
+    ------
+    ObjectError
+        In place of what Arrow raises. Where a column is missing that a folder of the key names, it says so.
+    """
+    try:
+        yield
+    except ObjectError as error:
+        if "column missing" in str(error) and (folder := _column_in_key(key)):
+            why = f"the key has a folder {folder}, which is not read: write the column into the file too"
+            raise ObjectError(f"{error}; {why}") from error
+        raise
+    except UNREADABLE as error:
+        raise ObjectError(_what_is_wrong(error)) from error
+
+
+def _column_in_key(key: str) -> str:
+    """Return a folder of the key that holds a value, such as `country_code=Peru`; empty when there is none."""
+    return next((part for part in key.split("/")[:-1] if "=" in part), "")
+
+
+def _what_is_wrong(error: Exception) -> str:
     """Tell what Arrow does not support, and what it has no key for, from what is damaged."""
     what = "is no readable parquet"
     if "ecrypt" in str(error):

@@ -43,10 +43,8 @@ def read_groups(source: Any, description: Description, groups: Sequence[int]) ->
     The source keeps what it read last, until it reads something else. Text comes as dictionaries.
     """
     metadata = description.metadata
-    rows = (metadata.row_group(group).num_rows for group in range(metadata.num_row_groups))
-    first_rows = [0, *itertools.accumulate(rows)]
     for group in groups:
-        first_row = first_rows[group]
+        first_row = description.first_rows[group]
         span = description.span(group)
         is_narrow = span.end - span.start - span.needed_bytes <= _MAX_GAP_BYTES
         if is_narrow and 0 <= span.start < span.end <= description.size:
@@ -72,7 +70,7 @@ def read_large_groups(sources: Sequence[Any], description: Description, groups: 
         When a column is shorter than its row group.
     """
     columns = list(description.needed)
-    first_row = sum(description.metadata.row_group(group).num_rows for group in range(groups.start))
+    first_row = description.first_rows[groups.start]
     pieces = [_Pieces(source) for source in sources]
     with ThreadPoolExecutor(len(columns)) as readers:
         for group in groups:
