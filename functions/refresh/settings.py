@@ -92,5 +92,5 @@ def read_names(text: str) -> list[str]:
 
 
 def write_names(names: Iterable[str]) -> str:
-    """Put names together so that `read_names` takes them apart again, whatever they hold."""
-    return ";".join('"' + name.replace('"', '""') + '"' for name in names) + ";"
+    """Put names together so that `read_names` takes them apart again, whatever they hold; empty when there is none."""
+    return "".join('"' + name.replace('"', '""') + '";' for name in names)

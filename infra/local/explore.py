@@ -57,7 +57,8 @@ def explore(objects: Mapping[str, Path], *, as_of: date | None, countries: str) 
     as_of : date or None
         The day to publish as of; None means today.
     countries : str
-        The countries to publish, as the setting has them; empty means those that occur, the first fifty.
+        The countries to publish, as the setting has them; empty means those that occur, the first fifty. If none
+        occurs, the setting's default is taken: the function needs one to say what is wrong with the files.
 
     Returns
     -------

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from functions.refresh.usecases.refresh import RefreshError
@@ -92,6 +93,48 @@ def test_files_that_could_not_be_counted_are_refused_with_the_reason(
         assert line.startswith(f"REFUSED {tmp_path}/{name}.parquet: ")
         assert reason in line
     assert '"objects":1,' in report.read_text()
+
+
+_EMPTY = pa.Table.from_pylist([record()]).slice(0, 0)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (parquet([{"country_code": "Peru"}]), "needed column missing"),
+        (parquet([{"voucher_amount": 1}]), "needed column missing"),
+        (parquet([record(voucher_amount=[1])]), "column voucher_amount is of type list"),
+        (parquet([record(country_code=True)]), "column country_code is of type bool"),
+        (parquet([record(country_code=" ")] * 3), "3 of 3 rows are rejected"),
+        (parquet([record(country_code=None, total_orders="-1")]), "1 of 1 rows are rejected"),
+        (parquet([record()])[:-9], "is no readable parquet"),
+        (b"country_code\nPeru\n", "is no readable parquet"),
+        (b"", "is empty (0 bytes)"),
+    ],
+    ids=["no column", "no country", "type", "type of country", "blank", "null", "cut off", "csv", "no bytes"],
+)
+def test_a_single_file_without_a_country_is_refused_with_the_reason(
+    report: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], content: bytes, reason: str
+) -> None:
+    file = tmp_path / "v.parquet"
+    file.write_bytes(content)
+    assert not explore({"vouchers/v.parquet": file}, as_of=None, countries="")
+    *_, refused, verdict = told(capsys)
+    assert refused.startswith(f"REFUSED {file}: ")
+    assert reason in refused
+    assert verdict == "REFUSED: 1 of 1 file; of the others 0 of 0 rows counted, 0 rejected"
+    assert '"objects":0,' in report.read_text()
+
+
+@pytest.mark.parametrize("countries", ["", "Chile"])
+def test_a_file_without_rows_is_accepted_whether_a_country_is_named_or_not(
+    report: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], countries: str
+) -> None:
+    file = tmp_path / "v.parquet"
+    file.write_bytes(parquet(_EMPTY))
+    assert explore({"vouchers/v.parquet": file}, as_of=None, countries=countries)
+    assert told(capsys)[-1] == "ACCEPTED: 1 file; 0 of 0 rows counted, 0 rejected"
+    assert report.exists()
 
 
 def test_explore_tells_of_odd_files_what_the_pipeline_does(
