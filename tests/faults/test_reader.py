@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from functions.refresh.counting.cleaning import ObjectError
 from functions.refresh.counting.usage import Usage
 from functions.refresh.reading.bucket import Bucket
-from tests.faults.mutants import (
+from tests.faults.damage import (
     good_file,
     read,
     read_damaged,
