@@ -2,6 +2,9 @@
 
 These are the rules of docs/data-rules.md. They are applied to the distinct values of a column, a few
 thousand in a batch of any size, and never row by row.
+
+To reject more values, raise `_RejectedError` in the rule of their column, one of `_RULES`: the message follows the
+column's name in the reason. docs/contributing.md has an example.
 """
 
 from collections.abc import Callable, Sequence
