@@ -6,6 +6,9 @@ OPERATE = $(BIN)/python -m infra.operations $(if $(STACK),--stack "$(STACK)")
 PYTHONS = 3.13 3.14
 export PATH := $(PATH):$(CURDIR)/.local/pythons/3.13/usr/bin:$(CURDIR)/.local/pythons/3.14/usr/bin
 
+# Without byte code every command compiles what it imports: SAM alone for three seconds.
+unexport PYTHONDONTWRITEBYTECODE
+
 # If HOME is not writable, uv keeps its cache in the checkout.
 ifeq ($(UV_CACHE_DIR)$(shell test -w "$${XDG_CACHE_HOME:-$$HOME}" && echo writable),)
 export UV_CACHE_DIR := $(CURDIR)/.local/uv-cache

@@ -138,6 +138,7 @@ def make_document() -> dict[str, Any]:
     paths: dict[str, Schema] = {
         path: {method.lower(): _operation(path, method, routes[path], examples) for method in sorted(methods)}
         for path, methods in lookup.app.routes.items()
+        if methods  # Chalice adds an unknown path, without methods, where somebody asks for it
     }
     return {
         "openapi": "3.1.0",

@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import shlex
 import sys
 from pathlib import Path
@@ -20,11 +19,8 @@ from infra.packaging import sam
 from infra.packaging.build import DEFAULT_RUNTIME, LAMBDA_SYSTEM
 from infra.packaging.errors import BuildError
 from infra.packaging.kept import kept_package
+from infra.packaging.template import packaged_template
 from infra.progress import Tell
-
-# RefreshFunction is built as `refresh`: its property CodeUri, before the next resource begins.
-_CODE = re.compile(r"^(?P<before>  (?P<name>\w+)Function:\n(?:(?!  \w).*\n)*?      CodeUri: )\S+", re.MULTILINE)
-_NESTED = re.compile(r"^(?P<before>      TemplateURL: )(?P<path>\S+)", re.MULTILINE)
 
 
 def start_stack(folder: Path, *, countries: str, emulator: str) -> Stack:
@@ -129,17 +125,14 @@ def _write_template(stack: Stack) -> None:
     target = {"runtime": _runtime(stack.emulator), "architecture": _architecture(os.uname().machine)}
     system = local_system(stack.emulator, sys.platform)
 
-    def package(found: re.Match[str]) -> str:
-        name = found["name"].lower()
+    def package(name: str) -> Path:
         with step(f"package the function {name}"):
-            return found["before"] + json.dumps(str(kept_package(name, **target, system=system)))
+            return kept_package(name, **target, system=system)
 
-    template = (ROOT / "template.yaml").read_text()
     try:
-        template = _CODE.sub(package, template)
+        template = packaged_template(package)
     except BuildError as error:
         raise LocalError(str(error)) from error
-    template = _NESTED.sub(lambda found: found["before"] + json.dumps(str(ROOT / found["path"])), template)
     Path(stack.folder, "template.yaml").write_text(template)
 
 

@@ -2,9 +2,11 @@
 
 import os
 import subprocess
+import sys
 import tempfile
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from infra import ROOT
@@ -12,7 +14,12 @@ from infra.operations.commands import migrate
 from infra.operations.deployed import NOT_MADE, Deployed, OperationError
 from infra.operations.preflight import planned, preflight
 from infra.operations.teardown import ONLY_DELETABLE, delete, why_it_failed
+from infra.packaging.build import LAMBDA_SYSTEM
+from infra.packaging.errors import BuildError
+from infra.packaging.kept import kept_package
 from infra.packaging.sam import parameter_override, sam_command, sam_environment
+from infra.packaging.template import packaged_template
+from infra.progress import Progress
 
 
 def check(stack: Deployed, given: Mapping[str, str]) -> None:
@@ -54,20 +61,41 @@ def deploy(stack: Deployed, given: Mapping[str, str]) -> None:
         kept = delete(stack)
         print(f"deleted. Kept: {'; '.join(kept) or 'nothing'}", flush=True)
         stack = stack.asked_again()
-    # SAM does not pass parameters to the build.
-    built_for = {"RUNTIME": plan.known["Runtime"], "ARCHITECTURE": plan.known["Architecture"]}
-    on_emulator = stack.endpoint is not None
-    environment = sam_environment(os.environ, on_emulator=on_emulator, **built_for)
-    _sam("build", environment, on_emulator=on_emulator)
     options = ["--stack-name", stack.name]
     if parameters:
         options += ["--parameter-overrides", *(parameter_override(name, value) for name, value in parameters.items())]
     before = _latest_event(stack)
-    _sam("deploy", environment, *options, on_emulator=on_emulator)
+    target = {"runtime": plan.known["Runtime"], "architecture": plan.known["Architecture"]}
+    if stack.endpoint:
+        _deploy_archives(stack.endpoint, options, **target)
+    else:
+        # SAM does not pass parameters to the build.
+        environment = sam_environment(os.environ, on_emulator=False, **{name.upper(): target[name] for name in target})
+        _sam("build", environment, on_emulator=False)
+        _sam("deploy", environment, *options, on_emulator=False)
     deployed = stack.asked_again()
     _check_deployed(deployed, before)
     migrate(deployed)
     print(f"deployed; the API answers at {deployed.api_url}")
+
+
+def _deploy_archives(endpoint: str, options: Sequence[str], **target: str) -> None:
+    """Deploy to an emulator the archives that `make up` deploys: they are built only if something changed."""
+    system = LAMBDA_SYSTEM if _is_localstack(endpoint) else sys.platform  # ministack runs functions on this machine's
+
+    def package(name: str) -> Path:
+        with Progress(f"package the function {name}"):
+            return kept_package(name, **target, system=system)
+
+    try:
+        template = packaged_template(package)
+    except BuildError as error:
+        raise OperationError(str(error)) from error
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "template.yaml")
+        path.write_text(template)
+        environment = sam_environment(os.environ, on_emulator=True)
+        _sam("deploy", environment, "--template-file", str(path), *options, on_emulator=True)
 
 
 def _latest_event(stack: Deployed) -> str:

@@ -32,12 +32,17 @@ def deploy(stack: RunningStack, **settings: str) -> str:
     return said.split("the API answers at ")[1].split()[0]
 
 
+def settings_of_first(stack: RunningStack) -> dict[str, str]:
+    """Return what a stack needs on the first one's database."""
+    given = parameters(stack, "voucher-segmenter")
+    settings = {name: value for name, value in given.items() if name.startswith("Database") and value}
+    return {**settings, "Runtime": given["Runtime"], "Architecture": given["Architecture"]}
+
+
 @pytest.fixture(scope="module")
 def api_url(stack: RunningStack) -> str:
     """Deploy the second stack onto the first one's database, with the default authorization."""
-    given = parameters(stack, "voucher-segmenter")
-    settings = {name: value for name, value in given.items() if name.startswith("Database") and value}
-    return deploy(stack, **settings, Runtime=given["Runtime"], Architecture=given["Architecture"])
+    return deploy(stack, **settings_of_first(stack))
 
 
 def status_of(url: str) -> int:
@@ -99,3 +104,16 @@ def test_a_stack_is_torn_down_when_its_name_is_repeated_and_its_bucket_stays(sta
     if EMULATOR == "ministack":  # LocalStack deletes what shall be retained too
         assert bucket in {entry["Name"] for entry in stack.s3.list_buckets()["Buckets"]}
     assert parameters(stack, "voucher-segmenter") == first
+
+
+@pytest.mark.skipif(EMULATOR == "ministack", reason="`make e2e-localstack` runs it: SAM packs 200 MB for a minute")
+def test_sam_itself_builds_and_deploys_a_stack_that_answers(stack: RunningStack) -> None:
+    settings = settings_of_first(stack) | {"ApiAuthorization": "NONE"}
+    words = " ".join(f"{name}={value}" for name, value in settings.items())
+    build = f"RUNTIME={settings['Runtime']} ARCHITECTURE={settings['Architecture']}"
+    sam, options = ".local/tools/sam/bin/sam", "--config-env local"
+    operate(stack, f"{build} {sam} build {options}")
+    operate(stack, f"{sam} deploy {options} --stack-name by-hand --parameter-overrides {words}")
+    assert "it was up to date" in operate(stack, "make migrate STACK=by-hand")
+    assert "as of" in operate(stack, "make why STACK=by-hand SEGMENT=recency_segment")
+    assert "deleted. Kept:" in operate(stack, "make teardown STACK=by-hand CONFIRM=by-hand")

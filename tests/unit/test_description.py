@@ -1,12 +1,14 @@
 """The description of the API: made from the models, complete, and as strict as the API in what a schema can say."""
 
 import re
+from collections import defaultdict
 from typing import Any, get_args
 
 import jsonschema_rs
 import msgspec
 import pytest
 
+import app as lookup
 from chalicelib import problems
 from chalicelib.refreshes import Refresh
 from functions import __version__
@@ -14,6 +16,7 @@ from functions.common.dimensions import RESERVED_COLUMNS
 from functions.refresh.results import Kind
 from infra.checks.transform import TEMPLATE, read_template
 from infra.description.__main__ import DOCUMENT, PAGE, stale_files
+from infra.description.document import make_document
 from infra.families import shipped_families
 from tests.support import ROOT
 from tests.text_dates import READ, REJECTED
@@ -40,7 +43,15 @@ def is_valid(name: str, value: Any) -> bool:
 
 
 def test_description_and_page_are_what_the_models_and_routes_say() -> None:
-    assert sorted(stale_files()) == []
+    stale = stale_files()
+    assert {path: path.read_text() for path in stale} == stale
+
+
+def test_a_path_that_somebody_asked_for_in_vain_is_not_described(monkeypatch: pytest.MonkeyPatch) -> None:
+    routes = defaultdict(dict, lookup.app.routes)
+    monkeypatch.setattr(lookup.app, "routes", routes)
+    assert routes["/no-such-route"] == {}  # as Chalice looks it up
+    assert "/no-such-route" not in make_document()["paths"]
 
 
 def test_every_operation_has_what_people_and_generators_look_for() -> None:
