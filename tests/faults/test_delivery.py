@@ -80,7 +80,7 @@ def _check_end(report: Report) -> None:
     assert report.summary or report.error == "RefreshError", report
 
 
-@pytest.mark.parametrize("seed", cases(short=30, full=1000))
+@pytest.mark.parametrize("seed", cases(short=15, full=1000))
 def test_any_history_of_events_ends_in_a_recount(world: World, seed: int) -> None:
     """Given changes whose events come in any way, when refreshes follow them, then none takes a key back."""
     random = Random(seed)
@@ -124,7 +124,7 @@ def test_daily_runs_at_once_do_the_work_once(world: World, seed: int) -> None:
 _TESTS = 20
 
 
-@pytest.mark.parametrize("part", cases(short=3, full=_TESTS))
+@pytest.mark.parametrize("part", cases(short=1, full=_TESTS))
 def test_a_refresh_that_is_overtaken_at_any_message_undoes_nothing(world: World, server: Server, part: int) -> None:
     """Given a refresh held at a message, when the object changes and another refresh counts it, then that stays."""
     random = Random(part)

@@ -67,6 +67,10 @@ def test_the_same_content_makes_the_same_archive(tmp_path: Path, name: str) -> N
     assert built.stdout == again.stdout
     assert re.search(r", sha256 [0-9a-f]{64}\n$", built.stdout)
     assert listing(first) == listing(second)
+    if (
+        name == "refresh"
+    ):  # 200 MB, which SAM packs for ten seconds: its archive depends on the listing as the others' do
+        return
     # … and so are SAM's archives and their names in S3
     done = subprocess.run(
         [str(SAM_PYTHON), "-c", LAMBDA_ARCHIVE, first, second], check=True, capture_output=True, text=True
