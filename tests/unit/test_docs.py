@@ -256,7 +256,11 @@ def test_every_page_can_be_reached_from_the_readme() -> None:
     read_on = DOCS[ROOT / "README.md"]
     pages = [path for path in PAGES if path.parent == ROOT / "docs"]
     assert [path.name for path in pages if f"(docs/{path.name})" not in read_on] == []
-    assert len(read_on.splitlines()) < 180
+
+
+def test_the_readme_stays_short() -> None:
+    lines = len(DOCS[ROOT / "README.md"].splitlines())
+    assert lines < 180, f"the README has {lines} lines: move something to a page of docs/, or shorten another part"
 
 
 @pytest.mark.parametrize("path", [path for path in PAGES if path.parent.name != "adr"], ids=lambda path: path.stem)
