@@ -65,13 +65,14 @@ class RunningStack:
     def delete(self, key: str) -> None:
         self.s3.delete_object(Bucket=self.variables["BUCKET"], Key=key)
 
-    def delete_all(self, prefix: str) -> None:
-        """Delete the objects whose keys begin with a prefix."""
-        bucket, s3 = self.variables["BUCKET"], self.s3
+    def delete_all(self, prefix: str) -> int:
+        """Delete the objects whose keys begin with a prefix, and return how many there were."""
+        bucket, s3, deleted = self.variables["BUCKET"], self.s3, 0
         for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
-            s3.delete_objects(
-                Bucket=bucket, Delete={"Objects": [{"Key": listed["Key"]} for listed in page.get("Contents", [])]}
-            )
+            keys = [listed["Key"] for listed in page.get("Contents", [])]
+            s3.delete_objects(Bucket=bucket, Delete={"Objects": [{"Key": key} for key in keys]})
+            deleted += len(keys)
+        return deleted
 
     def invoke_refresh(self, event: dict[str, Any]) -> tuple[dict[str, Any], str]:
         """Invoke the refresh function; answers what it came to and the end of its log."""

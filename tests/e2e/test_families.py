@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
+from infra.local.processes import wait_for
 from tests.checkout import run
-from tests.e2e.conftest import EMULATOR, RunningStack
+from tests.e2e.conftest import EMULATOR, PATIENCE, RunningStack
 from tests.e2e.test_operations import operate
 from tests.e2e.test_stack import COUNTRIES, today
 from tests.families import SILENCE, SQL, TENURE, append_example, recount_added
@@ -34,8 +35,11 @@ def shipped(stack: RunningStack) -> Iterator[RunningStack]:
     if (rules := stack.checkout / "infra" / "sql" / SQL.name).read_text() != SQL.read_text():
         rules.write_text(SQL.read_text())
         deploy(stack)
-    stack.delete_all(stack.variables["PREFIX"])
-    operate(stack, "make refresh")
+    runs = "SELECT count(*) FROM voucher_customer.refreshes WHERE trigger = 'object_deleted'"
+    [[before]] = stack.rows(runs)
+    deleted = stack.delete_all(stack.variables["PREFIX"])
+    # Each has an event, whose run would publish while the next test looks.
+    wait_for("the runs", lambda: stack.rows(runs)[0][0] >= before + deleted or None, seconds=PATIENCE, every=0.2)
 
 
 def deploy(stack: RunningStack) -> str:
