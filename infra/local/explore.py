@@ -182,7 +182,11 @@ def _print_profile(bucket: Bucket, key: str, version: ObjectVersion, columns: Co
     if not profile.bad:
         print("  values rejected: none")
         return profile.countries
-    print(f"  values rejected: {len(profile.bad):,} different ones")
+    reasons: Counter[str] = Counter()
+    for bad, rows in profile.bad.items():
+        reasons[bad.reason] += rows
+    in_rows = ", ".join(f"{reason} {rows:,}" for reason, rows in reasons.most_common())
+    print(f"  values rejected: {len(profile.bad):,} different ones; in rows: {in_rows}")
     for bad, rows in profile.bad.most_common(_MAX_SHOWN):
         first = profile.first_rows[bad]
         print(f"  {rows:>12,}  {bad.reason}: {bad.value}, first in row {first:,}")

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from contextlib import closing
-from datetime import date
+from datetime import UTC, date
 from pathlib import Path
 
 import msgspec
@@ -43,8 +43,8 @@ def why(stack: Deployed, segment: str, countries: str) -> None:
     found = msgspec.convert(stack.invoke_refresh(asked), Why)
     for change in found.changes:
         print(
-            f"refresh {change.refresh_id}, as of {change.as_of}: {_change_text(change)}:"
-            f" {', '.join(_CAUSES[cause] for cause in change.causes)}"
+            f"refresh {change.refresh_id} at {change.published_at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC,"
+            f" as of {change.as_of}: {_change_text(change)}: {', '.join(_CAUSES[cause] for cause in change.causes)}"
         )
         for one in change.objects:
             print(

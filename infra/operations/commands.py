@@ -76,7 +76,7 @@ def _in_words(answer: dict[str, Any]) -> str:
     left = f", {summary.objects_deferred} left for {waits_for}" if summary.objects_deferred else ""
     ignored = f", {summary.objects_ignored} ignored ({', '.join(summary.ignored)})" if summary.ignored else ""
     missing = f"; {summary.countries_missing}" if summary.countries_missing else ""
-    lost = f", {summary.rows_lost:,} lost to overwrites and deletes" if summary.rows_lost else ""
+    lost = f", {summary.rows_lost:,} not counted any more" if summary.rows_lost else ""
     accepted = f"; accepted: {', '.join(summary.accepted)}" if summary.accepted else ""
     shrunk = "".join(f"; {name} lost {share:.1%} of its records" for name, share in summary.countries_shrunk.items())
     unknown = "".join(

@@ -92,7 +92,11 @@ def test_why_an_amount_changed_is_told_in_words(stack: RunningStack) -> None:
     stack.wait_until_published(recount([record()], today(), COUNTRIES))
     # Then it is why there is a most used amount
     said = operate(stack, 'make why SEGMENT="frequent_segment 0-4" COUNTRIES=Peru')
-    assert "Peru frequent_segment 0-4: none -> 2640: " in said
+    assert re.search(
+        r"^refresh \d+ at 20\d\d-\d\d-\d\d \d\d:\d\d:\d\d UTC, as of 20\S+: Peru frequent_segment 0-4: none -> 2640: ",
+        said,
+        re.M,
+    )
     assert f"+1 vouchers by {key}: nothing -> " in said or "first publication" in said
     said = operate(stack, f"make slice PREFIX={key} AGAINST=vouchers/none/")
     assert re.search(r"^Peru +frequent_segment +0-4 +2640 +1 +undecided, leads by 1, z 1.0 +no voucher +-$", said, re.M)

@@ -50,6 +50,11 @@ def test_a_file_is_profiled_published_and_accepted(
         "country_code good: string", "total_orders good: string", "ignored: 'customer', '\\ufefftotal_orders'",
     ]  # fmt: skip
     assert {"rows: 6", "5 'Peru'", "1 'Chile'"} <= set(lines)
+    # And in how many rows each reason is
+    assert (
+        "values rejected: 3 different ones;"
+        " in rows: total_orders_negative 2, last_order_ts_unreadable 1, last_order_ts_missing 1"
+    ) in lines
     # And every value that is rejected, also where its row is rejected for another
     assert [line for line in lines if "first in row" in line] == [
         "2 total_orders_negative: '-1', first in row 3",
@@ -124,6 +129,21 @@ def test_a_single_file_without_a_country_is_refused_with_the_reason(
     assert reason in refused
     assert verdict == "REFUSED: 1 of 1 file; of the others 0 of 0 rows counted, 0 rejected"
     assert '"objects":0,' in report.read_text()
+
+
+def test_of_many_values_the_most_frequent_are_shown_and_the_reason_of_all(
+    report: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # Given 60 values that are no date, of which one occurs twice
+    file = tmp_path / "v.parquet"
+    file.write_bytes(parquet([record(last_order_ts=f"day {number % 60}") for number in range(61)]))
+    assert not explore({"vouchers/v.parquet": file}, as_of=None, countries="")
+    assert report.exists()
+    # Then the reason comes before the values, and the value that occurs twice comes first
+    lines = told(capsys)
+    at = lines.index("values rejected: 60 different ones; in rows: last_order_ts_unreadable 61")
+    assert lines[at + 1] == "2 last_order_ts_unreadable: 'day 0', first in row 0"
+    assert lines[at + 51] == "and 10 more values"
 
 
 @pytest.mark.parametrize("countries", ["", "Chile"])

@@ -133,6 +133,22 @@ def test_rows_that_only_a_removed_family_rejected_are_counted_again(pipeline: Pi
     assert pipeline.published() == recount(rows, AS_OF, ["Peru"])
 
 
+def test_rows_without_a_value_of_an_added_family_leave_all_families_and_are_lost(
+    pipeline: Pipeline, deploy: Deploy
+) -> None:
+    # Given an object of which some rows have no first order
+    without = [record(first_order_ts=None, timestamp=None)] * 30
+    pipeline.refresh(created(pipeline.put("a.parquet", [*MANY, *without])))
+    assert of(pipeline.published(), *SHIPPED_FAMILIES) == recount([*MANY, *without], AS_OF, ["Peru"])
+    # When families that need it are added
+    deploy(append_example)
+    summary = pipeline.refresh(daily())
+    # Then these rows are in no family, and the run says that it lost them
+    assert (summary.rows_counted, summary.rows_lost) == (60, 30)
+    assert summary.rows_rejected == {"first_order_ts_missing": 30}
+    assert of(pipeline.published(), *SHIPPED_FAMILIES) == recount(MANY, AS_OF, ["Peru"])
+
+
 def test_an_old_object_without_the_column_is_refused_by_name_and_keeps_its_counts(
     pipeline: Pipeline, deploy: Deploy
 ) -> None:

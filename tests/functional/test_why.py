@@ -209,6 +209,8 @@ def test_why_is_answered_from_what_was_kept(pipeline: Pipeline) -> None:
         assert (latest.refresh_id, str(latest.as_of), latest.before, latest.after) == (2, "2020-12-21", [2640], [4400])
         assert [(one.key, one.vouchers) for one in latest.objects] == [("vouchers/b.parquet", 2)]
         assert (first.causes, first.before) == (["first_publication"], [])
+        published = pipeline.column("SELECT published_at FROM voucher_customer.refreshes ORDER BY refresh_id")
+        assert [first.published_at, latest.published_at] == published[:2]
     for unknown in (("frequent_segment 5-13",), ("frequent_segment", "Chile"), ("x",)):
         with pytest.raises(QuestionError, match=r"there is no segment .* published: frequent_segment 0-4, "):
             tell_why(pipeline.database, WhyRequest(*unknown))

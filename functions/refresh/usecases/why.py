@@ -1,5 +1,7 @@
 """Why: the latest changes of a segment's most used amounts, as they were kept."""
 
+from datetime import datetime
+
 import msgspec
 from pg8000.native import Connection
 
@@ -16,8 +18,9 @@ _SEGMENT = """
 
 _CHANGES = f"""
     SELECT CAST(coalesce(json_agg(found), '[]') AS text) FROM (
-        SELECT country_code, segment_name, segment_type, before, after, causes, objects, refresh_id, as_of
-        FROM voucher_customer.ranking_changes WHERE {_SEGMENT}
+        SELECT changes.*, published_at
+        FROM voucher_customer.ranking_changes AS changes JOIN voucher_customer.refreshes USING (refresh_id)
+        WHERE {_SEGMENT}
         ORDER BY refresh_id DESC, country_code, segment_name, segment_type LIMIT :at_most
     ) AS found
 """  # noqa: S608 - of text in this module
@@ -36,10 +39,16 @@ class WhyRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     country_code: str = ""
 
 
+class PublishedChange(KeptChange, frozen=True, kw_only=True):
+    """A change with the time of its publication."""
+
+    published_at: datetime
+
+
 class Why(msgspec.Struct, frozen=True):
     """The latest changes, the last one first."""
 
-    changes: list[KeptChange]
+    changes: list[PublishedChange]
 
 
 def tell_why(database: Database, request: WhyRequest) -> Why:
@@ -54,7 +63,7 @@ def tell_why(database: Database, request: WhyRequest) -> Why:
         connection.run("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         asked = {"segment": request.why, "country_code": request.country_code}
         [[found]] = connection.run(_CHANGES, **asked, at_most=_MAX_CHANGES)
-        changes = msgspec.json.decode(found, type=list[KeptChange])
+        changes = msgspec.json.decode(found, type=list[PublishedChange])
         if not changes and connection.run(_IS_PUBLISHED, **asked) == [[False]]:
             raise QuestionError(_unknown(connection, request))
     return Why(changes)

@@ -43,7 +43,7 @@ function runs() {
     const found = row([
       count(run.refresh_id), momentCell(run.started_at), run.trigger.replaceAll("_", " "), dayCell(run.as_of), took,
       listed([[run.objects_counted, "counted"], [run.objects_skipped, "unchanged"], [run.objects_removed, "removed"], [run.objects_refused, "refused"], [run.objects_refused_before, "refused before"], [run.objects_deferred, "deferred"], [run.objects_ignored, "ignored"]]),
-      listed([[run.rows_counted, "counted"], [rejected, "rejected"], [run.rows_lost, "lost to overwrites and deletes"]]),
+      listed([[run.rows_counted, "counted"], [rejected, "rejected"], [run.rows_lost, "not counted any more"]]),
       cell(outcome, [run.outcome, ...run.errors].join("\n")),
     ], ["nowrap", "text nowrap", "text nowrap", "text nowrap", "nowrap", "text", "text", "text"]);
     return run.errors.length ? [found, element("tr", { class: "why" }, element("td", { colspan: "8" }, run.errors.map(visible).join("\n")))] : [found];
