@@ -2,6 +2,8 @@
 
 import os
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
@@ -14,7 +16,7 @@ from infra.local import explore as exploring
 from infra.local.explore import explore
 from tests.functional.conftest import Pipeline
 from tests.functional.test_reading import COUNTED, REFUSED
-from tests.support import daily, parquet, record
+from tests.support import ROOT, daily, parquet, record
 
 
 @pytest.fixture
@@ -144,6 +146,23 @@ def test_of_many_values_the_most_frequent_are_shown_and_the_reason_of_all(
     at = lines.index("values rejected: 60 different ones; in rows: last_order_ts_unreadable 61")
     assert lines[at + 1] == "2 last_order_ts_unreadable: 'day 0', first in row 0"
     assert lines[at + 51] == "and 10 more values"
+
+
+def test_the_code_of_the_docs_makes_a_file_of_csv_that_is_accepted(
+    report: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # Given an export with a blank amount, and a country that pandas takes for a null unless told otherwise
+    rows = ["country,amount,orders,last,city", "Peru,2640.0,15,2020-05-03 00:00:00,Lima", "NA,,3,2020-05-03,"]
+    (tmp_path / "export.csv").write_text("\n".join(rows))
+    # When the code of the docs turns it into parquet
+    [code] = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "your-data.md").read_text(), re.DOTALL)
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)
+    # Then every row is counted
+    assert explore({"vouchers/v.parquet": tmp_path / "vouchers.parquet"}, as_of=None, countries="")
+    assert report.exists()
+    lines = told(capsys)
+    assert lines[-1] == "ACCEPTED: 1 file; 2 of 2 rows counted, 0 rejected"
+    assert {"1 'NA'", "nothing there, counted as 0 by default: voucher_amount 1"} <= set(lines)
 
 
 @pytest.mark.parametrize("countries", ["", "Chile"])
