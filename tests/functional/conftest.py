@@ -1,6 +1,7 @@
 """Fixtures of the functional tests: the real code on a real PostgreSQL, with S3 and Secrets Manager by moto."""
 
 import json
+import shutil
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,7 +25,8 @@ from functions.refresh.usecases.refresh import Refresh
 from functions.refresh.wiring import make_backlog, make_refresh
 from infra.local.postgres import DatabaseAddress
 from infra.local.roles import READER, create_roles, drop_roles
-from infra.packaging.build import PACKAGES, build
+from infra.packaging.build import LAMBDA_SYSTEM, PACKAGES
+from infra.packaging.kept import kept_package
 from tests.browser import running_browser
 from tests.functional.serving import chalice_local
 from tests.report_pages import Reports, Show, showing, write_reports
@@ -52,10 +54,11 @@ REQUEST_ID = "c6af9ac6-7b61-11e6-9a41-93e8deadbeef"
 
 @pytest.fixture(scope="session")
 def packages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Build each package once."""
+    """Unpack each package, as it is deployed to an emulator."""
     folder = tmp_path_factory.mktemp("packages")
     for name in PACKAGES:
-        build(name, folder / name, runtime=RUNTIME, architecture=ARCHITECTURE)
+        archive = kept_package(name, runtime=RUNTIME, architecture=ARCHITECTURE, system=LAMBDA_SYSTEM)
+        shutil.unpack_archive(archive, folder / name)
     return {name: folder / name for name in PACKAGES}
 
 

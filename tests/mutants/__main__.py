@@ -49,7 +49,8 @@ TESTS = {
     "functions/common/dimensions.py": ["tests/unit/test_dimensions.py"],
     "functions/common/families.py": ["tests/unit/test_families.py"],
     "functions/common/ranking.py": [
-        "functions/common/ranking.py", "tests/unit/test_ranking.py", "tests/functional/test_rankings.py",
+        "functions/common/ranking.py", "tests/unit/test_ranking.py", "tests/unit/test_description.py",
+        "tests/functional/test_rankings.py",
     ],
     "functions/refresh/counting/cleaning.py": ["tests/unit/test_cleaning.py"],
     "functions/refresh/counting/rejected.py": ["tests/functional/test_rejected.py"],

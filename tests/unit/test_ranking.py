@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from functions.common.ranking import Ranking, measure_doubt, rank
+from functions.common.ranking import Ranking, drift, measure_doubt, rank
 
 COUNTS = st.lists(st.integers(1, 2**63 - 1), min_size=1, max_size=8)
 
@@ -90,3 +90,13 @@ def test_a_kept_ranking_gives_the_doubt_that_was_published(counts: list[int]) ->
     kept = Ranking("Peru", "family", "1+", [0], ranked.most_used.count, ranked.vouchers, ranked.doubt.lead)
     assert kept.doubt == ranked.doubt
     assert Ranking("Peru", "family", "1+", [0], ranked.most_used.count, ranked.vouchers).doubt is None
+
+
+USAGE = st.dictionaries(st.integers(0, 4), st.integers(1, 1000), min_size=1)
+
+
+@given(USAGE, USAGE)
+def test_drift_is_half_the_sum_of_the_differences_of_shares(counts: dict[int, int], others: dict[int, int]) -> None:
+    shares = [{amount: Fraction(used, sum(of.values())) for amount, used in of.items()} for of in (counts, others)]
+    apart = sum(abs(shares[0].get(amount, Fraction(0)) - shares[1].get(amount, Fraction(0))) for amount in range(5))
+    assert drift(counts, others) == pytest.approx(float(apart / 2), abs=0.00005)
