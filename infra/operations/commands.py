@@ -141,7 +141,8 @@ def verify(stack: Deployed, prefix: str | None, *, fix: bool) -> None:
         event["after"] = after
     print(f"{verified}: {left} different, {repaired} repaired, {changed} changed meanwhile")
     if wrong := _wrong_in_words(left, found):
-        raise OperationError(f"{'; '.join(wrong)}{'' if fix else '. FIX=1 repairs what it can'}")
+        remedy = "" if fix else ". FIX=1 repairs all but refused objects"
+        raise OperationError("; ".join(wrong) + remedy)
 
 
 def _print_differences(found: Verified) -> None:
