@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import pyarrow as pa
 import pytest
 
+from functions.common.dimensions import UNKNOWN, combine, parse_dimension
 from functions.refresh.counting.cleaning import ObjectError
 from functions.refresh.counting.encoding import check_size
 from functions.refresh.counting.usage import Usage
@@ -24,6 +25,32 @@ def test_what_two_parts_have_in_common_is_one_row_of_both() -> None:
     # Then each count is of both
     rows = [(row["dimension"], row["value"], row["voucher_amount"], row["count"]) for row in whole.table.to_pylist()]
     assert sorted(rows) == [("days_since(last_order_ts)", 18267, 2640, 2), ("total_orders", 7, 2640, 2)]
+
+
+def test_each_dimension_has_its_numbers_and_an_unknown_amount_counts_once() -> None:
+    # Given dimensions of all three kinds, and records of which one has no amount
+    names = ["days_between(last_order_ts, timestamp)", "days_since(last_order_ts)", "total_orders"]
+    usage = Usage(combine(map(parse_dimension, names)))
+    rows = [
+        record(last_order_ts="2020-01-06", timestamp=day, total_orders=orders, voucher_amount=amount)
+        for day, orders, amount in (
+            ("2020-01-16", 3.0, 2640.0),
+            ("2020-01-05", 3.0, None),
+            ("2020-01-16", None, 2640.0),
+        )
+    ]
+    # When they are counted
+    usage.add(pa.RecordBatch.from_pylist(rows), 0)
+    # Then each dimension counts each of them
+    found = [(row["dimension"], row["value"], row["voucher_amount"], row["count"]) for row in usage.table.to_pylist()]
+    assert Counter(found) == Counter(
+        [
+            (names[0], 10, 2640, 2), (names[0], -1, UNKNOWN, 1),
+            (names[1], 18267, 2640, 2), (names[1], 18267, UNKNOWN, 1),
+            (names[2], 3, 2640, 1), (names[2], 3, UNKNOWN, 1), (names[2], UNKNOWN, 2640, 1),
+        ]
+    )  # fmt: skip
+    assert usage.values_defaulted == {"total_orders": 1, "voucher_amount": 1}
 
 
 def test_more_combinations_than_fit_into_a_table_are_counted_too() -> None:
