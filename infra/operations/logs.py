@@ -3,7 +3,10 @@
 import json
 from typing import Any
 
-_NUMBERS = ("items", "objects_counted", "objects_removed", "objects_refused", "objects_deferred", "rows_counted")
+_NUMBERS = (
+    "items", "objects_counted", "objects_removed", "objects_refused", "objects_ignored", "objects_deferred",
+    "rows_counted",
+)  # fmt: skip
 _OF_LAMBDA = ("START ", "END ", "REPORT ", "INIT_START ", "XRAY ")
 
 # On ministack each line of a traceback is a message; on AWS the whole is one, whose first line says what failed.
@@ -31,20 +34,21 @@ def in_one_line(message: str) -> str | None:
     if entry["message"] == "answered":
         return f"{entry['method']} {entry['route']} {entry['status']} in {entry['duration_ms']:.1f} ms"
     if isinstance(summary := entry.get("summary"), dict):
-        return f"{entry['message']}: {_summary(summary)}"
+        return f"{entry['message']}: {_summary(summary, entry.get('key'))}"
     level = "" if entry.get("level") in (None, "INFO") else f"{entry['level']} "
     question = entry.get("question")
     more = entry.get("error") or entry.get("exception_name") or (json.dumps(question) if question else None)
     return f"{level}{entry['message']}" + (f": {more}" if more else "")
 
 
-def _summary(summary: dict[str, Any]) -> str:
-    """Summarise the result of a run, or of a step of a backlog."""
+def _summary(summary: dict[str, Any], key: str | None) -> str:
+    """Summarise the result of a run, or of a step of a backlog; `key` is that of the event that started it."""
     parts = []
     if "refresh_id" in summary:
         rows, took = summary.get("rows_published"), summary.get("took_ms")
         published = "published nothing" if rows is None else f"published {rows:,} rows"
-        parts.append(f"refresh {summary['refresh_id']} ({summary['trigger']}) {published} as of {summary['as_of']}")
+        trigger = f"{summary['trigger']} {key}" if key else summary["trigger"]
+        parts.append(f"refresh {summary['refresh_id']} ({trigger}) {published} as of {summary['as_of']}")
         parts.append("" if took is None else f"{took / 1000:.1f} s")
     parts += [f"{summary[name]:,} {name.replace('_', ' ')}" for name in _NUMBERS if summary.get(name)]
     if rejected := sum((summary.get("rows_rejected") or {}).values()):

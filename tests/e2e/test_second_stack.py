@@ -1,8 +1,11 @@
 """A stack of another name, deployed, called, changed and torn down by the project's own commands."""
 
 import json
+import os
 import re
 import shlex
+import subprocess
+import sys
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -16,7 +19,7 @@ from tests.support import ROOT
 API_PAGE = (ROOT / "docs" / "api.md").read_text()
 RUN_HERE = r"<!-- not run by the tests: tests/e2e/test_second_stack.py [^>]+ -->"
 CALLS = re.findall(RUN_HERE + r"\n+```(\w+)\n(.*?)```", API_PAGE, re.DOTALL)
-SIGNED_BY_CURL, SIGNED_BY_BOTO3, WITH_KEY = (text for _, text in CALLS)
+SIGNED_BY_CURL, SIGNED_BY_BOTO3, WITH_KEY, SIGNED_BY_GENERATED = (text for _, text in CALLS)
 
 
 def parameters(stack: RunningStack, name: str) -> dict[str, str]:
@@ -53,6 +56,17 @@ def status_of(url: str) -> int:
         return error.code
 
 
+def generate_client(folder: Path) -> None:
+    subprocess.run(
+        [
+            Path(sys.executable).with_name("openapi-python-client"), "generate",
+            "--path", ROOT / "chalice_app" / "chalicelib" / "openapi.json",
+            "--meta", "none", "--output-path", folder,
+        ],
+        check=True, env={**os.environ, "NO_COLOR": "1"}, capture_output=True, text=True,
+    )  # fmt: skip
+
+
 def answer(stack: RunningStack, command: str, **variables: str) -> str:
     settings = " ".join(f"{name}={shlex.quote(value)}" for name, value in variables.items())
     return operate(stack, f"export AWS_REGION=$AWS_DEFAULT_REGION {settings}; {command}")
@@ -68,10 +82,23 @@ def test_the_api_answers_requests_that_are_signed_as_the_page_of_the_api_shows(
     assert status_of(f"{api_url}/") == 200
     assert '"country_code":"Peru"' in answer(stack, SIGNED_BY_CURL, API_URL=api_url)
     said = answer(stack, f".venv/bin/python {script}", API_URL=api_url)
-    segments, batch, problem = [json.loads(line) for line in said.splitlines() if line.startswith("{")]
+    answers = [json.loads(line) for line in said.splitlines() if line.startswith("[")]
+    assert [status for status, _ in answers] == [200, 200, 422]
+    segments, batch, problem = [body for _, body in answers]
     assert segments["country_code"] == "Peru"
     assert [result["customer_id"] for result in batch["results"]] == [1]
     assert (problem["status"], problem["errors"]) == (422, [{"field": "total_orders", "detail": "is missing"}])
+
+
+def test_a_generated_client_signs_as_the_page_of_the_api_shows(
+    stack: RunningStack, api_url: str, tmp_path: Path
+) -> None:
+    generate_client(tmp_path / "voucher_client")
+    script = tmp_path / "generated.py"
+    script.write_text(SIGNED_BY_GENERATED)
+    said = answer(stack, f".venv/bin/python {script}", API_URL=api_url)
+    # The API itself answers, whatever the first stack has published: it read the date with its space
+    assert re.search(r"^(200 MostUsed\(|404 Problem\(.*no voucher was used in recency_segment 180\+)", said, re.M), said
 
 
 def test_a_changed_parameter_reaches_the_callers_and_leaves_the_others(stack: RunningStack, api_url: str) -> None:

@@ -12,6 +12,9 @@ RUN = {
     "objects_counted": 3, "objects_refused": 1, "rows_counted": 511427, "rows_rejected": {"a": 2, "b": 1},
     "errors": ["vouchers/bad.parquet: is empty"],
 }  # fmt: skip
+RUN_OF_EVENT = {
+    "refresh_id": 8, "trigger": "object_created", "as_of": "2020-12-22", "rows_published": 20, "took_ms": 31,
+}  # fmt: skip
 TOLD = (
     "refreshed: refresh 7 (daily) published 1,200 rows as of 2020-12-22, 0.4 s, 3 objects counted, 1 objects refused,"
     " 511,427 rows counted, 3 rows rejected, vouchers/bad.parquet: is empty"
@@ -22,6 +25,15 @@ TOLD = (
     ("message", "told"),
     [
         (json.dumps({"level": "INFO", "message": "refreshed", "summary": RUN}), TOLD),
+        (json.dumps({"message": "refreshed", "key": None, "summary": RUN}), TOLD),
+        *[
+            (
+                json.dumps({"message": "refreshed", "key": "vouchers/x.parq", "summary": RUN_OF_EVENT | {done: 1}}),
+                "refreshed: refresh 8 (object_created vouchers/x.parq) published 20 rows as of 2020-12-22, 0.0 s, "
+                + told,
+            )
+            for done, told in (("objects_ignored", "1 objects ignored"), ("objects_removed", "1 objects removed"))
+        ],
         (
             json.dumps({"message": "took step count", "summary": {"objects_counted": 2, "rows_counted": 9}}),
             "took step count: 2 objects counted, 9 rows counted",
