@@ -65,7 +65,7 @@ TESTS = {
     "functions/refresh/ledger/entry.py": [
         "tests/functional/test_backlog.py", "tests/functional/test_families.py", *_LEDGER,
     ],
-    "functions/refresh/results.py": ["tests/functional/test_backlog.py", *_LEDGER],
+    "functions/refresh/results.py": ["tests/unit/test_results.py", "tests/functional/test_backlog.py", *_LEDGER],
     "functions/refresh/ledger/audit.py": _LEDGER,
     "functions/refresh/ledger/partial_counts.py": ["tests/functional/test_backlog.py"],
     "functions/refresh/usecases/walk.py": ["tests/unit/test_walk.py", "tests/functional/test_backlog.py", *_LEDGER],
