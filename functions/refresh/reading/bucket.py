@@ -223,7 +223,7 @@ def _already_open(opened: ExitStack, source: Any) -> Iterator[Any]:
 
 @contextmanager
 def _errors_of(key: str) -> Iterator[None]:
-    """Tell errors of an object that was there before from those of its content."""
+    """Raise `ObjectChangedError` where the object is gone, and what `errors_of` raises where it cannot be read."""
     try:
         with errors_of(key):
             yield
