@@ -18,7 +18,6 @@ from infra.operations.teardown import NEVER_MADE, why_it_failed
 from infra.packaging import sam
 from infra.packaging.build import DEFAULT_RUNTIME, LAMBDA_SYSTEM
 from infra.packaging.errors import BuildError
-from infra.packaging.kept import kept_package
 from infra.packaging.template import packaged_template
 from infra.progress import Tell
 
@@ -122,15 +121,12 @@ def _create_roles(stack: Stack) -> None:
 
 def _write_template(stack: Stack) -> None:
     """Write the template with the functions' archives in place of the folders that `sam build` would build from."""
-    target = {"runtime": _runtime(stack.emulator), "architecture": _architecture(os.uname().machine)}
-    system = local_system(stack.emulator, sys.platform)
-
-    def package(name: str) -> Path:
-        with step(f"package the function {name}"):
-            return kept_package(name, **target, system=system)
-
     try:
-        template = packaged_template(package)
+        template = packaged_template(
+            runtime=_runtime(stack.emulator),
+            architecture=_architecture(os.uname().machine),
+            system=local_system(stack.emulator, sys.platform),
+        )
     except BuildError as error:
         raise LocalError(str(error)) from error
     Path(stack.folder, "template.yaml").write_text(template)

@@ -16,10 +16,8 @@ from infra.operations.preflight import planned, preflight
 from infra.operations.teardown import ONLY_DELETABLE, delete, why_it_failed
 from infra.packaging.build import LAMBDA_SYSTEM
 from infra.packaging.errors import BuildError
-from infra.packaging.kept import kept_package
 from infra.packaging.sam import parameter_override, sam_command, sam_environment
 from infra.packaging.template import packaged_template
-from infra.progress import Progress
 
 
 def check(stack: Deployed, given: Mapping[str, str]) -> None:
@@ -65,12 +63,12 @@ def deploy(stack: Deployed, given: Mapping[str, str]) -> None:
     if parameters:
         options += ["--parameter-overrides", *(parameter_override(name, value) for name, value in parameters.items())]
     before = _latest_event(stack)
-    target = {"runtime": plan.known["Runtime"], "architecture": plan.known["Architecture"]}
+    runtime, architecture = plan.known["Runtime"], plan.known["Architecture"]
     if stack.endpoint:
-        _deploy_archives(stack.endpoint, options, **target)
+        _deploy_archives(stack.endpoint, options, runtime, architecture)
     else:
         # SAM does not pass parameters to the build.
-        environment = sam_environment(os.environ, on_emulator=False, **{name.upper(): target[name] for name in target})
+        environment = sam_environment(os.environ, on_emulator=False, RUNTIME=runtime, ARCHITECTURE=architecture)
         _sam("build", environment, on_emulator=False)
         _sam("deploy", environment, *options, on_emulator=False)
     deployed = stack.asked_again()
@@ -79,16 +77,11 @@ def deploy(stack: Deployed, given: Mapping[str, str]) -> None:
     print(f"deployed; the API answers at {deployed.api_url}")
 
 
-def _deploy_archives(endpoint: str, options: Sequence[str], **target: str) -> None:
+def _deploy_archives(endpoint: str, options: Sequence[str], runtime: str, architecture: str) -> None:
     """Deploy to an emulator the archives that `make up` deploys: they are built only if something changed."""
     system = LAMBDA_SYSTEM if _is_localstack(endpoint) else sys.platform  # ministack runs functions on this machine's
-
-    def package(name: str) -> Path:
-        with Progress(f"package the function {name}"):
-            return kept_package(name, **target, system=system)
-
     try:
-        template = packaged_template(package)
+        template = packaged_template(runtime=runtime, architecture=architecture, system=system)
     except BuildError as error:
         raise OperationError(str(error)) from error
     with tempfile.TemporaryDirectory() as folder:

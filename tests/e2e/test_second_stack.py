@@ -1,11 +1,8 @@
 """A stack of another name, deployed, called, changed and torn down by the project's own commands."""
 
 import json
-import os
 import re
 import shlex
-import subprocess
-import sys
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -14,6 +11,7 @@ import pytest
 
 from tests.e2e.conftest import EMULATOR, RunningStack
 from tests.e2e.test_operations import operate
+from tests.generated import generate_client
 from tests.support import ROOT
 
 API_PAGE = (ROOT / "docs" / "api.md").read_text()
@@ -56,17 +54,6 @@ def status_of(url: str) -> int:
         return error.code
 
 
-def generate_client(folder: Path) -> None:
-    subprocess.run(
-        [
-            Path(sys.executable).with_name("openapi-python-client"), "generate",
-            "--path", ROOT / "chalice_app" / "chalicelib" / "openapi.json",
-            "--meta", "none", "--output-path", folder,
-        ],
-        check=True, env={**os.environ, "NO_COLOR": "1"}, capture_output=True, text=True,
-    )  # fmt: skip
-
-
 def answer(stack: RunningStack, command: str, **variables: str) -> str:
     settings = " ".join(f"{name}={shlex.quote(value)}" for name, value in variables.items())
     return operate(stack, f"export AWS_REGION=$AWS_DEFAULT_REGION {settings}; {command}")
@@ -93,7 +80,7 @@ def test_the_api_answers_requests_that_are_signed_as_the_page_of_the_api_shows(
 def test_a_generated_client_signs_as_the_page_of_the_api_shows(
     stack: RunningStack, api_url: str, tmp_path: Path
 ) -> None:
-    generate_client(tmp_path / "voucher_client")
+    generate_client(tmp_path)
     script = tmp_path / "generated.py"
     script.write_text(SIGNED_BY_GENERATED)
     said = answer(stack, f".venv/bin/python {script}", API_URL=api_url)

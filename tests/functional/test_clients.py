@@ -2,19 +2,15 @@
 
 import importlib
 import json
-import os
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
 
-from tests.support import ROOT
+from tests.generated import DOCUMENT, generate_client
 
-DOCUMENT = ROOT / "chalice_app" / "chalicelib" / "openapi.json"
 FREQUENT = {"country_code": "Peru", "segment_name": "frequent_segment", "total_orders": 9}
 RECENT = {"country_code": "Peru", "segment_name": "recency_segment", "last_order_ts": "2020-12-10"}
 EVERY_FAMILY = {"country_code": "Peru", "last_order_ts": "2020-12-10", "total_orders": 9, "explain": True}
@@ -57,14 +53,7 @@ BODIES = {"post_voucher_amount": "Customer", "post_voucher_amounts": "Batch"}
 def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ModuleType]:
     """Generate a client, and import it."""
     folder = tmp_path_factory.mktemp("generated")
-    (folder / "config.json").write_text('{"post_hooks": []}')
-    subprocess.run(
-        [
-            Path(sys.executable).with_name("openapi-python-client"), "generate", "--path", DOCUMENT, "--meta", "none",
-            "--config", folder / "config.json", "--output-path", folder / "voucher_client", "--fail-on-warning",
-        ],
-        check=True, env={**os.environ, "NO_COLOR": "1"}, capture_output=True, text=True,
-    )  # fmt: skip
+    generate_client(folder)
     sys.path.insert(0, str(folder))
     yield importlib.import_module("voucher_client")
     sys.path.remove(str(folder))

@@ -2,6 +2,8 @@
 
 from datetime import UTC, datetime
 
+from msgspec.structs import asdict
+
 from functions.common.ranking import RankingChange
 from functions.refresh.results import ItemSummary, Outcome, Summary
 
@@ -11,11 +13,11 @@ ERRORS_TOLD, CHANGES_TOLD, TIED_TOLD = 20, 10, 12
 
 def test_a_summary_starts_at_nothing_and_adds_outcomes() -> None:
     summary = ItemSummary()
-    assert [value for value in vars_of(summary).values() if value] == []
+    assert [value for value in asdict(summary).values() if value] == []
     summary.add(Outcome("ignored", objects=3, keys=["a", "b\0"]))
     summary.add(Outcome("counted", rows_read=5, rows_counted=4, rows_rejected={"x": 1}))
     summary.add(Outcome("counted", rows_read=2, rows_rejected={"x": 1, "y": 1}, rows_lost=7))
-    assert {name: value for name, value in vars_of(summary).items() if value} == {
+    assert {name: value for name, value in asdict(summary).items() if value} == {
         "objects_counted": 2, "objects_ignored": 3, "ignored": ["a", "b\ufffd"], "rows_read": 7, "rows_counted": 4,
         "rows_rejected": {"x": 2, "y": 1}, "rows_lost": 7,
     }  # fmt: skip
@@ -38,7 +40,3 @@ def test_an_answer_has_the_first_changes_and_the_first_of_tied_amounts() -> None
     answer = summary.answer()
     assert (len(answer.changes), answer.segments_changed) == (CHANGES_TOLD, CHANGES_TOLD + 1)
     assert (len(answer.changes[0].before), len(answer.changes[0].after)) == (TIED_TOLD, TIED_TOLD)
-
-
-def vars_of(summary: ItemSummary) -> dict[str, object]:
-    return {name: getattr(summary, name) for name in summary.__struct_fields__}
