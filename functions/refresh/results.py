@@ -19,7 +19,7 @@ BY_HAND: tuple[Kind, ...] = ("manual", "backfill")
 """The kinds that may name any day, so their day says nothing about today."""
 
 # A log line holds 256 KB and an event 1 MB: a larger answer would not start the next run.
-_MAX_KEYS_TOLD = 50
+MAX_KEYS_TOLD = 50
 _MAX_ERRORS_TOLD = 20
 
 # With five objects each, and keys of 1 KiB, they take 50 KiB at most.
@@ -117,7 +117,7 @@ class ItemSummary(msgspec.Struct, kw_only=True):
             self.errors.append(outcome.error)
         # The database takes no null characters.
         keys = self.ignored if outcome.kind == "ignored" else self.accepted
-        if len(keys) < _MAX_KEYS_TOLD:
+        if len(keys) < MAX_KEYS_TOLD:
             keys += (key.replace("\0", "\ufffd") for key in outcome.keys)
         self.backlog_bytes += outcome.backlog_bytes
         self.rows_read += outcome.rows_read

@@ -320,6 +320,17 @@ def test_what_changed_since_a_moment_is_told_of_the_keys_under_a_prefix(
     assert changes(since, PREFIX).errors == errors[:1]
 
 
+def test_of_many_accepted_objects_a_backlog_names_the_first(pipeline: Pipeline) -> None:
+    # Given more objects that a person accepted than an answer has room for
+    keys = [pipeline.put(f"{number:02}.parquet", [record()]) for number in range(51)]
+    pipeline.refresh(daily())
+    pipeline.sql.run("UPDATE voucher_customer.ledger SET accepted_etag = etag")
+    # When a backlog that counted them is published
+    summary = Backlog(pipeline).publish()
+    # Then they are all counted, and fifty named
+    assert (summary.objects_counted, summary.answer().accepted) == (51, keys[:50])
+
+
 def test_an_object_that_is_damaged_in_one_part_fails_as_a_whole(pipeline: Pipeline) -> None:
     body = bytearray(parquet(some_rows(1, 3000), row_group_size=500, compression="NONE", use_dictionary=False))
     body[len(body) // 2 : len(body) // 2 + 20_000] = b"\xff" * 20_000

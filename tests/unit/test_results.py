@@ -8,7 +8,7 @@ from functions.common.ranking import RankingChange
 from functions.refresh.results import ItemSummary, Outcome, Summary
 
 NOW = datetime(2020, 12, 22, 14, 12, 3, tzinfo=UTC)
-ERRORS_TOLD, CHANGES_TOLD, TIED_TOLD = 20, 10, 12
+KEYS_TOLD, ERRORS_TOLD, CHANGES_TOLD, TIED_TOLD = 50, 20, 10, 12
 
 
 def test_a_summary_starts_at_nothing_and_adds_outcomes() -> None:
@@ -21,6 +21,15 @@ def test_a_summary_starts_at_nothing_and_adds_outcomes() -> None:
         "objects_counted": 2, "objects_ignored": 3, "ignored": ["a", "b\ufffd"], "rows_read": 7, "rows_counted": 4,
         "rows_rejected": {"x": 2, "y": 1}, "rows_lost": 7,
     }  # fmt: skip
+
+
+def test_a_summary_names_the_first_keys() -> None:
+    keys = [str(number) for number in range(KEYS_TOLD + 1)]
+    summary = ItemSummary()
+    for key in keys:
+        summary.add(Outcome("ignored", keys=[key]))
+        summary.add(Outcome("counted", keys=[key]))
+    assert summary.ignored == summary.accepted == keys[:KEYS_TOLD]
 
 
 def test_an_answer_has_the_first_errors_and_says_how_many_more_there_are() -> None:

@@ -12,11 +12,12 @@ from functions.refresh.reading.bucket import ObjectVersion
 
 # A difference is what a recount would change. Counts by dimensions that no family needs are not recounted.
 _COMPARE = """
-    SELECT revision, etag, size, dimensions, rows_read, rows_counted, rows_rejected, error, (
-        SELECT count(*) FROM change
-        WHERE CAST(:dimensions AS text[]) IS NULL OR dimension = ANY (CAST(:dimensions AS text[]))
-    )
-    FROM voucher_customer.ledger WHERE key = :key
+    SELECT coalesce(revision, 0), etag, size, coalesce(dimensions, '{}'), rows_read, coalesce(rows_counted, 0),
+           rows_rejected, error, (
+               SELECT count(*) FROM change
+               WHERE CAST(:dimensions AS text[]) IS NULL OR dimension = ANY (CAST(:dimensions AS text[]))
+           )
+    FROM (SELECT CAST(:key AS text) AS key) AS asked LEFT JOIN voucher_customer.ledger USING (key)
 """
 
 _DUE_TOTALS = f"""
@@ -42,7 +43,7 @@ _WRITE_TOTALS = """
 
 _COUNTS_WITHOUT_VERSION = """
     SELECT key FROM voucher_customer.ledger
-    WHERE starts_with(key, :prefix) AND etag IS NULL
+    WHERE etag IS NULL
       AND (rows_read <> 0 OR rows_counted <> 0 OR rows_rejected <> '{}' OR cardinality(usage_count) <> 0)
 """
 
@@ -80,21 +81,20 @@ class LedgerAudit:
 
     database: Database
 
-    def keys_that_count_without_version(self, prefix: str = "") -> set[str]:
+    def keys_that_count_without_version(self) -> set[str]:
         """Return the keys that count something though no version of them is counted."""
         with self.database.transaction() as connection:
-            return {key for (key,) in connection.run(_COUNTS_WITHOUT_VERSION, prefix=prefix)}
+            return {key for (key,) in connection.run(_COUNTS_WITHOUT_VERSION)}
 
     def compare(self, key: str, entry: LedgerEntry, version: ObjectVersion | None, usage: Usage) -> Comparison | None:
         """Compare what the ledger says of an object with a recount; None when the entry changed since it was read."""
         with self.database.transaction() as connection:
             needed = usage.dimensions.names if version else None
-            rows = connection.run(CHANGE + _COMPARE, key=key, dimensions=needed, **usage.table.to_pydict())
-        if (rows[0][0] if rows else 0) != entry.revision:
+            [[revision, etag, size, dimensions, rows_read, rows_counted, rows_rejected, error, counts_different]] = (
+                connection.run(CHANGE + _COMPARE, key=key, dimensions=needed, **usage.table.to_pydict())
+            )
+        if revision != entry.revision:
             return None
-        if not rows:
-            return Comparison(None, None, 0, is_alike=False, counts_different=0, dimensions_lacking=[])
-        [[_, etag, size, dimensions, rows_read, rows_counted, rows_rejected, error, counts_different]] = rows
         recounted = (version.size if version else None, usage.rows_read, usage.rows_counted, usage.rows_rejected)
         is_alike = (size, rows_read, rows_counted, rows_rejected) == recounted
         lacking = [name for name in needed or () if name not in dimensions]

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from functions.refresh.publishing.publication import Publications
 from functions.refresh.report.writer import Reports
-from functions.refresh.results import Outcome, Summary
+from functions.refresh.results import MAX_KEYS_TOLD, Outcome, Summary
 from functions.refresh.usecases.deadline import Deadline
 from functions.refresh.usecases.events import Trigger
 from functions.refresh.usecases.reconcile import Reconciler, in_short
@@ -85,7 +85,7 @@ class Refresh:
             summary.rows_read, summary.rows_counted = changes.rows_read, changes.rows_counted
             summary.rows_rejected = changes.rows_rejected
             summary.rows_lost += changes.rows_lost
-            summary.accepted = changes.accepted
+            summary.accepted = changes.accepted[:MAX_KEYS_TOLD]
             summary.errors += changes.errors
             self.publications.publish(summary, self.clock())
         self._write_report(summary)

@@ -108,7 +108,7 @@ class Verification:
 
     def _look(self, prefix: str) -> list[ObservedObject]:
         """Look at every key that the bucket holds, or of which the ledger says something, in the order of the keys."""
-        said = self.audit.keys_that_count_without_version(prefix)
+        said = self.audit.keys_that_count_without_version()
         reconciler = self.refresh.reconciler
         observed = observe(reconciler.ledger, reconciler.bucket, prefix)
         return sorted(
