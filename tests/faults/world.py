@@ -143,6 +143,10 @@ class World:
         self._may_be_counted.setdefault(key, {None})
         return key
 
+    def rows(self, name: str) -> Rows | None:
+        """Return the rows that an object holds; None when there is no object."""
+        return self._rows_of.get((PREFIX + name, self._holds.get(PREFIX + name)))
+
     def delete(self, name: str) -> str:
         """Delete an object, if it is there, and return the key."""
         key = PREFIX + name

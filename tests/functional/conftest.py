@@ -171,14 +171,21 @@ class Pipeline:
         self.s3.put_object(Bucket=BUCKET, Key=PREFIX + name, Body=body)
         return PREFIX + name
 
-    def before_reading(self, hook: Callable[..., object]) -> None:
+    def before_reading(self, hook: Callable[[], object]) -> None:
         """Call a hook before each piece of an object is read."""
+        self._on("before-call.s3.GetObject", hook)
 
+    def after_reading(self, hook: Callable[[], object]) -> None:
+        """Call a hook after the first piece of an object is read, which is all of a small one."""
+        hooks = iter([hook])
+        self._on("after-call.s3.GetObject", lambda: [call() for call in hooks])
+
+    def _on(self, event: str, hook: Callable[[], object]) -> None:
         def call(**_: Any) -> None:  # what it returns would be taken for S3's answer
             hook()
 
         assert boto3.DEFAULT_SESSION is not None
-        boto3.DEFAULT_SESSION.events.register("before-call.s3.GetObject", call)
+        boto3.DEFAULT_SESSION.events.register(event, call)
 
     def delete(self, key: str) -> None:
         self.s3.delete_object(Bucket=BUCKET, Key=key)

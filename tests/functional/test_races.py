@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -41,6 +42,36 @@ def test_an_object_deleted_while_it_is_read_counts_nothing(pipeline: Pipeline) -
     pipeline.before_reading(lambda: pipeline.delete(key))
     assert pipeline.refresh(created(key)).objects_skipped == 1
     assert pipeline.published() == {}
+
+
+@pytest.mark.parametrize("read", [[record(voucher_amount=4400.0)], b"no parquet"], ids=["rows", "unreadable"])
+@pytest.mark.parametrize("before", ["absent", "deleted", "counted"])
+def test_what_was_read_before_an_object_went_back_is_not_written(
+    pipeline: Pipeline, before: str, read: list[dict[str, Any]] | bytes
+) -> None:
+    """The run of the latest event finds the ledger right and ends, while another still has what was there meanwhile."""
+    key = f"{PREFIX}a.parquet"
+
+    def go_back() -> dict[str, Any]:
+        if before == "counted":
+            return created(pipeline.put("a.parquet", [record()]))
+        pipeline.delete(key)
+        return deleted(key)
+
+    # Given an object that is counted, was deleted or never was
+    pipeline.make()
+    if before == "deleted":
+        pipeline.refresh(created(pipeline.put("a.parquet", [record()])))
+    if before != "absent":
+        pipeline.refresh(go_back())
+    published = pipeline.published()
+    # When it goes back to that after a run has read another version
+    pipeline.put("a.parquet", read)
+    pipeline.after_reading(lambda: pipeline.refresh(go_back()))
+    pipeline.refresh(created(key))
+    # Then nothing of that version is noted
+    assert pipeline.published() == published
+    assert pipeline.column("SELECT count(*) FROM voucher_customer.ledger WHERE error IS NOT NULL") == [0]
 
 
 def test_an_object_that_never_holds_still_ends_as_a_failure(pipeline: Pipeline) -> None:
@@ -81,6 +112,7 @@ def test_after_a_change_of_any_kind_an_earlier_look_writes_nothing(pipeline: Pip
         lambda entry: ledger.write("a", entry, version, Usage(SHIPPED), sequencer=None, now=NOW),
         lambda entry: ledger.write_refusal("a", entry, "denied", sequencer=None, now=NOW),
         lambda entry: ledger.write("a", entry, None, Usage(), sequencer=None, now=NOW),
+        lambda entry: ledger.confirm("a", entry, now=NOW),
     ]
     for write in writes:
         # Given an entry, and one that is there already
@@ -91,7 +123,7 @@ def test_after_a_change_of_any_kind_an_earlier_look_writes_nothing(pipeline: Pip
             assert write(looked) in (False, None)
 
 
-@pytest.mark.parametrize("what", ["counted", "removed", "failure"])
+@pytest.mark.parametrize("what", ["counted", "removed", "failure", "confirmed"])
 def test_a_write_waits_for_another_and_looks_at_the_entry_then(pipeline: Pipeline, what: str) -> None:
     # Given a refresh on another connection, which is about to write an entry
     pipeline.make()
@@ -103,13 +135,13 @@ def test_a_write_waits_for_another_and_looks_at_the_entry_then(pipeline: Pipelin
     # When one that has seen no entry writes it too
     ledger = Ledger(pipeline.database)
     writes: dict[str, Callable[..., object]] = {
-        "counted": partial(ledger.write, key, NO_ENTRY, ObjectVersion("new", 1), Usage(SHIPPED)),
-        "removed": partial(ledger.write, key, NO_ENTRY, None, Usage()),
-        "failure": partial(ledger.write_refusal, key, NO_ENTRY, "denied"),
+        "counted": partial(ledger.write, key, NO_ENTRY, ObjectVersion("new", 1), Usage(SHIPPED), sequencer=None),
+        "removed": partial(ledger.write, key, NO_ENTRY, None, Usage(), sequencer=None),
+        "failure": partial(ledger.write_refusal, key, NO_ENTRY, "denied", sequencer=None),
+        "confirmed": partial(ledger.confirm, key, NO_ENTRY),
     }
-    write = writes[what]
     # Then it waits for the first, and writes nothing
-    assert run_after(pipeline, partial(write, sequencer=None, now=NOW)) in (False, None)
+    assert run_after(pipeline, partial(writes[what], now=NOW)) in (False, None)
     assert pipeline.column("SELECT revision FROM voucher_customer.ledger") == [1]
 
 

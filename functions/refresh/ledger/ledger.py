@@ -96,6 +96,11 @@ _WRITE_REFUSAL = """
            CASE WHEN ledger.error IS NULL THEN excluded.changed_at ELSE ledger.refused_since END)
 """
 
+_CONFIRM = """
+    INSERT INTO voucher_customer.ledger AS ledger (key, revision, changed_at) VALUES (:key, 1, :now)
+    ON CONFLICT (key) DO UPDATE SET revision = ledger.revision + 1
+"""
+
 _CHANGES = """
     WITH changed AS (
         SELECT * FROM voucher_customer.ledger WHERE changed_at >= :since AND starts_with(key, :prefix)
@@ -208,6 +213,21 @@ class Ledger:
                 **arrays,
             )  # fmt: skip
         return int(rows_lost)
+
+    def confirm(self, key: str, entry: LedgerEntry, *, now: datetime) -> bool:
+        """Raise the revision of an entry that agrees with the bucket, so that no earlier look at the object is written.
+
+        Returns
+        -------
+        bool
+            False, and nothing written, when the entry changed since `entry` was read.
+        """
+        with self.database.transaction() as connection:
+            lock(connection)
+            if not _is_unchanged(connection, key, entry):
+                return False
+            connection.run(_CONFIRM, key=key, now=now)
+        return True
 
     def write_refusal(
         self,

@@ -180,6 +180,11 @@ class Reconciler:
     def _match(self, observed: ObservedObject, trigger: Trigger, deadline: Deadline) -> Outcome | None:
         """Make the ledger match one version of an object; None when another refresh changed the entry meanwhile."""
         if observed.entry.matches(observed.version, self.dimensions()):
+            # After an event the object may have changed and gone back, as one that is put and deleted. A run that saw
+            # what was there in between must not write that any more: no further event would put it right.
+            is_event = trigger.key is not None and self.bucket.has_in_dataset(observed.key)
+            if is_event and not self.ledger.confirm(observed.key, observed.entry, now=self.clock()):
+                return None
             return Outcome("skipped")
         usage = self.count(observed.key, observed.version, deadline)
         if usage is None:
