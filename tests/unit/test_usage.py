@@ -69,6 +69,8 @@ def test_more_combinations_than_fit_into_a_table_are_counted_too() -> None:
     rows = [row for row in usage.table.to_pylist() if row["dimension"] == "total_orders"]
     assert len(rows) == len(due)
     assert {(row["country_code"], row["value"], row["voucher_amount"]): row["count"] for row in rows} == due
+    # And none of the values is unknown
+    assert usage.values_defaulted == {"total_orders": 0, "voucher_amount": 0}
 
 
 def test_as_many_pairs_of_country_and_amount_as_there_is_room_for_are_counted() -> None:
@@ -114,6 +116,13 @@ def test_rows_are_rejected_by_the_reason_of_each() -> None:
     assert usage.rows_rejected == {
         "total_orders_negative": 1, "total_orders_unreadable": 2, "total_orders_fractional": 3
     }  # fmt: skip
+
+
+def test_a_missing_moment_rejects_its_row_where_all_else_is_text() -> None:
+    usage = Usage(SHIPPED)
+    columns = [["Peru"] * 2, pa.array([None, 0], pa.timestamp("us")), ["2"] * 2, ["2640"] * 2]
+    usage.add(pa.RecordBatch.from_arrays([pa.array(column) for column in columns], COLUMNS), 0)
+    assert (usage.rows_rejected, usage.rows_counted) == ({"last_order_ts_missing": 1}, 1)
 
 
 def test_rows_that_are_all_rejected_leave_nothing_to_count() -> None:

@@ -80,9 +80,8 @@ class ColumnEncoder:
 
     @property
     def unknown(self) -> int:
-        """The code of `UNKNOWN`; -1 if it did not occur."""
-        is_number = self._read_as in ("number", "amount")  # as a day number, `UNKNOWN` is the day before 1970
-        return self._codes.get(UNKNOWN, -1) if is_number else -1
+        """The code of `UNKNOWN` in a column of numbers or amounts; -1 if it did not occur."""
+        return self._codes.get(UNKNOWN, -1)
 
     def encode(self, column: pa.Array) -> Codes:
         """Return the code of each row of a column, whose type `check_type` lets pass."""
