@@ -2,6 +2,8 @@
 
 import argparse
 import re
+import shlex
+from collections.abc import Callable
 from datetime import date
 from typing import NoReturn
 
@@ -32,6 +34,45 @@ def day(text: str) -> date:
         return parse_day(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(f"{text!r} is no day like 2018-08-05") from error
+
+
+def named(example: str) -> Callable[[str], str]:
+    """Return a reader of text that has to be there; `make` passes a variable that is not set as empty text.
+
+    Parameters
+    ----------
+    example : str
+        The variable with a value, for the error.
+    """
+
+    def read(text: str) -> str:
+        if not text:
+            raise argparse.ArgumentTypeError(f"it is missing; give one, such as {example}")
+        return text
+
+    return read
+
+
+def settings(text: str) -> list[tuple[str, str]]:
+    """Read settings such as `Countries=Peru,China ApiRate=90`, split at spaces as a shell does.
+
+    Raises
+    ------
+    argparse.ArgumentTypeError
+        When a word is no setting, or a quote is not closed; argparse reports it.
+    """
+    try:
+        words = shlex.split(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"a quote is not closed in {text!r}") from error
+    found = [word.partition("=") for word in words]
+    for name, separator, _ in found:
+        if not separator:
+            raise argparse.ArgumentTypeError(
+                f"{name!r} is no setting like Countries=Peru,China; a value with a space takes quotes of its own:"
+                """ PARAMETERS="Countries='Costa Rica,Peru'\""""
+            )
+    return [(name, value) for name, _, value in found]
 
 
 def country_names(text: str) -> str:

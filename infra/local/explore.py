@@ -45,6 +45,7 @@ REPORT = ROOT / ".local" / "explored.html"
 _BUCKET = "explored"
 _TIMEOUT_SECONDS = 60
 _MAX_SHOWN = 50
+_MAX_OF_REASON = 10
 
 
 def explore(objects: Mapping[str, Path], *, as_of: date | None, countries: str) -> bool:
@@ -89,7 +90,7 @@ def explore(objects: Mapping[str, Path], *, as_of: date | None, countries: str) 
             summary = _refresh(database_url, chosen, as_of)
         print(f"\nThe table that would be published as of {summary.as_of}:\n")
         print(published_table(database_url))
-        _print_left_out(occurring, summary)
+        _print_left_out(occurring, summary, is_chosen=bool(countries))
         REPORT.parent.mkdir(exist_ok=True)
         REPORT.write_bytes(client.get_object(Bucket=_BUCKET, Key=LATEST)["Body"].read())
     _print_verdict(summary, {key: objects[key] for key in keys})
@@ -174,39 +175,43 @@ def _print_profile(bucket: Bucket, key: str, version: ObjectVersion, columns: Co
     print(f"  rows: {profile.rows:,}")
     for name, rows in profile.countries.most_common(_MAX_SHOWN):
         print(f"  {rows:>12,}  {name!r}")
-    _print_more(len(profile.countries), "countries")
+    if (more := len(profile.countries) - _MAX_SHOWN) > 0:
+        print(f"  and {more:,} more countries")
     for name, (first, last) in profile.days.items():
         print(f"  {name}: {np.datetime64(first, 'D')} to {np.datetime64(last, 'D')}")
     if nulls := [f"{name} {rows:,}" for name, rows in profile.unknown.items() if rows]:
         print(f"  nothing there, counted as 0 by default: {', '.join(nulls)}")
+    _print_rejected(profile)
+    return profile.countries
+
+
+def _print_rejected(profile: Profile) -> None:
+    """Print how many rows each reason rejects, and of each reason the most frequent values."""
     if not profile.bad:
         print("  values rejected: none")
-        return profile.countries
+        return
     reasons: Counter[str] = Counter()
     for bad, rows in profile.bad.items():
         reasons[bad.reason] += rows
     in_rows = ", ".join(f"{reason} {rows:,}" for reason, rows in reasons.most_common())
-    print(f"  values rejected: {len(profile.bad):,} different ones; in rows: {in_rows}")
-    for bad, rows in profile.bad.most_common(_MAX_SHOWN):
-        first = profile.first_rows[bad]
-        print(f"  {rows:>12,}  {bad.reason}: {bad.value}, first in row {first:,}")
-    _print_more(len(profile.bad), "values")
-    return profile.countries
+    print(f"  values rejected: {len(profile.bad):,} distinct; in rows: {in_rows}")
+    shown: Counter[str] = Counter()
+    for bad, rows in profile.bad.most_common():
+        if shown[bad.reason] < _MAX_OF_REASON:
+            shown[bad.reason] += 1
+            print(f"  {rows:>12,}  {bad.reason}: {bad.value}, first in row {profile.first_rows[bad]:,}")
+    if more := len(profile.bad) - shown.total():
+        print(f"  and {more:,} more values")
 
 
-def _print_more(found: int, what: str) -> None:
-    if found > _MAX_SHOWN:
-        print(f"  and {found - _MAX_SHOWN:,} more {what}")
-
-
-def _print_left_out(occurring: Counter[str], summary: Summary) -> None:
-    """Print the countries that are counted and not in the table, and those that the table was to have."""
+def _print_left_out(occurring: Counter[str], summary: Summary, *, is_chosen: bool) -> None:
+    """Print the countries that are counted and not in the table, and those that COUNTRIES names and no row has."""
     left_out = [name for name, _ in occurring.most_common() if name not in summary.countries]
     if left_out:
         shown = ", ".join(map(repr, left_out[:_MAX_SHOWN]))
         more = f" and {len(left_out) - _MAX_SHOWN:,} more" if len(left_out) > _MAX_SHOWN else ""
         print(f"\nLeft out of the table, though counted: {shown}{more}. COUNTRIES names those to publish.")
-    if summary.countries_missing:
+    if is_chosen and summary.countries_missing:
         print(f"\nCOUNTRIES: {summary.countries_missing}")
 
 

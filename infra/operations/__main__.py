@@ -8,12 +8,13 @@ import argparse
 import os
 import sys
 from collections.abc import Callable
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from infra.arguments import Parser, day
+from infra.arguments import Parser, day, named, settings
 from infra.operations import analyses, commands
 from infra.operations.deployed import DEFAULT_NAME, Deployed, OperationError, settle_region
 from infra.operations.teardown import teardown
@@ -23,21 +24,14 @@ def _check(stack: Deployed, given: argparse.Namespace) -> None:
     # Here, because cfn-lint takes seconds to import.
     from infra.operations.deploy import check
 
-    check(stack, dict(given.parameters))
+    check(stack, dict(chain.from_iterable(given.parameters)))
 
 
 def _deploy(stack: Deployed, given: argparse.Namespace) -> None:
     # Here, because cfn-lint takes seconds to import.
     from infra.operations.deploy import deploy
 
-    deploy(stack, dict(given.parameters))
-
-
-def _setting(text: str) -> tuple[str, str]:
-    name, separator, value = text.partition("=")
-    if not separator:
-        raise argparse.ArgumentTypeError(f"{text!r} is no setting like Countries=Peru,China")
-    return name, value
+    deploy(stack, dict(chain.from_iterable(given.parameters)))
 
 
 def _parser() -> Parser:
@@ -54,7 +48,7 @@ def _parser() -> Parser:
     deploying = add("deploy", _deploy, "build, deploy, migrate")
     for subparser in (checking, deploying):
         subparser.add_argument(
-            "parameters", nargs="*", type=_setting, help="parameters to change, like Countries=Peru,China"
+            "parameters", nargs="*", type=settings, help="parameters to change, like Countries=Peru,China"
         )
     add("migrate", lambda stack, _: commands.migrate(stack), "bring the schema up to date")
     refreshing = add(
@@ -68,7 +62,7 @@ def _parser() -> Parser:
         lambda stack, given: commands.refresh(stack, given.as_of, given.prefix),
         "refresh only the keys under a prefix",
     )
-    backfilling.add_argument("prefix", help="such as vouchers/2019/")
+    backfilling.add_argument("prefix", type=named("PREFIX=vouchers/2019/"))
     counting = add(
         "backlog",
         lambda stack, given: commands.backlog(stack, given.as_of, given.prefix),
@@ -94,21 +88,25 @@ def _parser() -> Parser:
     asking = add(
         "why", lambda stack, given: analyses.why(stack, given.segment, given.countries), "explain why amounts changed"
     )
-    asking.add_argument("segment", help="a family, or a segment such as 'recency_segment 180+'")
+    asking.add_argument(
+        "segment", type=named("SEGMENT=recency_segment"), help="a family, or a segment such as 'recency_segment 180+'"
+    )
     asking.add_argument("--countries", default="", help="of this country only")
     slicing = add(
         "slice",
         lambda stack, given: analyses.show_slice(stack, given.prefix, given.against),
         "count the objects of a prefix",
     )
-    slicing.add_argument("prefix", help="such as vouchers/2020-05/")
+    slicing.add_argument("prefix", type=named("PREFIX=vouchers/2020-05/"))
     slicing.add_argument("--against", help="compare with the objects under this prefix")
     trying = add(
         "what-if",
-        lambda stack, given: analyses.what_if(stack, given.rules, given.as_of, given.countries),
+        lambda stack, given: analyses.what_if(stack, Path(given.rules), given.as_of, given.countries),
         "show what other segments would give",
     )
-    trying.add_argument("rules", type=Path, help="a file like infra/sql/customer_segments.sql")
+    trying.add_argument(
+        "rules", type=named("RULES=path/to/rules.sql"), help="a file like infra/sql/customer_segments.sql"
+    )
     trying.add_argument("--as-of", type=day, help="as of this day")
     trying.add_argument("--countries", default="", help="such as Peru,China")
     add("redrive", lambda stack, _: commands.redrive(stack), "run again what waits in the failure queue")

@@ -54,7 +54,7 @@ def test_a_file_is_profiled_published_and_accepted(
     assert {"rows: 6", "5 'Peru'", "1 'Chile'"} <= set(lines)
     # And in how many rows each reason is
     assert (
-        "values rejected: 3 different ones;"
+        "values rejected: 3 distinct;"
         " in rows: total_orders_negative 2, last_order_ts_unreadable 1, last_order_ts_missing 1"
     ) in lines
     # And every value that is rejected, also where its row is rejected for another
@@ -133,19 +133,25 @@ def test_a_single_file_without_a_country_is_refused_with_the_reason(
     assert '"objects":0,' in report.read_text()
 
 
-def test_of_many_values_the_most_frequent_are_shown_and_the_reason_of_all(
+def test_of_many_values_the_most_frequent_of_each_reason_are_shown(
     report: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    # Given 60 values that are no date, of which one occurs twice
+    # Given 20 values that are no date, each in three rows or more, and orders that are wrong in one row only
     file = tmp_path / "v.parquet"
-    file.write_bytes(parquet([record(last_order_ts=f"day {number % 60}") for number in range(61)]))
+    rows = [record(last_order_ts=f"day {number % 20}") for number in range(61)]
+    file.write_bytes(parquet([*rows, record(country_code="Chile", total_orders="-1"), record(country_code=" ")]))
     assert not explore({"vouchers/v.parquet": file}, as_of=None, countries="")
     assert report.exists()
-    # Then the reason comes before the values, and the value that occurs twice comes first
+    # Then the reasons come first, then ten values of the frequent reason, and one of each rare reason
     lines = told(capsys)
-    at = lines.index("values rejected: 60 different ones; in rows: last_order_ts_unreadable 61")
-    assert lines[at + 1] == "2 last_order_ts_unreadable: 'day 0', first in row 0"
-    assert lines[at + 51] == "and 10 more values"
+    reasons = "last_order_ts_unreadable 61, country_code_blank 1, total_orders_negative 1"
+    at = lines.index(f"values rejected: 22 distinct; in rows: {reasons}")
+    assert lines[at + 1] == "4 last_order_ts_unreadable: 'day 0', first in row 0"
+    shown = [line.partition(":")[0] for line in lines[at + 1 : at + 13]]
+    assert shown[1:] == ["3 last_order_ts_unreadable"] * 9 + ["1 country_code_blank", "1 total_orders_negative"]
+    assert lines[at + 13] == "and 10 more values"
+    # And no country is missing that nobody asked for, though all rows of one are in a refused file
+    assert not any(line.startswith("COUNTRIES: ") for line in lines)
 
 
 def test_the_code_of_the_docs_makes_a_file_of_csv_that_is_accepted(

@@ -45,7 +45,13 @@ def test_what_is_typed_wrong_is_told_in_the_words_that_were_typed(checkout: Path
         ("make up EMULATOR=aws", "failed: EMULATOR: invalid choice: 'aws'"),
         ("make refresh AS_OF=soon", "failed: AS_OF: 'soon' is no day like 2018-08-05\n"),
         ("make logs MINUTES=ten", "failed: MINUTES: invalid int value: 'ten'\n"),
-        ("make deploy PARAMETERS=Peru", "failed: PARAMETERS: 'Peru' is no setting like Countries=Peru,China\n"),
+        ("make deploy PARAMETERS=Peru", "failed: PARAMETERS: 'Peru' is no setting like Countries=Peru,China"),
+        ("make deploy PARAMETERS='Countries=Costa Rica;Peru'", "failed: PARAMETERS: 'Rica;Peru' is no setting like"),
+        ("make preflight PARAMETERS='Countries=\"Peru'", "failed: PARAMETERS: a quote is not closed in "),
+        ("make why", "failed: SEGMENT: it is missing; give one, such as SEGMENT=recency_segment\n"),
+        ("make slice AGAINST=vouchers/2020-04/", "failed: PREFIX: it is missing; give one, such as PREFIX=vouchers/"),
+        ("make backfill", "failed: PREFIX: it is missing; give one, such as PREFIX=vouchers/"),
+        ("make what-if", "failed: RULES: it is missing; give one, such as RULES=path/to/rules.sql\n"),
     ):
         said = run(command, checkout, status=2).stderr
         assert says in said
