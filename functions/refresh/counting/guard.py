@@ -28,8 +28,8 @@ def check_rejected_share(usage: Usage, limit: float) -> None:
     reasons = ", ".join(f"{reason} {rows:,}" for reason, rows in usage.rows_rejected.most_common(_MAX_REASONS))
     raise ObjectError(
         f"{rejected:,} of {usage.rows_read:,} rows are rejected, which is more than MaxRejectedShare {limit:g}:"
-        f" {reasons}{_example(usage)}; what was counted of it before stays. If it is right so, count it by"
-        " make refresh ACCEPT=its key"
+        f" {reasons}{_example(usage)}; what was counted of it before stays. If the object is right, count it by"
+        " make refresh ACCEPT=key"
     )
 
 

@@ -12,7 +12,7 @@ const dataParts = (country) => [
 
 const CAMPAIGN = [
   "Which voucher amount was used most in each segment of customers, how sure that is, and since which as-of day. ★ and a frame mark the most used amount. ☆, a broken frame and ? mark a first place that is undecided: its lead may be chance, because z is below 1.96 or the two leading amounts have fewer than 30 vouchers.",
-  "Counts tell which amount was used most, in some histories which was sent most. They cannot tell which amount works: an amount that was sent to nearly everybody is used most whatever it does, and some customers would have come back without one. To find that out takes a record of every voucher sent, used or not, and a random group that was sent none.",
+  "Counts show which amount was used most; if the files also hold unused vouchers, which was sent most. They cannot tell which amount works: an amount that was sent to nearly everybody is used most whatever its effect, and some customers would have come back without a voucher. To find out takes a record of every voucher sent, used or not, and a random group of customers who were sent none.",
   `Amounts are in the data's own currency, which the records do not name; it may differ by country.${ZERO === "0" ? "" : ` The amount 0 stands for vouchers without a recorded amount${ZERO.includes("or 0") ? ", and for amounts that are 0" : ""}.`}`,
 ];
 
