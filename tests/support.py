@@ -1,5 +1,6 @@
 """Helpers of the tests: parquet from a few rows, events, and a recount that shares no code with the project."""
 
+import copy
 import io
 import json
 import os
@@ -13,7 +14,6 @@ from typing import Any
 from urllib.request import Request, urlopen
 
 import boto3
-import botocore.loaders
 import botocore.session
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -59,15 +59,16 @@ def forget_aws(endpoint: str) -> None:
     urlopen(Request(f"{endpoint}/moto-api/reset", method="POST")).close()
 
 
-# Read once: a test would spend more time on it than on anything else.
-_MODELS_OF_SERVICES = botocore.loaders.create_loader()
+# Made once: a test would spend more time on it than on anything else.
+_BOTOCORE = botocore.session.Session()
+_SESSION = boto3.Session(botocore_session=_BOTOCORE)
+_NO_HOOKS = copy.copy(_SESSION.events)
 
 
 def setup_session() -> None:
-    """Have boto3 begin anew, without the hooks and the credentials of an earlier test."""
-    session = botocore.session.Session()
-    session.register_component("data_loader", _MODELS_OF_SERVICES)
-    boto3.setup_default_session(botocore_session=session)
+    """Have boto3 begin anew, without the hooks of an earlier test."""
+    _BOTOCORE.register_component("event_emitter", copy.copy(_NO_HOOKS))
+    boto3.DEFAULT_SESSION = _SESSION
 
 
 # Names of countries that would do harm to a page that took them for markup.

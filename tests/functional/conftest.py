@@ -14,7 +14,6 @@ from pg8000.native import Connection
 from playwright.sync_api import Browser
 
 from functions.common.database import Database
-from functions.common.migrations import migrate
 from functions.common.settings import DatabaseSettings, load_settings
 from functions.refresh.results import Summary
 from functions.refresh.settings import RefreshSettings
@@ -24,10 +23,10 @@ from functions.refresh.usecases.events import read_event
 from functions.refresh.usecases.refresh import Refresh
 from functions.refresh.wiring import make_backlog, make_refresh
 from infra.local.postgres import DatabaseAddress
-from infra.local.roles import READER, create_roles, drop_roles
 from infra.packaging.build import LAMBDA_SYSTEM, PACKAGES
 from infra.packaging.kept import kept_package
 from tests.browser import running_browser
+from tests.functional.kept_schema import KeptSchema
 from tests.functional.serving import chalice_local
 from tests.report_pages import Reports, Show, showing, write_reports
 from tests.support import (
@@ -48,7 +47,6 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 NOW = datetime(2020, 12, 22, 14, 12, 3, tzinfo=UTC)
-SECRET = "database"
 REQUEST_ID = "c6af9ac6-7b61-11e6-9a41-93e8deadbeef"
 
 
@@ -62,23 +60,30 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {name: folder / name for name in PACKAGES}
 
 
+@pytest.fixture(scope="module")
+def kept_schema(postgres: DatabaseAddress) -> Iterator[KeptSchema]:
+    """Keep the schema between the tests of a file."""
+    kept_schema = KeptSchema(postgres)
+    yield kept_schema
+    kept_schema.close()
+
+
 @pytest.fixture
-def sql(postgres: DatabaseAddress) -> Iterator[Connection]:
-    """Look into the database, which is empty at first; roles are the whole server's, so none is left behind."""
+def sql(postgres: DatabaseAddress, kept_schema: KeptSchema, request: pytest.FixtureRequest) -> Iterator[Connection]:
+    """Look into the database, which has no schema at first, nor roles unless the test asks for the API's."""
+    if "reader" not in request.fixturenames:
+        kept_schema.drop()
     connection = postgres.connect()
-    connection.run("DROP SCHEMA IF EXISTS voucher_customer CASCADE")
-    drop_roles(connection)
     yield connection
-    connection.run("DROP SCHEMA IF EXISTS voucher_customer CASCADE")
-    drop_roles(connection)
     connection.close()
+    kept_schema.put_away()
 
 
 @pytest.fixture
-def reader(sql: Connection, postgres: DatabaseAddress) -> DatabaseAddress:
+def reader(sql: Connection, kept_schema: KeptSchema) -> DatabaseAddress:
     """Create the API's role, before the migrations find it."""
-    assert sql  # which empties the server first
-    return create_roles(postgres, READER)[0]
+    assert sql  # which empties the database first
+    return kept_schema.reader()
 
 
 @pytest.fixture
@@ -96,8 +101,8 @@ def environ(postgres: DatabaseAddress, monkeypatch: pytest.MonkeyPatch) -> dict[
         "DATABASE_PORT": str(postgres.port),
         "DATABASE_NAME": postgres.name,
         "DATABASE_USER": postgres.user,
-        "DATABASE_SIGN_IN": "secret",
-        "DATABASE_SECRET": SECRET,
+        "DATABASE_SIGN_IN": "password",
+        "DATABASE_PASSWORD": postgres.password,
         "DATABASE_TLS": "off",
         "DATABASE_CA": "",
         "PUBLICATION_CHECK_SECONDS": "0",
@@ -111,21 +116,19 @@ def environ(postgres: DatabaseAddress, monkeypatch: pytest.MonkeyPatch) -> dict[
 
 
 @pytest.fixture
-def s3(environ: dict[str, str], postgres: DatabaseAddress) -> "Iterator[S3Client]":
-    """Run S3 with the bucket and Secrets Manager with the password, in process."""
+def s3(environ: dict[str, str]) -> "Iterator[S3Client]":
+    """Run S3 with the bucket, in process."""
     with mock_aws():
         setup_session()
         client = boto3.client("s3")
         client.create_bucket(Bucket=BUCKET)
-        secret = json.dumps({"password": postgres.password})
-        boto3.client("secretsmanager").create_secret(Name=SECRET, SecretString=secret)
         yield client
 
 
 @pytest.fixture
 def database(s3: "S3Client", environ: dict[str, str]) -> Iterator[Database]:
     """Open the functions' own connection."""
-    assert s3  # the password lies there
+    assert s3  # which mocks all of AWS: the password may lie in a secret
     database = Database(load_settings(DatabaseSettings, environ), timeout_seconds=10)
     yield database
     database.close()
@@ -143,20 +146,27 @@ class Pipeline:
     """The refresh function's own wiring, with a bucket and a database to look into."""
 
     def __init__(
-        self, s3: "S3Client", sql: Connection, database: Database, environ: dict[str, str], reader: DatabaseAddress
+        self,
+        s3: "S3Client",
+        sql: Connection,
+        database: Database,
+        environ: dict[str, str],
+        reader: DatabaseAddress,
+        kept_schema: KeptSchema,
     ) -> None:
         self.reader = reader
+        self._kept_schema = kept_schema
         self.s3 = s3
         self.database = database
         self.sql = sql
         self.environ = environ
 
     def make(self, clock: Callable[[], datetime] = lambda: NOW) -> Refresh:
-        migrate(self.database)
+        self._kept_schema.migrate(self.database)
         return make_refresh(load_settings(RefreshSettings, self.environ), self.database, clock)
 
     def make_backlog(self, clock: Callable[[], datetime] = lambda: NOW) -> Backlog:
-        migrate(self.database)
+        self._kept_schema.migrate(self.database)
         return make_backlog(load_settings(RefreshSettings, self.environ), self.database, clock)
 
     def refresh(self, event: dict[str, Any], deadline: Deadline | None = None) -> Summary:
@@ -199,9 +209,14 @@ class Pipeline:
 
 @pytest.fixture
 def pipeline(
-    s3: "S3Client", sql: Connection, database: Database, environ: dict[str, str], reader: DatabaseAddress
+    s3: "S3Client",
+    sql: Connection,
+    database: Database,
+    environ: dict[str, str],
+    reader: DatabaseAddress,
+    kept_schema: KeptSchema,
 ) -> Pipeline:
-    return Pipeline(s3, sql, database, environ, reader)
+    return Pipeline(s3, sql, database, environ, reader, kept_schema)
 
 
 Call = Callable[..., tuple[int, Any, dict[str, str]]]
@@ -212,10 +227,8 @@ def call(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> Iterator[Call]:
     """Call the API as API Gateway does; answers status, JSON or text, and headers."""
     import app as lookup
 
-    secret = json.dumps({"password": pipeline.reader.password})
-    boto3.client("secretsmanager").create_secret(Name="reader", SecretString=secret)
     monkeypatch.setenv("DATABASE_USER", pipeline.reader.user)
-    monkeypatch.setenv("DATABASE_SECRET", "reader")
+    monkeypatch.setenv("DATABASE_PASSWORD", pipeline.reader.password)
 
     def send(
         method: str,

@@ -1,5 +1,6 @@
 """The connection: verified, bounded, guarded, and never the rows of another query."""
 
+import json
 import os
 import signal
 import socket
@@ -21,11 +22,25 @@ from functions.common.settings import DatabaseSettings, load_settings
 from infra.local.postgres import DatabaseAddress
 from infra.local.processes import free_port
 from tests.certificates import make_certificate
-from tests.functional.conftest import SECRET
-from tests.support import setup_session
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+
+SECRET = "database"
+
+
+@pytest.fixture
+def environ(environ: dict[str, str]) -> dict[str, str]:
+    """Sign in with a password that lies in a secret."""
+    return {**environ, "DATABASE_SIGN_IN": "secret", "DATABASE_SECRET": SECRET, "DATABASE_PASSWORD": ""}
+
+
+@pytest.fixture
+def s3(s3: "S3Client", postgres: DatabaseAddress) -> "S3Client":
+    """Have the secret beside S3."""
+    secret = json.dumps({"password": postgres.password})
+    boto3.client("secretsmanager").create_secret(Name=SECRET, SecretString=secret)
+    return s3
 
 
 def test_a_transaction_commits_or_leaves_nothing(database: Database, sql: Connection) -> None:
@@ -132,7 +147,7 @@ def test_a_function_without_credentials_says_so(environ: dict[str, str], monkeyp
         ({"DATABASE_SIGN_IN": "iam", "DATABASE_TLS": "verify"}, "no token can be made"),
         ({"DATABASE_SIGN_IN": "secret"}, "the secret database cannot be read"),
     ):
-        setup_session()
+        monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)  # which may know the credentials
         database = Database(load_settings(DatabaseSettings, {**environ, **changes}), timeout_seconds=2)
         with (
             pytest.raises(DatabaseUnreachableError, match=f"{says}.*Unable to locate credentials"),

@@ -1,20 +1,22 @@
 """The publication in memory: read once, asked for now and then, good for a while without a database."""
 
-import json
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 
-import boto3
 import pytest
 
 from chalicelib.published import NothingPublishedError, PublicationCache
 from functions.common.database import Database, DatabaseUnreachableError
+from functions.common.migrations import migrate
 from functions.common.settings import DatabaseSettings, load_settings
+from functions.refresh.settings import RefreshSettings
+from functions.refresh.wiring import make_refresh
 from infra.local.postgres import Postgres, start_postgres
 from infra.local.roles import READER, create_roles
-from tests.functional.conftest import SECRET, Pipeline
+from tests.functional.conftest import NOW, Pipeline
 from tests.support import created, daily, record
 
 
@@ -72,13 +74,12 @@ def mortal(pipeline: Pipeline, clock: Clock) -> Iterator[tuple[PublicationCache,
     """Publish on a server of the test's own, which it may stop."""
     folder, address = start_postgres()
     server = Postgres(folder)
-    pipeline.environ["DATABASE_PORT"] = str(address.port)
-    secret = json.dumps({"password": address.password})
-    boto3.client("secretsmanager").put_secret_value(SecretId=SECRET, SecretString=secret)
-    pipeline.database = Database(load_settings(DatabaseSettings, pipeline.environ), timeout_seconds=2)
     [reader] = create_roles(address, READER)
-    pipeline.refresh(created(pipeline.put("v.parquet", [record()])))
-    pipeline.database.close()
+    settings = load_settings(RefreshSettings, {**pipeline.environ, "DATABASE_URL": address.url})
+    with closing(Database(settings, timeout_seconds=2)) as database:
+        migrate(database)
+        refresh = make_refresh(settings, database, lambda: NOW)
+        pipeline.refresh_with(refresh, created(pipeline.put("v.parquet", [record()])))
     database = Database(load_settings(DatabaseSettings, {"DATABASE_URL": reader.url}), timeout_seconds=2)
     yield PublicationCache(database, check_seconds=5, stale_seconds=60, monotonic=clock), server, address.port
     database.close()

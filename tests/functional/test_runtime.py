@@ -15,11 +15,11 @@ from functions import __version__
 from infra.checks.transform import TEMPLATE, read_template
 from infra.local.postgres import DatabaseAddress
 from infra.localstack.sandbox import Function, Outcome, Sandbox
-from tests.functional.conftest import SECRET
 from tests.support import BUCKET, PREFIX, ROOT, RUNTIME, created, parquet, read_published, record, recount, serving_aws
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="AWS's runtime client is for Linux only")
 
+SECRET = "database"
 REQUEST = "8f507cfc-xmpl-4697-b07a-ac58fc914c95"
 
 Invoke = Callable[[str, Any], Outcome]
@@ -39,13 +39,14 @@ def endpoint(environ: dict[str, str], postgres: DatabaseAddress) -> Iterator[str
 def invoke(packages: dict[str, Path], environ: dict[str, str], endpoint: str, sql: Connection) -> Iterator[Invoke]:
     """Invoke a function of the template in a process of its own, on an empty database."""
     resources = read_template(TEMPLATE)["Resources"]
+    secret = {"DATABASE_SIGN_IN": "secret", "DATABASE_SECRET": SECRET, "DATABASE_PASSWORD": ""}
     sandboxes = {}
     for name in ("migrate", "refresh", "lookup"):
         declared = resources[f"{name.title()}Function"]["Properties"]
         sandboxes[name] = Sandbox(
             Function(
                 name, declared["Handler"], RUNTIME, packages[name], declared["MemorySize"], declared["Timeout"],
-                environment={**environ, "AWS_ENDPOINT_URL": endpoint},
+                environment={**environ, **secret, "AWS_ENDPOINT_URL": endpoint},
             )
         )  # fmt: skip
     assert "applied" in sandboxes["migrate"].invoke(b"{}", request_id=REQUEST).payload.decode()
