@@ -6,6 +6,7 @@ import os
 import re
 import shlex
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +43,7 @@ class RunningStack:
         exports = [shlex.split(line)[1].partition("=") for line in lines]
         self.variables = {name: value for name, _, value in exports}
 
+    @cache  # noqa: B019 - there is one stack; to make a client takes longer than to ask it
     def client(self, service: str) -> Any:
         make_client: Any = boto3.client
         return make_client(
