@@ -1,5 +1,6 @@
 """Packages as archives, kept by what they are built from: the same inputs are built once."""
 
+import fcntl
 import hashlib
 import os
 import sys
@@ -39,6 +40,14 @@ def kept_package(name: str, *, runtime: str, architecture: str, system: str) -> 
         os.utime(archive)
         return archive
     KEPT.mkdir(parents=True, exist_ok=True)
+    with (KEPT / f".{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # another process may be building the same
+        if not archive.exists():
+            _keep(name, archive, runtime=runtime, architecture=architecture, system=system)
+    return archive
+
+
+def _keep(name: str, archive: Path, *, runtime: str, architecture: str, system: str) -> None:
     with tempfile.TemporaryDirectory(dir=KEPT, prefix=f".{name}-") as temporary:
         package = Path(temporary, name)
         build(name, package, runtime=runtime, architecture=architecture, system=system)
@@ -48,7 +57,6 @@ def kept_package(name: str, *, runtime: str, architecture: str, system: str) -> 
         unfinished.replace(archive)
     for old in sorted(KEPT.glob(f"{name}-*.zip"), key=lambda path: path.stat().st_mtime)[:-_MOST_KEPT]:
         old.unlink(missing_ok=True)
-    return archive
 
 
 def _hash_of_inputs(name: str, *target: str) -> str:
