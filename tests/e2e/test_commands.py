@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from infra.local.postgres import DatabaseAddress
-from tests.checkout import copy_checkout, run
+from tests.checkout import run
 from tests.e2e.conftest import EMULATOR, RunningStack
 from tests.support import REAL_FILE, WHY_SKIPPED, Published, parquet, record, recount
 
@@ -113,20 +113,6 @@ def ask(address: DatabaseAddress, query: str) -> list[list[Any]]:
 
 def test_a_second_make_up_says_that_the_stack_runs_already(stack: RunningStack) -> None:
     assert "a stack runs already" in run("make up", stack.checkout, status=2).stderr
-
-
-@pytest.mark.skipif(EMULATOR != "ministack", reason="it is the same on the other emulator")
-def test_a_shell_with_the_variables_of_a_stack_starts_the_next_one(tmp_path: Path) -> None:
-    """The sourced DATABASE_URL is the stack's own, whether that was stopped or lost its processes."""
-    copy = copy_checkout(tmp_path)
-    run("make up", copy)
-    kill = (
-        'kill -KILL $(.venv/bin/python -c \'import json; print(json.load(open(".local/state.json"))["emulator_pid"])\')'
-    )
-    said = run(f"source .local/env; {kill}; make up && make down", copy)
-    assert "removing what is left of a stack that runs no more: the stack's bucket and database are gone" in said.stderr
-    assert "stopped: the stack's bucket and database are gone" in said.stdout
-    assert not (copy / ".local" / "state.json").exists()
 
 
 def test_make_help_lists_the_targets(checkout: Path) -> None:

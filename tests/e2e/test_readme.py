@@ -1,6 +1,7 @@
 """The README runs: its commands in its order, and what it says they print is what they print."""
 
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -23,12 +24,26 @@ def newcomer(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return copy_checkout(tmp_path_factory.mktemp("newcomer"))
 
 
+# Before the last block, the stack loses its processes, and the next one is started from the same shell.
+LOSE_AND_START_AGAIN = """
+kill -KILL $(.venv/bin/python -c 'import json; print(json.load(open(".local/state.json"))["emulator_pid"])')
+make up
+source .local/env
+"""
+
+
 @pytest.fixture(scope="module")
-def output(newcomer: Path) -> str:
+def done(newcomer: Path) -> subprocess.CompletedProcess[str]:
     """Run every block of commands in one shell, but for those that say why they cannot be run."""
-    commands = [text for reason, language, text in BLOCKS if language == "sh" and not reason]
-    assert len(commands) == 4
-    return run("\n".join(commands), newcomer).stdout
+    *commands, last = [text for reason, language, text in BLOCKS if language == "sh" and not reason]
+    assert len(commands) == 3
+    assert last.endswith("make down\n")
+    return run("\n".join([*commands, LOSE_AND_START_AGAIN, last]), newcomer)
+
+
+@pytest.fixture(scope="module")
+def output(done: subprocess.CompletedProcess[str]) -> str:
+    return done.stdout
 
 
 @pytest.mark.parametrize("text", [text for _, language, text in BLOCKS if language == "text"])
@@ -50,6 +65,16 @@ def test_the_demo_ends_with_the_verdict_on_that_table(output: str) -> None:
         f"all 511,427 records counted; as of {today()} undecided: 0 of 5 segments;"
         " unknown: 7.9% of total_orders, 5.8% of voucher_amount"
     )
+
+
+def test_a_shell_with_the_variables_of_a_stack_starts_the_next_one(
+    done: subprocess.CompletedProcess[str], newcomer: Path
+) -> None:
+    """The sourced DATABASE_URL is the stack's own, also when that lost its processes."""
+    assert "removing what is left of a stack that runs no more: the stack's bucket and database are gone" in done.stderr
+    assert done.stdout.count("The stack is up.") == 2
+    assert "stopped: the stack's bucket and database are gone" in done.stdout.splitlines()[-1]
+    assert not (newcomer / ".local" / "state.json").exists()
 
 
 def test_every_command_says_why_if_it_is_not_run() -> None:
