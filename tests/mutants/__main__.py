@@ -66,7 +66,7 @@ TESTS = {
         "tests/functional/test_backlog.py", "tests/functional/test_families.py", *_LEDGER,
     ],
     "functions/refresh/results.py": ["tests/unit/test_results.py", "tests/functional/test_backlog.py", *_LEDGER],
-    "functions/refresh/ledger/audit.py": _LEDGER,
+    "functions/refresh/ledger/audit.py": ["tests/functional/test_families.py", *_LEDGER],
     "functions/refresh/ledger/partial_counts.py": ["tests/functional/test_backlog.py"],
     "functions/refresh/usecases/walk.py": ["tests/unit/test_walk.py", "tests/functional/test_backlog.py", *_LEDGER],
     "functions/refresh/usecases/reconcile.py": [
