@@ -77,8 +77,12 @@ def refused(pipeline: Pipeline, event: dict[str, Any]) -> Summary:
     return error.value.summary
 
 
+def families_of_api(call: Call) -> list[str]:
+    return list(call("GET", "/segments", query={"country_code": "Peru"})[1]["dimensions"])
+
+
 def test_a_family_that_is_added_is_published_when_every_object_is_counted_by_it(
-    pipeline: Pipeline, deploy: Deploy
+    pipeline: Pipeline, deploy: Deploy, call: Call
 ) -> None:
     # Given two objects that are counted
     pipeline.refresh(created(pipeline.put("a.parquet", MANY)))
@@ -89,7 +93,7 @@ def test_a_family_that_is_added_is_published_when_every_object_is_counted_by_it(
     summary = pipeline.refresh(created(pipeline.put("c.parquet", MANY[:1])))
     # Then the two that were published stay, with the newest counts, and the run tells what the others wait for
     assert (summary.families_waiting, summary.families_partial) == ({SILENCE: 2, TENURE: 2}, {})
-    assert families(pipeline) == SHIPPED_FAMILIES
+    assert families(pipeline) == families_of_api(call) == SHIPPED_FAMILIES
     assert sum(pipeline.published().values()) == sum(before.values()) + 2
     assert pipeline.column("SELECT families_waiting FROM voucher_customer.refreshes ORDER BY refresh_id")[-1] == {
         SILENCE: 2, TENURE: 2,
@@ -100,6 +104,7 @@ def test_a_family_that_is_added_is_published_when_every_object_is_counted_by_it(
     rows = [*MANY, *MANY[:7], *MANY[:1]]
     due = recount(rows, AS_OF, ["Peru"]) | recount_added(rows, AS_OF, ["Peru"])
     assert pipeline.published() == due
+    assert families_of_api(call) == [*SHIPPED_FAMILIES, SILENCE, TENURE]
     assert summary.report_error == ""
 
 

@@ -57,7 +57,9 @@ TESTS = {
     "functions/refresh/counting/encoding.py": _COUNTING,
     "functions/refresh/counting/usage.py": _COUNTING,
     "functions/refresh/publishing/rankings.py": ["tests/functional/test_rankings.py"],
-    "functions/refresh/publishing/publication.py": ["tests/functional/test_rankings.py", *_LEDGER],
+    "functions/refresh/publishing/publication.py": [
+        "tests/functional/test_rankings.py", "tests/functional/test_families.py", *_LEDGER,
+    ],
     "functions/refresh/ledger/ledger.py": [
         "functions/refresh/ledger/ledger.py", "tests/functional/test_backlog.py",
         "tests/functional/test_bad_objects.py", "tests/functional/test_costs.py", *_LEDGER,
@@ -65,7 +67,9 @@ TESTS = {
     "functions/refresh/ledger/entry.py": [
         "tests/functional/test_backlog.py", "tests/functional/test_families.py", *_LEDGER,
     ],
-    "functions/refresh/results.py": ["tests/unit/test_results.py", "tests/functional/test_backlog.py", *_LEDGER],
+    "functions/refresh/results.py": [
+        "tests/unit/test_results.py", "tests/unit/test_template.py", "tests/functional/test_backlog.py", *_LEDGER,
+    ],
     "functions/refresh/ledger/audit.py": ["tests/functional/test_families.py", *_LEDGER],
     "functions/refresh/ledger/partial_counts.py": ["tests/functional/test_backlog.py"],
     "functions/refresh/usecases/walk.py": ["tests/unit/test_walk.py", "tests/functional/test_backlog.py", *_LEDGER],

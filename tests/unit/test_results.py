@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 from msgspec.structs import asdict
 
-from functions.common.ranking import RankingChange
+from functions.common.ranking import Ranking, RankingChange
 from functions.refresh.results import ItemSummary, Outcome, Summary
 
 NOW = datetime(2020, 12, 22, 14, 12, 3, tzinfo=UTC)
@@ -49,3 +49,13 @@ def test_an_answer_has_the_first_changes_and_the_first_of_tied_amounts() -> None
     answer = summary.answer()
     assert (len(answer.changes), answer.segments_changed) == (CHANGES_TOLD, CHANGES_TOLD + 1)
     assert (len(answer.changes[0].before), len(answer.changes[0].after)) == (TIED_TOLD, TIED_TOLD)
+
+
+def test_an_answer_says_in_how_many_segments_the_first_place_is_undecided() -> None:
+    # Given segments led by eight of thirty vouchers and by twelve of thirty, and one with too few to judge
+    rankings = [Ranking("Peru", "recency_segment", "180+", [2640], 15 + lead // 2, 30, lead) for lead in (8, 12)]
+    few = Ranking("Peru", "frequent_segment", "0-4", [2640], 2, 2, 2)
+    summary = Summary(
+        refresh_id=1, trigger="daily", as_of=NOW.date(), started_at=NOW, countries=[], rankings=[*rankings, few]
+    )
+    assert (summary.answer().segments_undecided, summary.answer().segments_published) == (2, 3)
