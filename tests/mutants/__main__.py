@@ -58,7 +58,8 @@ TESTS = {
     "functions/refresh/counting/usage.py": _COUNTING,
     "functions/refresh/publishing/rankings.py": ["tests/functional/test_rankings.py"],
     "functions/refresh/publishing/publication.py": [
-        "tests/functional/test_rankings.py", "tests/functional/test_families.py", *_LEDGER,
+        "tests/functional/test_rankings.py", "tests/functional/test_families.py", "tests/functional/test_unknown.py",
+        *_LEDGER,
     ],
     "functions/refresh/ledger/ledger.py": [
         "functions/refresh/ledger/ledger.py", "tests/functional/test_backlog.py",
