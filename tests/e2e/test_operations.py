@@ -2,6 +2,7 @@
 
 import json
 import re
+from typing import Any
 
 from infra.local.processes import free_port, wait_for
 from tests.checkout import run
@@ -109,25 +110,48 @@ def test_why_an_amount_changed_is_told_in_words(stack: RunningStack) -> None:
     stack.wait_until_published({})
 
 
-def test_what_failed_for_good_is_redriven_when_its_cause_is_repaired(stack: RunningStack) -> None:
-    # Given an event in the failure queue, because its object was no parquet
-    key = stack.put("redriven.parquet", b"garbage")
-    if EMULATOR == "ministack":  # whose EventBridge invokes once and forgets
+def test_what_fails_for_good_is_told_and_redriven_when_its_cause_is_repaired(stack: RunningStack) -> None:
+    # Given an object that is no parquet
+    key = stack.put("broken.parquet", b"no parquet at all")
+    find = "SELECT error FROM voucher_customer.ledger WHERE key = 'vouchers/broken.parquet'"
+    [error] = wait_for("the error in the ledger", lambda: next(iter(stack.rows(find)), None), seconds=PATIENCE)
+    assert "no readable parquet" in error
+
+    # Then its event ends in the failure queue, after three attempts
+    if EMULATOR == "ministack":
+        # Its EventBridge invokes once and forgets; an asynchronous invocation is tried again as on AWS.
         stack.send(created(key, str(today()), bucket=stack.variables["BUCKET"]))
-    wait_for("a message in the failure queue", lambda: waiting(stack) or None, seconds=PATIENCE)
+    failure = wait_for("a message in the failure queue", lambda: first_failure(stack), seconds=PATIENCE)
+    assert failure["requestPayload"]["detail"]["object"]["key"] == key
+    assert key in json.dumps(failure["responsePayload"])
+    assert failure["requestContext"]["condition"] == "RetriesExhausted"
+    assert failure["requestContext"]["approximateInvokeCount"] == 3
+    if EMULATOR != "ministack":
+        assert failure["responsePayload"]["errorType"] == "RefreshError"
+        runs = stack.rows(
+            "SELECT outcome FROM voucher_customer.refreshes WHERE trigger = 'object_created' AND error LIKE '%broken%'"
+        )
+        assert runs == [["published"]] * 3
 
     # When it is redriven unrepaired, then it fails again and stays
     assert f"still in the failure queue: Object Created {key}" in operate(stack, "make redrive", status=2)
     assert waiting(stack) > 0
 
     # When the object is repaired, then the queue is emptied
-    stack.put("redriven.parquet", parquet([record()]))
+    stack.put("broken.parquet", parquet([record()]))
     said = operate(stack, "make redrive")
     assert f"Object Created {key}: refresh" in said
     assert "0 failed again" in said
     assert waiting(stack) == 0
     stack.delete(key)
     stack.wait_until_published({})
+
+
+def first_failure(stack: RunningStack) -> dict[str, Any] | None:
+    """Read the first message of the failure queue, which stays there."""
+    answer = stack.client("sqs").receive_message(QueueUrl=stack.failure_queue, VisibilityTimeout=0, WaitTimeSeconds=1)
+    found = answer.get("Messages")
+    return json.loads(found[0]["Body"]) if found else None
 
 
 def waiting(stack: RunningStack) -> int:

@@ -13,7 +13,7 @@ import pytest
 from infra.local.processes import wait_for
 from tests.checkout import clean_environment
 from tests.e2e.conftest import EMULATOR, PATIENCE, RunningStack
-from tests.support import ROOT, created, parquet, record, recount
+from tests.support import ROOT, parquet, record, recount
 
 COUNTRIES = ["Peru", "China", "Australia", "Latvia"]
 
@@ -123,40 +123,6 @@ def test_the_log_of_a_refresh_is_in_the_group_of_the_template(stack: RunningStac
         return next((line for line in lines if line["summary"]["as_of"] == "2019-02-03"), None)
 
     assert wait_for("the line in the log", line, seconds=PATIENCE)["trigger"] == "manual"
-
-
-def test_an_object_that_fails_ends_in_the_ledger_and_its_event_in_the_failure_queue(stack: RunningStack) -> None:
-    key = stack.put("broken.parquet", b"no parquet at all")
-
-    def error() -> str | None:
-        rows = stack.rows("SELECT error FROM voucher_customer.ledger WHERE key = 'vouchers/broken.parquet'")
-        return rows[0][0] if rows else None
-
-    assert "no readable parquet" in wait_for("the error in the ledger", error, seconds=PATIENCE)
-
-    if EMULATOR == "ministack":
-        # Its EventBridge invokes once and forgets; an asynchronous invocation is tried again as on AWS.
-        stack.send(created(key, str(today()), bucket=stack.variables["BUCKET"]))
-    queue = stack.failure_queue
-
-    def message() -> dict[str, Any] | None:
-        found = stack.client("sqs").receive_message(QueueUrl=queue, WaitTimeSeconds=1).get("Messages")
-        for entry in found or []:
-            stack.client("sqs").delete_message(QueueUrl=queue, ReceiptHandle=entry["ReceiptHandle"])
-        return json.loads(found[0]["Body"]) if found else None
-
-    failure = wait_for("a message in the failure queue", message, seconds=PATIENCE)
-    assert failure["requestPayload"]["detail"]["object"]["key"] == key
-    assert key in json.dumps(failure["responsePayload"])
-    assert failure["requestContext"]["condition"] == "RetriesExhausted"
-    assert failure["requestContext"]["approximateInvokeCount"] == 3
-    if EMULATOR != "ministack":
-        assert failure["responsePayload"]["errorType"] == "RefreshError"
-        runs = stack.rows(
-            "SELECT outcome FROM voucher_customer.refreshes WHERE trigger = 'object_created' AND error LIKE '%broken%'"
-        )
-        assert runs == [["published"]] * 3
-    stack.delete(key)
 
 
 @pytest.mark.skipif(EMULATOR == "containers", reason="AWS's image runs it there")
