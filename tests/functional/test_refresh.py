@@ -170,10 +170,11 @@ def test_only_parquet_under_the_prefix_belongs_to_the_dataset(pipeline: Pipeline
     pipeline.put("data.parquet/_SUCCESS", b"")
     pipeline.put("notes.csv", b"a,b")
     pipeline.s3.put_object(Bucket=BUCKET, Key="elsewhere/v.parquet", Body=parquet([record()]))
-    pipeline.put("data.parquet/part-0.snappy.parquet", [record()])
+    key = pipeline.put("data.parquet/part-0.snappy.parquet", [record()])
     assert pipeline.refresh(daily()).objects_counted == 1
     summary = pipeline.refresh(created("elsewhere/v.parquet"))
     assert (summary.objects_counted, summary.objects_skipped) == (0, 0)
+    assert pipeline.column("SELECT key FROM voucher_customer.ledger") == [key]
 
 
 @pytest.mark.parametrize(
