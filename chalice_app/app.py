@@ -243,7 +243,7 @@ def _fields() -> dict[str, Any]:
     try:
         fields = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise MalformedError(f"the body is no JSON: {error}") from error
+        raise MalformedError(f"the body is not JSON: {error}") from error
     except RecursionError as error:
         raise MalformedError(_TOO_DEEP) from error
     if not isinstance(fields, dict):

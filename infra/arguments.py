@@ -33,7 +33,7 @@ def day(text: str) -> date:
     try:
         return parse_day(text)
     except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{text!r} is no day like 2018-08-05") from error
+        raise argparse.ArgumentTypeError(f"{text!r} is not a day like 2018-08-05") from error
 
 
 def named(example: str) -> Callable[[str], str]:
@@ -69,7 +69,7 @@ def settings(text: str) -> list[tuple[str, str]]:
     for name, separator, _ in found:
         if not separator:
             raise argparse.ArgumentTypeError(
-                f"{name!r} is no setting like Countries=Peru,China; a value with a space takes quotes of its own:"
+                f"{name!r} is not a setting like Countries=Peru,China; a value with a space takes quotes of its own:"
                 """ PARAMETERS="Countries='Costa Rica,Peru'\""""
             )
     return [(name, value) for name, _, value in found]

@@ -30,7 +30,7 @@ _REFUSALS: dict[int, Refusal] = {
     **_refusal(
         400,
         "Malformed",
-        "The body is no JSON object, or nested more than 100 levels deep.",
+        "The body is not a JSON object, or nested more than 100 levels deep.",
         "the body must be a JSON object",
     ),
     # On AWS alone, before a request reaches the app: `x-amazon-apigateway-gateway-responses` in template.yaml.

@@ -23,7 +23,7 @@ def check_replaceable(folder: Path) -> None:
         When the folder holds something else.
     """
     if folder.exists() and any(folder.iterdir()) and not (folder / BUNDLE).exists():
-        raise BuildError(f"{folder} holds something that is no package: name a new folder, or an empty one")
+        raise BuildError(f"{folder} holds something that is not a package: name a new folder, or an empty one")
 
 
 def replace(folder: Path, finished: Path) -> None:

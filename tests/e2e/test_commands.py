@@ -48,8 +48,8 @@ def test_a_demo_that_cannot_work_says_so_in_one_line(checkout: Path, tmp_path: P
         ("DATA=/no/such/file", "there is no /no/such/file"),
         (f"DATA={tmp_path}/nothing", "no *.parquet file"),
         (f"DATA={tmp_path}/notes.csv", "not named *.parquet,"),
-        ("AS_OF=05.08.2018", "AS_OF: '05.08.2018' is no day like 2018-08-05"),
-        (f"DATA={tmp_path}/cut.parquet", f"DATA: {tmp_path}/cut.parquet: is no readable parquet"),
+        ("AS_OF=05.08.2018", "AS_OF: '05.08.2018' is not a day like 2018-08-05"),
+        (f"DATA={tmp_path}/cut.parquet", f"DATA: {tmp_path}/cut.parquet: is not readable parquet"),
         (f"DATA={tmp_path}/other.parquet", "other.parquet: needed column missing: ['total_orders']"),
     ):
         done = run(f"make demo {options}", checkout, status=2)
@@ -65,7 +65,7 @@ def test_make_explore_tells_whether_a_file_would_be_counted(checkout: Path, tmp_
     assert said.endswith("\nACCEPTED: 1 file; 1 of 1 rows counted, 0 rejected\n")
     assert (checkout / ".local" / "explored.html").exists()
     said = run(f"make explore DATA={tmp_path}", checkout, status=2).stdout
-    assert f"REFUSED {tmp_path}/bad.parquet: is no readable parquet" in said
+    assert f"REFUSED {tmp_path}/bad.parquet: is not readable parquet" in said
     assert said.endswith("\nREFUSED: 1 of 2 files; of the others 1 of 1 rows counted, 0 rejected\n")
 
 
@@ -79,7 +79,7 @@ def test_a_demo_with_broken_parquet_fails_with_its_name_and_leaves_nothing(
     damaged[4:60] = bytes(56)  # the first pages; its footer is whole
     (tmp_path / "bad.parquet").write_bytes(damaged)
     done = run(f"make demo DATA={tmp_path}", checkout, status=2, DATABASE_URL=postgres.url)
-    assert re.search(r"^failed: wait for the event.*vouchers/bad\.parquet: is no readable parquet", done.stderr, re.M)
+    assert re.search(r"^failed: wait for the event.*vouchers/bad\.parquet: is not readable parquet", done.stderr, re.M)
     [folder] = (checkout / ".local").glob("demo-*")  # kept, because it holds the logs
     assert (folder / "emulator.log").exists()
     assert not (folder / "state.json").exists()

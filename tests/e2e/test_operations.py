@@ -20,7 +20,7 @@ def operate(stack: RunningStack, command: str, *, status: int = 0) -> str:
 def test_a_refresh_by_hand_says_what_it_did(stack: RunningStack) -> None:
     assert "published 0 rows as of 2018-08-05" in operate(stack, "make refresh AS_OF=2018-08-05")
     assert f"as of {today()} for {', '.join(COUNTRIES)}" in operate(stack, "make refresh")
-    assert "AS_OF: 'yesterday' is no day like 2018-08-05" in operate(stack, "make refresh AS_OF=yesterday", status=2)
+    assert "AS_OF: 'yesterday' is not a day like 2018-08-05" in operate(stack, "make refresh AS_OF=yesterday", status=2)
     assert "; 2999-01-01 is in the future" in operate(stack, "make refresh AS_OF=2999-01-01")
     assert "; the day goes back from 2999-01-01, until the next automatic run" in operate(stack, "make refresh")
 
@@ -29,7 +29,7 @@ def test_a_refresh_with_a_refused_object_says_first_what_it_published(stack: Run
     good, bad = stack.put("good.parquet", parquet([record()])), stack.put("bad.parquet", b"garbage")
     done = run("source .local/env && make refresh", stack.checkout, status=2)
     assert re.search(r"^refresh \d+ published 2 rows as of ", done.stdout, re.M)
-    assert f"failed: 1 object refused: {bad}: is no readable parquet" in done.stderr
+    assert f"failed: 1 object refused: {bad}: is not readable parquet" in done.stderr
     assert stack.rows("SELECT outcome FROM voucher_customer.refreshes ORDER BY refresh_id DESC LIMIT 1") == [
         ["published"]
     ]

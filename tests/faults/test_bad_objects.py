@@ -52,11 +52,11 @@ _NESTED = pa.list_(pa.struct([("a", pa.map_(pa.string(), pa.int64()))]))
 
 BAD: dict[str, tuple[Callable[[], bytes], str]] = {
     "zero bytes": (lambda: b"", "is empty"),
-    "four bytes": (lambda: b"PAR1", "is no readable parquet"),
-    "text": (lambda: b"country_code,total_orders\n" * 20, "is no readable parquet"),
-    "no footer": (lambda: _GOOD[:-8], "is no readable parquet"),
-    "end only": (lambda: _GOOD[-200:], "is no readable parquet"),
-    "an endless footer": (lambda: _GOOD[:-8] + b"\xff\xff\xff\x7fPAR1", "is no readable parquet"),
+    "four bytes": (lambda: b"PAR1", "is not readable parquet"),
+    "text": (lambda: b"country_code,total_orders\n" * 20, "is not readable parquet"),
+    "no footer": (lambda: _GOOD[:-8], "is not readable parquet"),
+    "end only": (lambda: _GOOD[-200:], "is not readable parquet"),
+    "an endless footer": (lambda: _GOOD[:-8] + b"\xff\xff\xff\x7fPAR1", "is not readable parquet"),
     "encrypted": (_encrypted, "is encrypted parquet"),
     "no columns": (lambda: parquet(pa.table({})), "needed column missing"),
     "other columns": (lambda: parquet(pa.table({"a": [1]})), "needed column missing"),

@@ -32,7 +32,7 @@ COUNTRIES = ["Peru", "China"]
 NAMES = [f"{letter}.parquet" for letter in "abcd"]
 LONGEST_SECONDS = 60
 # How the reasons begin for which an object is refused.
-_REASONS = ("is empty", "is no readable parquet", "is encrypted parquet", "needed column", "column ", "more than ")
+_REASONS = ("is empty", "is not readable parquet", "is encrypted parquet", "needed column", "column ", "more than ")
 _NOW = datetime(2020, 12, 22, 14, 12, 3, tzinfo=UTC)
 
 Rows = list[dict[str, Any]]

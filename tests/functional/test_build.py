@@ -125,7 +125,7 @@ def test_a_folder_that_holds_something_else_is_left_alone(tmp_path: Path) -> Non
     (tmp_path / "thesis.txt").write_text("years of work")
     done = run_build(ROOT, "lookup", tmp_path)
     assert done.returncode == 1
-    assert f"lookup: {tmp_path} holds something that is no package" in done.stderr
+    assert f"lookup: {tmp_path} holds something that is not a package" in done.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 
 

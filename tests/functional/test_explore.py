@@ -95,7 +95,7 @@ def test_files_that_could_not_be_counted_are_refused_with_the_reason(
     lines = told(capsys)
     assert lines[-1] == "REFUSED: 4 of 5 files; of the others 1 of 1 rows counted, 0 rejected"
     refused = sorted(line for line in lines if line.startswith("REFUSED "))
-    reasons = ("missing: ['total_orders']", "column voucher_amount is of type list", "no readable parquet", "is empty")
+    reasons = ("missing: ['total_orders']", "column voucher_amount is of type list", "not readable parquet", "is empty")
     for name, reason, line in zip("bcde", reasons, refused, strict=True):
         assert line.startswith(f"REFUSED {tmp_path}/{name}.parquet: ")
         assert reason in line
@@ -114,8 +114,8 @@ _EMPTY = pa.Table.from_pylist([record()]).slice(0, 0)
         (parquet([record(country_code=True)]), "column country_code is of type bool"),
         (parquet([record(country_code=" ")] * 3), "3 of 3 rows are rejected"),
         (parquet([record(country_code=None, total_orders="-1")]), "1 of 1 rows are rejected"),
-        (parquet([record()])[:-9], "is no readable parquet"),
-        (b"country_code\nPeru\n", "is no readable parquet"),
+        (parquet([record()])[:-9], "is not readable parquet"),
+        (b"country_code\nPeru\n", "is not readable parquet"),
         (b"", "is empty (0 bytes)"),
     ],
     ids=["no column", "no country", "type", "type of country", "blank", "null", "cut off", "csv", "no bytes"],

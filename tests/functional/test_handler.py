@@ -140,7 +140,7 @@ def test_of_many_errors_the_log_tells_the_first_and_the_database_all(
     errors = logged.__dict__["summary"]["errors"]
     assert (len(errors), errors[-1]) == (21, "and 5 more; see the table refreshes")
     [error] = pipeline.column("SELECT error FROM voucher_customer.refreshes")
-    assert error.count("is no readable parquet") == 25
+    assert error.count("is not readable parquet") == 25
 
 
 def test_a_report_that_fails_is_measured_and_logged_and_fails_nothing(

@@ -35,7 +35,7 @@ def test_every_file_that_could_not_be_counted_is_named_with_its_column(tmp_path:
         check_files(objects_of(str(tmp_path)))
     said = str(failure.value)
     assert f"{tmp_path}/empty.parquet: is empty" in said
-    assert f"{tmp_path}/cut.parquet: is no readable parquet" in said
+    assert f"{tmp_path}/cut.parquet: is not readable parquet" in said
     assert f"{tmp_path}/list.parquet: column voucher_amount is of type list" in said
     assert f"{tmp_path}/other.parquet: needed column missing: ['last_order_ts']" in said
     assert "good.parquet" not in said

@@ -191,10 +191,10 @@ REFUSED: dict[str, tuple[Callable[[], bytes], str]] = {
         lambda: with_footer(_GOOD, _chunks(lambda chunk: chunk[3][1].update({4: (5, 3)}))),
         "cannot be read here, though other readers may: ",
     ),
-    "a gzip": (lambda: gzip.compress(_GOOD), "is no readable parquet: it is compressed by gzip as a whole"),
-    "a bzip2": (lambda: bz2.compress(_GOOD), "is no readable parquet: it is compressed by bzip2 as a whole"),
-    "an xz": (lambda: lzma.compress(_GOOD), "is no readable parquet: it is compressed by xz as a whole"),
-    "an Arrow file": (lambda: b"ARROW1\0\0" + b"x" * 99, "is no readable parquet: it is an Arrow file"),
+    "a gzip": (lambda: gzip.compress(_GOOD), "is not readable parquet: it is compressed by gzip as a whole"),
+    "a bzip2": (lambda: bz2.compress(_GOOD), "is not readable parquet: it is compressed by bzip2 as a whole"),
+    "an xz": (lambda: lzma.compress(_GOOD), "is not readable parquet: it is compressed by xz as a whole"),
+    "an Arrow file": (lambda: b"ARROW1\0\0" + b"x" * 99, "is not readable parquet: it is an Arrow file"),
     "other names": (
         lambda: parquet(
             _RECORDS.rename_columns(["\ufeffcountry_code", "LastOrderTs", "total_orders ", "voucher amount"])

@@ -127,7 +127,7 @@ def test_the_page_lets_one_check_what_is_published(pipeline: Pipeline) -> None:
     pipeline.put("a.parquet", [*good, *bad, record(country_code="Chile")])
     pipeline.put("b.parquet", b"garbage")
     # When they are published
-    with pytest.raises(Exception, match="no readable parquet"):
+    with pytest.raises(Exception, match="not readable parquet"):
         pipeline.refresh(daily())
     # Then the page has the totals of all of them
     shown = figures(pipeline)
@@ -148,10 +148,10 @@ def test_the_page_lets_one_check_what_is_published(pipeline: Pipeline) -> None:
     ] == [(4, 4, 2, 2, 2), (4, 3, 2, 2, 3)]
     # And what an operator asks for
     [failed] = shown["refused"]
-    assert (failed["key"], "no readable parquet" in failed["error"]) == ("vouchers/b.parquet", True)
+    assert (failed["key"], "not readable parquet" in failed["error"]) == ("vouchers/b.parquet", True)
     [run] = shown["runs"]
     assert (run["trigger"], run["outcome"], run["rows_counted"], run["objects_refused"]) == ("daily", "published", 5, 1)
-    assert "vouchers/b.parquet: is no readable parquet" in run["errors"][0]
+    assert "vouchers/b.parquet: is not readable parquet" in run["errors"][0]
 
 
 def test_distributions_hold_every_row_once_however_far_off_its_value(pipeline: Pipeline) -> None:
@@ -275,7 +275,7 @@ def test_an_object_is_refused_since_its_first_failure(pipeline: Pipeline) -> Non
     def refused_at(day: int, body: bytes) -> str:
         pipeline.put("v.parquet", body)
         refresh = pipeline.make(lambda: datetime(2020, 12, day, tzinfo=UTC))
-        with pytest.raises(Exception, match="no readable parquet"):
+        with pytest.raises(Exception, match="not readable parquet"):
             pipeline.refresh_with(refresh, created("vouchers/v.parquet"))
         return str(figures(pipeline)["refused"][0]["since"])[:10]
 
@@ -293,7 +293,7 @@ def test_no_value_of_the_data_reaches_the_page_as_markup(pipeline: Pipeline) -> 
     pipeline.put("<script>.parquet", b"garbage")
     key = pipeline.put("v.parquet", rows)
     # When they are published
-    with pytest.raises(Exception, match="no readable parquet"):
+    with pytest.raises(Exception, match="not readable parquet"):
         pipeline.refresh(daily())
     # Then the page has its own two scripts, and each value as it is
     html = page(pipeline)

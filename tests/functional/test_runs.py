@@ -59,12 +59,12 @@ def test_a_run_that_fails_says_why_in_the_functions_words_and_is_not_tried_again
 
     def fail(event: dict[str, Any]) -> dict[str, Any]:
         events.append(event)
-        raise RefusedError("vouchers/a.parquet: is no readable parquet")
+        raise RefusedError("vouchers/a.parquet: is not readable parquet")
 
     monkeypatch.setattr(served, "function", fail)
     with pytest.raises(OperationError) as error:
         stack.invoke_refresh({})
-    assert str(error.value) == "vouchers/a.parquet: is no readable parquet"
+    assert str(error.value) == "vouchers/a.parquet: is not readable parquet"
     assert events == [{}]
 
 

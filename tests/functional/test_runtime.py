@@ -102,7 +102,7 @@ def test_an_object_that_fails_is_an_error_of_the_function_that_names_it(invoke: 
         assert outcome.is_error
         error = json.loads(outcome.payload)
         assert error["errorType"] == "RefreshError"
-        assert f"{key}: is no readable parquet" in error["errorMessage"]
+        assert f"{key}: is not readable parquet" in error["errorMessage"]
         assert any("functions/refresh/handler.py" in line for line in error["stackTrace"])
 
 

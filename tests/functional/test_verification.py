@@ -218,7 +218,7 @@ def test_a_bad_object_is_told_and_stays(counted: Pipeline) -> None:
             ("refused object", found.differences[0].detail),
             ("refused object", "is empty (0 bytes); nothing of it is counted"),
         ]
-        assert "is no readable parquet" in found.differences[0].detail
+        assert "is not readable parquet" in found.differences[0].detail
         assert found.differences[0].detail.endswith(" is counted")
         assert wrong(found) == (2, 0, 0)
     # When it is put right, then nothing is left

@@ -106,7 +106,7 @@ def test_an_as_of_day_is_read_by_the_grammar_of_text_dates(text: str) -> None:
 def test_an_as_of_day_that_the_grammar_does_not_read_is_refused(text: str) -> None:
     with pytest.raises(EventError, match="write a day like 2018-08-05"):
         read({"as_of": text})
-    with pytest.raises(argparse.ArgumentTypeError, match="is no day like 2018-08-05"):
+    with pytest.raises(argparse.ArgumentTypeError, match="is not a day like 2018-08-05"):
         day(text)
 
 

@@ -82,7 +82,7 @@ def test_as_many_pairs_of_country_and_amount_as_there_is_room_for_are_counted() 
     rows = [row for row in usage.table.to_pylist() if row["dimension"] == "total_orders"]
     assert sorted((row["country_code"], row["voucher_amount"]) for row in rows) == sorted(due)
     assert {row["count"] for row in rows} == {1}
-    # When there is one more amount, then these are no voucher records
+    # When there is one more amount, then these are not voucher records
     with pytest.raises(ObjectError, match="more than 2,000,000 pairs of country and amount"):
         usage.add(country_and_amount([2_000]), 0)
 

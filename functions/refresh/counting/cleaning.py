@@ -144,7 +144,7 @@ def _check_indices(column: pa.DictionaryArray) -> None:
     bounds = pc.min_max(column.indices)
     first, last = bounds["min"].as_py(), bounds["max"].as_py()
     if first is not None and not 0 <= first <= last < len(column.dictionary):
-        raise ObjectError("is no readable parquet: a value is not in its dictionary")
+        raise ObjectError("is not readable parquet: a value is not in its dictionary")
 
 
 def clean(distinct: pa.Array, name: str, read_as: ColumnKind) -> list[CleanValue]:

@@ -43,7 +43,7 @@ def check_size(distinct: int) -> None:
         When there are more.
     """
     if distinct > _MAX_DISTINCT:
-        raise ObjectError(f"more than {_MAX_DISTINCT:,} distinct values: these are no voucher records")
+        raise ObjectError(f"more than {_MAX_DISTINCT:,} distinct values: these are not voucher records")
 
 
 def _take(codes: Codes, places: Codes | pa.Array) -> Codes:
@@ -172,7 +172,7 @@ class PairEncoder:
         """Return the code of each row's pair; the shape is how many countries and amounts there are."""
         width = shape[1]
         if shape[0] * width > _MAX_CELLS:
-            raise ObjectError(f"more than {_MAX_CELLS:,} pairs of country and amount: these are no voucher records")
+            raise ObjectError(f"more than {_MAX_CELLS:,} pairs of country and amount: these are not voucher records")
         both = countries * np.int32(width) + amounts
         code_of_pair = np.zeros(shape[0] * width, np.int32)
         met = np.flatnonzero(np.bincount(both, minlength=len(code_of_pair)))

@@ -213,7 +213,7 @@ def _check_magic(source: Any, size: int) -> None:
         raise ObjectError("is encrypted parquet, for which there is no key here")
     for magic, what in _OTHER_MAGIC.items():
         if head.startswith(magic):
-            raise ObjectError(f"is no readable parquet: it is {what}")
+            raise ObjectError(f"is not readable parquet: it is {what}")
 
 
 def check_file(source: Any, size: int, columns: Columns) -> Description:
@@ -237,7 +237,7 @@ def _check_rows(description: Description) -> None:
     """Check that no row group was lost: Arrow reads those that are there."""
     said, rows = description.metadata.num_rows, description.first_rows[-1]
     if rows != said:
-        raise ObjectError(f"is no readable parquet: its footer has {said:,} rows, and its row groups have {rows:,}")
+        raise ObjectError(f"is not readable parquet: its footer has {said:,} rows, and its row groups have {rows:,}")
 
 
 def _check_extent(source: Any, description: Description) -> None:

@@ -65,7 +65,7 @@ def _column_in_key(key: str) -> str:
 
 def _what_is_wrong(error: Exception) -> str:
     """Tell what Arrow does not support, and what it has no key for, from what is damaged."""
-    what = "is no readable parquet"
+    what = "is not readable parquet"
     if "ecrypt" in str(error):
         what = "is encrypted parquet, for which there is no key here"
     elif isinstance(error, pa.ArrowNotImplementedError) or _UNSUPPORTED.search(str(error)):
@@ -141,7 +141,7 @@ def find_span(metadata: pq.FileMetaData, number: int, columns: Columns) -> Span:
     group = metadata.row_group(number)
     if group.num_columns != metadata.num_columns:
         raise ObjectError(
-            f"is no readable parquet: row group {number} has {group.num_columns} columns instead of"
+            f"is not readable parquet: row group {number} has {group.num_columns} columns instead of"
             f" {metadata.num_columns}"
         )
     paths = [metadata.schema.column(column).path for column in range(group.num_columns)]
@@ -155,12 +155,12 @@ def find_span(metadata: pq.FileMetaData, number: int, columns: Columns) -> Span:
     chunks = [group.column(column) for column in needed]
     if any(chunk.file_path for chunk in chunks):
         raise ObjectError(
-            "describes rows in other files and holds none: a summary such as _metadata is no voucher data"
+            "describes rows in other files and holds none: a summary such as _metadata is not voucher data"
         )
     for chunk in chunks:
         if chunk.num_values != group.num_rows:  # Arrow would read as many as are fewer
             raise ObjectError(
-                f"is no readable parquet: row group {number} has {group.num_rows:,} rows, and its column"
+                f"is not readable parquet: row group {number} has {group.num_rows:,} rows, and its column"
                 f" {chunk.path_in_schema} {chunk.num_values:,} values"
             )
     # 0, or none, is the place of a dictionary that is not there.

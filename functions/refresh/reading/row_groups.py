@@ -119,7 +119,7 @@ def _read(
         read_rows += records.num_rows
     if read_rows != rows:
         raise ObjectError(
-            f"is no readable parquet: row group {group} has {rows:,} rows, of which {read_rows:,} can be read"
+            f"is not readable parquet: row group {group} has {rows:,} rows, of which {read_rows:,} can be read"
         )
 
 
