@@ -38,6 +38,7 @@ from infra.local.processes import step
 from infra.local.profile import Profile
 from infra.local.results import published_table
 from infra.local.stack import PREFIX
+from infra.words import count_of
 
 REPORT = ROOT / ".local" / "explored.html"
 """Where the page goes."""
@@ -230,13 +231,9 @@ def _print_verdict(summary: Summary, files: Mapping[str, Path]) -> None:
         print(f"REFUSED {_with_its_path(error, files)}")
     of_rows = f"{summary.rows_counted:,} of {summary.rows_read:,} rows counted, {rejected:,} rejected"
     if summary.errors:
-        print(f"REFUSED: {len(summary.errors)} of {_files(len(files))}; of the others {of_rows}")
+        print(f"REFUSED: {len(summary.errors)} of {count_of(len(files), 'file')}; of the others {of_rows}")
     else:
-        print(f"ACCEPTED: {_files(len(files))}; {of_rows}")
-
-
-def _files(number: int) -> str:
-    return f"{number:,} file{'s' * (number != 1)}"
+        print(f"ACCEPTED: {count_of(len(files), 'file')}; {of_rows}")
 
 
 def _with_its_path(error: str, files: Mapping[str, Path]) -> str:

@@ -16,6 +16,7 @@ from functions.refresh.usecases.what_if import WhatIf
 from functions.refresh.usecases.why import Why
 from infra.local.postgres import Postgres, start_postgres
 from infra.operations.deployed import Deployed, OperationError
+from infra.words import count_of
 
 _FAMILIES = "SELECT segment_name, dimension FROM voucher_customer.segment_families"
 _SEGMENTS = "SELECT segment_name, segment_type, min_range, max_range FROM voucher_customer.customer_segments"
@@ -79,7 +80,8 @@ def show_slice(stack: Deployed, prefix: str, against: str | None) -> None:
     headings = ["country", "family", "segment", "most used", "vouchers", "doubt"]
     print_table([*headings, *(["against", "drift"] if found.against else [])], rows)
     for part in filter(None, (found.slice, found.against)):
-        print(f"{part.prefix}: {part.objects:,} objects, {part.rows_counted:,} rows, as of {found.as_of}")
+        counted = f"{count_of(part.objects, 'object')}, {count_of(part.rows_counted, 'row')}"
+        print(f"{part.prefix}: {counted}, as of {found.as_of}")
 
 
 def what_if(stack: Deployed, rules: Path, as_of: date | None, countries: str) -> None:

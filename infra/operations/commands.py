@@ -19,6 +19,7 @@ from functions.refresh.usecases.differences import Verified
 from infra.operations.backlog import count_backlog
 from infra.operations.deployed import Deployed, OperationError
 from infra.operations.logs import in_one_line
+from infra.words import count_of
 
 _CHECKOUT = Path(__file__).parents[2]
 REPORT = _CHECKOUT / ".local" / "report.html"
@@ -59,7 +60,7 @@ def _check(answer: dict[str, Any]) -> None:
     if not answer["errors"]:
         return
     refused = answer["objects_refused"]
-    what = f"{refused} object{'s' * (refused != 1)} refused: " if refused else ""
+    what = f"{count_of(refused, 'object')} refused: " if refused else ""
     raise OperationError(f"{what}{'; '.join(answer['errors'])}")
 
 
@@ -164,7 +165,7 @@ def _wrong_in_words(left: int, found: Verified) -> list[str]:
     """Say what differs after the last invocation."""
     wrong = []
     if left:
-        wrong.append(f"{left} objects are not counted as they are")
+        wrong.append(f"{count_of(left, 'object')} counted wrongly or not at all")
     if found.totals_different:
         wrong.append(f"{found.totals_different} totals are not the sum of the ledger")
     if found.published is None:

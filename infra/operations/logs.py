@@ -3,6 +3,8 @@
 import json
 from typing import Any
 
+from infra.words import count_of
+
 _NUMBERS = (
     "items", "objects_counted", "objects_removed", "objects_refused", "objects_ignored", "objects_deferred",
     "rows_counted",
@@ -50,8 +52,11 @@ def _summary(summary: dict[str, Any], key: str | None) -> str:
         trigger = f"{summary['trigger']} {key}" if key else summary["trigger"]
         parts.append(f"refresh {summary['refresh_id']} ({trigger}) {published} as of {summary['as_of']}")
         parts.append("" if took is None else f"{took / 1000:.1f} s")
-    parts += [f"{summary[name]:,} {name.replace('_', ' ')}" for name in _NUMBERS if summary.get(name)]
+    for name in _NUMBERS:
+        if number := summary.get(name):
+            noun, _, done = name.partition("_")
+            parts.append(f"{count_of(number, noun.removesuffix('s'))} {done}".strip())
     if rejected := sum((summary.get("rows_rejected") or {}).values()):
-        parts.append(f"{rejected:,} rows rejected")
+        parts.append(f"{count_of(rejected, 'row')} rejected")
     parts += summary.get("errors") or []
     return ", ".join(filter(None, parts))

@@ -77,7 +77,7 @@ def test_a_verification_tells_what_differs_and_mends_it(stack: RunningStack) -> 
     stack.rows("UPDATE voucher_customer.ledger SET rows_counted = 7 WHERE etag IS NOT NULL RETURNING key")
     stack.rows("UPDATE voucher_customer.usage_totals SET count = 7 RETURNING count")
     said = operate(stack, ".venv/bin/python -m infra.operations verify --prefix vouchers/", status=1)
-    assert "failed: 1 objects are not counted as they are; 2 totals are not the sum of the ledger; 8 rows" in said
+    assert "failed: 1 object counted wrongly or not at all; 2 totals are not the sum of the ledger; 8 rows" in said
 
     # And repaired
     assert f"{key}: other counts (repaired): the ledger counts 7 rows" in operate(stack, "make verify FIX=1")
@@ -101,7 +101,7 @@ def test_why_an_amount_changed_is_told_in_words(stack: RunningStack) -> None:
     assert f"+1 vouchers by {key}: nothing -> " in said or "first publication" in said
     said = operate(stack, f"make slice PREFIX={key} AGAINST=vouchers/none/")
     assert re.search(r"^Peru +frequent_segment +0-4 +2640 +1 +undecided, leads by 1, z 1.0 +no voucher +-$", said, re.M)
-    assert f"{key}: 1 objects, 1 rows, as of" in said
+    assert f"{key}: 1 object, 1 row, as of" in said
     said = operate(stack, "make what-if RULES=infra/sql/customer_segments.sql")
     assert re.search(r"^Peru +frequent_segment +0-4 +0-4 +2640 +1 +undecided, leads by 1, z 1.0$", said, re.M)
     assert "nothing was written" in said

@@ -16,7 +16,7 @@ RUN_OF_EVENT = {
     "refresh_id": 8, "trigger": "object_created", "as_of": "2020-12-22", "rows_published": 20, "took_ms": 31,
 }  # fmt: skip
 TOLD = (
-    "refreshed: refresh 7 (daily) published 1,200 rows as of 2020-12-22, 0.4 s, 3 objects counted, 1 objects refused,"
+    "refreshed: refresh 7 (daily) published 1,200 rows as of 2020-12-22, 0.4 s, 3 objects counted, 1 object refused,"
     " 511,427 rows counted, 3 rows rejected, vouchers/bad.parquet: is empty"
 )
 
@@ -32,7 +32,7 @@ TOLD = (
                 "refreshed: refresh 8 (object_created vouchers/x.parq) published 20 rows as of 2020-12-22, 0.0 s, "
                 + told,
             )
-            for done, told in (("objects_ignored", "1 objects ignored"), ("objects_removed", "1 objects removed"))
+            for done, told in (("objects_ignored", "1 object ignored"), ("objects_removed", "1 object removed"))
         ],
         (
             json.dumps({"message": "took step count", "summary": {"objects_counted": 2, "rows_counted": 9}}),
