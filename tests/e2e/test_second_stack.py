@@ -27,7 +27,7 @@ def parameters(stack: RunningStack, name: str) -> dict[str, str]:
 
 def deploy(stack: RunningStack, **settings: str) -> str:
     """Deploy the second stack and return the address of its API."""
-    words = " ".join(f"{name}={value}" for name, value in settings.items())
+    words = " ".join(f"{name}={shlex.quote(value)}" for name, value in settings.items())
     said = operate(stack, f"make deploy STACK=second PARAMETERS={shlex.quote(words)}")
     assert re.search(r"^stack second, account \d{12}, region \S+ of http://127.0.0.1", said, re.M)
     return said.split("the API answers at ")[1].split()[0]
@@ -93,11 +93,12 @@ def test_a_changed_parameter_reaches_the_callers_and_leaves_the_others(stack: Ru
         said = operate(stack, "make deploy STACK=second PARAMETERS=ApiAuthorization=API_KEY", status=2)
         assert "LocalStack cannot change the API of a stack" in said
         return
-    # When only the authorization is changed
+    # When only authorization and countries are changed, whose space and semicolon are for no shell
     before = parameters(stack, "second")
-    changed_url = deploy(stack, ApiAuthorization="API_KEY")  # an emulator may move the API
+    changed = {"ApiAuthorization": "API_KEY", "Countries": "Costa Rica;Peru"}
+    changed_url = deploy(stack, **changed)  # an emulator may move the API
     # Then everything else is as it was, and the API asks for a key
-    assert parameters(stack, "second") == {**before, "ApiAuthorization": "API_KEY"}
+    assert parameters(stack, "second") == {**before, **changed}
     assert status_of(f"{changed_url}/segments?country_code=Peru") == 403
     assert status_of(f"{changed_url}/") == 200
     [key] = stack.client("apigateway").get_api_keys(includeValues=True)["items"]
