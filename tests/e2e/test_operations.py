@@ -115,7 +115,7 @@ def test_what_fails_for_good_is_told_and_redriven_when_its_cause_is_repaired(sta
     key = stack.put("broken.parquet", b"no parquet at all")
     find = "SELECT error FROM voucher_customer.ledger WHERE key = 'vouchers/broken.parquet'"
     [error] = wait_for("the error in the ledger", lambda: next(iter(stack.rows(find)), None), seconds=PATIENCE)
-    assert "no readable parquet" in error
+    assert "is not readable parquet" in error
 
     # Then its event ends in the failure queue, after three attempts
     if EMULATOR == "ministack":
