@@ -66,8 +66,9 @@ _NO_HOOKS = copy.copy(_SESSION.events)
 
 
 def setup_session() -> None:
-    """Have boto3 begin anew, without the hooks of an earlier test."""
+    """Have boto3 begin anew, without the hooks and the credentials of an earlier test."""
     _BOTOCORE.register_component("event_emitter", copy.copy(_NO_HOOKS))
+    _BOTOCORE.set_credentials(os.environ["AWS_ACCESS_KEY_ID"], os.environ["AWS_SECRET_ACCESS_KEY"])
     boto3.DEFAULT_SESSION = _SESSION
 
 

@@ -156,7 +156,8 @@ def test_a_function_without_credentials_says_so(environ: dict[str, str], monkeyp
             pass
 
 
-def test_the_iam_token_is_the_one_that_boto3_makes(environ: dict[str, str]) -> None:
+def test_the_iam_token_is_the_one_that_boto3_makes(environ: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)  # which may know other credentials
     settings = load_settings(
         DatabaseSettings,
         {**environ, "DATABASE_SIGN_IN": "iam", "DATABASE_TLS": "verify", "DATABASE_HOST": "db.example"},
