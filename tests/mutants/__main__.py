@@ -63,7 +63,10 @@ TESTS = {
     ],
     "functions/refresh/ledger/ledger.py": [
         "functions/refresh/ledger/ledger.py", "tests/functional/test_backlog.py",
-        "tests/functional/test_bad_objects.py", "tests/functional/test_costs.py", *_LEDGER,
+        "tests/functional/test_bad_objects.py", "tests/functional/test_costs.py", "tests/functional/test_guard.py",
+        "tests/functional/test_why.py",
+        "tests/functional/test_report.py::test_an_object_is_refused_since_its_first_failure",
+        *_LEDGER,
     ],
     "functions/refresh/ledger/entry.py": [
         "tests/functional/test_backlog.py", "tests/functional/test_families.py", *_LEDGER,
