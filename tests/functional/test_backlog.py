@@ -300,15 +300,17 @@ def test_what_changed_since_a_moment_is_told_of_the_keys_under_a_prefix(
         pipeline.refresh_with(pipeline.make(lambda: since), daily())
     # And for one of them it is not the object's fault
     pipeline.sql.run("UPDATE voucher_customer.ledger SET refused_etag = NULL WHERE key = :key", key=bad[1])
+    # And two of those that are counted had more rows
+    pipeline.sql.run("UPDATE voucher_customer.ledger SET rows_lost = 2 WHERE key ~ '/a.parquet'")
     # When it is asked what changed, then what was counted or removed before is not in the answer
     changes = Ledger(pipeline.database).changes
     errors = [f"{key}: is empty (0 bytes)" for key in sorted(bad)]
     assert changes(since, PREFIX) == ItemSummary(
         objects_counted=2, objects_refused=2, objects_refused_before=1, rows_read=5, rows_counted=2,
-        rows_rejected={"country_code_blank": 3}, errors=errors,
+        rows_rejected={"country_code_blank": 3}, errors=errors, rows_lost=4,
     )  # fmt: skip
     assert changes(since, f"{PREFIX}z/") == ItemSummary(
-        objects_counted=1, rows_read=3, rows_counted=1, rows_rejected={"country_code_blank": 2}
+        objects_counted=1, rows_read=3, rows_counted=1, rows_rejected={"country_code_blank": 2}, rows_lost=2
     )
     assert changes(since, f"{PREFIX}none/") == ItemSummary()
     # And of many errors the first ones are told, when the database finds the last ones first
