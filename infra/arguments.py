@@ -59,7 +59,7 @@ def settings(text: str) -> list[tuple[str, str]]:
     Raises
     ------
     argparse.ArgumentTypeError
-        When a word is no setting, or a quote is not closed; argparse reports it.
+        When a word is not a setting, or a quote is not closed; argparse reports it.
     """
     try:
         words = shlex.split(text)

@@ -14,7 +14,7 @@ from functions.common.settings import NonEmpty
 _MAX_BIGINT = 2**63 - 1
 
 
-# In a query string a + is a space, so a zone such as +05:00 arrives as what is no zone.
+# In a query string a + is a space, so a zone such as +05:00 arrives as what is not a zone.
 _WHAT_A_DATE_IS = (
     "must be a date or timestamp like 2018-05-03 or 2018-05-03T00:00:00+05:00, of which a query string writes + as %2B"
 )

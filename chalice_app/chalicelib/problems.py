@@ -117,7 +117,7 @@ def normalize_error(response: Response) -> Response:
     Parameters
     ----------
     response : chalice.Response
-        Any response; one that is no error of Chalice's comes back as it is.
+        Any response; one that is not an error of Chalice's comes back as it is.
     """
     body = response.body
     if response.status_code < HTTPStatus.BAD_REQUEST or not isinstance(body, dict) or "Message" not in body:

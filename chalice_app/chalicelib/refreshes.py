@@ -43,7 +43,7 @@ class Refresh(Struct, frozen=True):
     objects_left : int
         Objects left to the next run.
     objects_ignored : int
-        Objects under the prefix that are no part of the dataset.
+        Objects under the prefix that are not part of the dataset.
     rows_read, rows_counted : int
         Rows of the objects newly counted.
     rows_rejected : dict

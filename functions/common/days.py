@@ -37,7 +37,7 @@ def find_day(text: str) -> date | None:
     Returns
     -------
     date or None
-        None when the text is no date by the grammar of docs/data-rules.md, or its UTC day lies outside the years 1
+        None when the text is not a date by the grammar of docs/data-rules.md, or its UTC day lies outside the years 1
         to 9999.
 
     Examples

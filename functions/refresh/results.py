@@ -195,7 +195,7 @@ class Answer(RefreshRow, kw_only=True):
     report : str
         The key of the report's page of the day; empty when none was written.
     report_error : str
-        Why the report could not be written. That is no error of the refresh: what it published stands.
+        Why the report could not be written. That is not an error of the refresh: what it published stands.
     report_ms : int
         How long writing the report took, after `took_ms`.
     segments_published, segments_changed, segments_undecided : int

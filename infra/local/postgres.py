@@ -75,7 +75,7 @@ def read_address(url: str) -> DatabaseAddress:
     """
     try:
         parts = read_database_url(url)
-    except (SettingsError, ValueError) as error:  # the second of a port that is no number
+    except (SettingsError, ValueError) as error:  # the second of a port that is not a number
         raise LocalError(f"DATABASE_URL: {error}") from error
     return DatabaseAddress(
         parts["DATABASE_HOST"],

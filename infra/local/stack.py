@@ -21,7 +21,7 @@ PREFIX = "vouchers/"
 DEFAULT_COUNTRIES = "Peru"
 
 CONTAINERS = "containers"
-"""What stands for AWS where it is no emulator of this machine: LocalStack in containers, with PostgreSQL."""
+"""What stands for AWS where it is not an emulator of this machine: LocalStack in containers, with PostgreSQL."""
 
 OWN_DATABASE = "STACK_DATABASE_URL"
 """The variable that repeats DATABASE_URL where that is the stack's own: no other stack takes it for a user's then."""

@@ -56,7 +56,7 @@ BEGIN
         RESET ROLE;
     EXCEPTION WHEN insufficient_privilege THEN
         RAISE insufficient_privilege USING MESSAGE = format(
-            '%1$s is no member of voucher_writer: an administrator has to run GRANT voucher_writer TO %1$s first',
+            '%1$s is not a member of voucher_writer: an administrator has to run GRANT voucher_writer TO %1$s first',
             current_user);
     END;
 

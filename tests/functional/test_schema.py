@@ -229,7 +229,7 @@ def test_whoever_may_not_make_the_roles_is_told_each_remedy_and_nothing_is_chang
     for reason, remedy in (
         (absent.format("voucher_writer", "CREATE ROLE voucher_writer LOGIN"), "CREATE ROLE voucher_writer LOGIN"),
         (absent.format("voucher_reader", "CREATE ROLE voucher_reader LOGIN"), "CREATE ROLE voucher_reader LOGIN"),
-        (f"migrator is no member of voucher_writer: an administrator has to run {JOIN} first", JOIN),
+        (f"migrator is not a member of voucher_writer: an administrator has to run {JOIN} first", JOIN),
     ):
         with pytest.raises(SchemaError) as refused:
             migrate(database)

@@ -41,7 +41,7 @@ def load_families(connection: Connection) -> list[Family]:
     SegmentRulesError
         When they contradict themselves.
     pg8000.exceptions.DatabaseError
-        When the file is no valid SQL.
+        When the file is not valid SQL.
     """
     connection.execute_simple((SQL_FOLDER / "customer_segments.sql").read_text())
     families = read_families(connection)

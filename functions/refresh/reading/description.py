@@ -134,9 +134,9 @@ def describe(source: Any, size: int, columns: Columns) -> Description:
     Raises
     ------
     ObjectError
-        When a needed column has no type in Arrow, or when it says itself that it is no plain parquet.
+        When a needed column has no type in Arrow, or when it says itself that it is not plain parquet.
     pyarrow.ArrowException, OSError, UnicodeDecodeError
-        When it is no parquet.
+        When it is not parquet.
     """
     try:
         file = open_parquet(source)
@@ -224,7 +224,7 @@ def check_file(source: Any, size: int, columns: Columns) -> Description:
     ObjectError
         When they cannot, or when it is the last of several files that were joined.
     pyarrow.ArrowException, OSError, UnicodeDecodeError
-        When it is no parquet.
+        When it is not parquet.
     """
     description = describe(source, size, columns)
     description.check()

@@ -53,7 +53,7 @@ def read_step(event: Mapping[str, Any]) -> Step:
     Raises
     ------
     EventError
-        When it is no step of a backlog.
+        When it is not a step of a backlog.
     """
     try:
         step: Step = msgspec.convert(event, Step)

@@ -26,7 +26,7 @@ def read_question(event: Mapping[str, Any]) -> Question | None:
     Returns
     -------
     Question or None
-        None when the event is no question.
+        None when the event is not a question.
 
     Raises
     ------

@@ -169,7 +169,7 @@ class Reconciler:
                 outcome = self.refuse(found, error, trigger)
                 deadline.mark_progress()
             except (ClientError, BotoCoreError) as error:
-                # An error of S3 or the network is no property of the version.
+                # An error of S3 or the network is not a property of the version.
                 outcome = self.refuse(found._replace(version=None), error, trigger)
             if outcome:
                 return outcome

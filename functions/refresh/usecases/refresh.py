@@ -68,7 +68,7 @@ class Refresh:
         """Publish what the work items of a backlog counted since the first of them began, and report what is left.
 
         Deleted objects are taken out. Nothing is counted: an object that is left may have crashed a function. A
-        refused object is no error of this run, but is in its summary.
+        refused object is not an error of this run, but is in its summary.
         """
         summary = self.publications.start(trigger.kind, trigger.as_of, self.countries, self.clock())
         # Even in a manual run, objects that were refused meanwhile are not tried again.
