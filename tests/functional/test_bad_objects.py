@@ -6,7 +6,7 @@ import boto3
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, EndpointConnectionError
 
 from functions.refresh.usecases.refresh import RefreshError
 from tests.functional.conftest import Pipeline
@@ -81,19 +81,29 @@ def test_a_bad_version_put_back_to_the_counted_one_is_no_failure_any_more(pipeli
     assert pipeline.sql.run("SELECT error, refused_etag FROM voucher_customer.ledger") == [[None, None]]
 
 
-def test_what_is_not_the_objects_own_fault_is_tried_again_at_every_run(pipeline: Pipeline) -> None:
-    # Given an object that S3 refuses to give
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (ClientError({"Error": {"Code": "AccessDenied", "Message": "Access Denied"}}, "GetObject"), "AccessDenied"),
+        (EndpointConnectionError(endpoint_url="https://s3.test"), "Could not connect"),
+    ],
+    ids=["refused", "away"],
+)
+def test_what_is_not_the_objects_own_fault_is_tried_again_at_every_run(
+    pipeline: Pipeline, error: Exception, reason: str
+) -> None:
+    # Given an object that S3 refuses to give, or a network that does not reach S3
     key = pipeline.put("a.parquet", [record()])
     assert boto3.DEFAULT_SESSION is not None
     events = boto3.DEFAULT_SESSION.events
 
     def refuse(**_: object) -> None:
-        raise ClientError({"Error": {"Code": "AccessDenied", "Message": "Access Denied"}}, "GetObject")
+        raise error
 
     refresh = pipeline.make()
     events.register("before-call.s3.GetObject", refuse)
     for _ in range(2):
-        with pytest.raises(RefreshError, match=f"{key}: .*AccessDenied"):
+        with pytest.raises(RefreshError, match=f"{key}: .*{reason}"):
             pipeline.refresh_with(refresh, daily())
     assert pipeline.column("SELECT refused_etag FROM voucher_customer.ledger") == [None]
     # When S3 gives it again

@@ -8,7 +8,7 @@ import boto3
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, EndpointConnectionError
 
 from functions.refresh.counting import rejected
 from functions.refresh.counting.rejected import MAX_REJECTED_ROWS
@@ -129,19 +129,29 @@ def test_rows_of_every_type_are_written(pipeline: Pipeline, columns: dict[str, A
     assert pq.read_metadata(io.BytesIO(body)).num_rows == sum(summary.rows_rejected.values()) > 0
 
 
-def test_rows_that_cannot_be_written_fail_the_run_and_lose_no_count(pipeline: Pipeline) -> None:
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (ClientError({"Error": {"Code": "AccessDenied", "Message": "Access Denied"}}, "PutObject"), "AccessDenied"),
+        (EndpointConnectionError(endpoint_url="https://s3.test"), "Could not connect"),
+    ],
+    ids=["refused", "away"],
+)
+def test_rows_that_cannot_be_written_fail_the_run_and_lose_no_count(
+    pipeline: Pipeline, error: Exception, reason: str
+) -> None:
     # Given a bucket that takes no rejected rows
     body = parquet([record(), record(total_orders="-1")])
     pipeline.s3.put_object(Bucket=BUCKET, Key=f"{PREFIX}a.parquet", Body=body)
     refresh = pipeline.make()
 
     def refuse(**_: Any) -> None:
-        raise ClientError({"Error": {"Code": "AccessDenied", "Message": "Access Denied"}}, "PutObject")
+        raise error
 
     assert boto3.DEFAULT_SESSION is not None
     boto3.DEFAULT_SESSION.events.register("before-call.s3.PutObject", refuse)
     # When the object is counted
-    with pytest.raises(RefreshError, match=r"a\.parquet: is counted, but its rejected rows .*AccessDenied") as failure:
+    with pytest.raises(RefreshError, match=rf"a\.parquet: is counted, but its rejected rows .*{reason}") as failure:
         pipeline.refresh_with(refresh, daily())
     # Then it is counted and published all the same
     assert failure.value.summary.objects_counted == 1
