@@ -109,10 +109,10 @@ clean: down  ## stop it and remove everything that was made
 
 ##@ Operate a deployed stack: on AWS, or after `source .local/env` on this machine
 preflight: setup  ## check whether account and region can take the stack, and change nothing: PARAMETERS="Countries=Peru,China" STACK=name
-	@$(OPERATE) preflight $(if $(PARAMETERS),"$$PARAMETERS")
+	@$(OPERATE) preflight "$$PARAMETERS"
 
 deploy: setup  ## check, build, deploy and migrate, where the environment points to: PARAMETERS="Countries=Peru,China" STACK=name
-	@$(OPERATE) deploy $(if $(PARAMETERS),"$$PARAMETERS")
+	@$(OPERATE) deploy "$$PARAMETERS"
 
 migrate: setup  ## bring the schema of the deployed stack up to date
 	@$(OPERATE) migrate

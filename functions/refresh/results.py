@@ -26,6 +26,13 @@ _MAX_ERRORS_TOLD = 20
 _MAX_CHANGES_TOLD = 10
 _MAX_TIED_TOLD = 12
 
+_LONGEST_REASON = 2000
+
+
+def in_short(error: Exception) -> str:
+    """Return an error's message in a form that the database accepts, whatever content of an object it quotes."""
+    return str(error).replace("\0", "\ufffd")[:_LONGEST_REASON]
+
 
 class Outcome(NamedTuple):
     """The outcome of an object, or of several.

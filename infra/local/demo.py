@@ -20,6 +20,7 @@ from infra.local.stack import PREFIX, Stack
 from infra.operations.commands import API_PAGE, REPORT, fetch_report
 from infra.operations.deployed import OperationError
 from infra.sample.sample import write_sample
+from infra.words import count_of
 
 _REFRESH_SECONDS = 300
 _REPORT_SECONDS = 30
@@ -131,7 +132,7 @@ def _print_published(stack: Stack, *, full: bool) -> str:
 
 
 def _drop(stack: Stack, objects: Mapping[str, Path]) -> None:
-    with step(f"put {len(objects)} file{'s' * (len(objects) > 1)} into the bucket"):
+    with step(f"put {count_of(len(objects), 'file')} into the bucket"):
         for key, path in objects.items():
             stack.client("s3").upload_file(str(path), stack.bucket, key)
     keys = counted_of(objects)

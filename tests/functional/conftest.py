@@ -3,12 +3,14 @@
 import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError, EndpointConnectionError
 from moto import mock_aws
 from pg8000.native import Connection
 from playwright.sync_api import Browser
@@ -142,31 +144,32 @@ def reader_database(reader: DatabaseAddress) -> Iterator[Database]:
     database.close()
 
 
+ACCESS_DENIED = ClientError({"Error": {"Code": "AccessDenied", "Message": "Access Denied"}}, "AnOperation")
+
+# How S3 fails through no fault of an object, each with a part of its message.
+FAILURES_OF_S3 = [
+    pytest.param(ACCESS_DENIED, "AccessDenied", id="refused"),
+    pytest.param(EndpointConnectionError(endpoint_url="https://s3.test"), "Could not connect", id="away"),
+]
+
+
+@dataclass
 class Pipeline:
     """The refresh function's own wiring, with a bucket and a database to look into."""
 
-    def __init__(
-        self,
-        s3: "S3Client",
-        sql: Connection,
-        database: Database,
-        environ: dict[str, str],
-        reader: DatabaseAddress,
-        kept_schema: KeptSchema,
-    ) -> None:
-        self.reader = reader
-        self._kept_schema = kept_schema
-        self.s3 = s3
-        self.database = database
-        self.sql = sql
-        self.environ = environ
+    s3: "S3Client"
+    sql: Connection
+    database: Database
+    environ: dict[str, str]
+    reader: DatabaseAddress
+    kept_schema: KeptSchema
 
     def make(self, clock: Callable[[], datetime] = lambda: NOW) -> Refresh:
-        self._kept_schema.migrate(self.database)
+        self.kept_schema.migrate(self.database)
         return make_refresh(load_settings(RefreshSettings, self.environ), self.database, clock)
 
     def make_backlog(self, clock: Callable[[], datetime] = lambda: NOW) -> Backlog:
-        self._kept_schema.migrate(self.database)
+        self.kept_schema.migrate(self.database)
         return make_backlog(load_settings(RefreshSettings, self.environ), self.database, clock)
 
     def refresh(self, event: dict[str, Any], deadline: Deadline | None = None) -> Summary:
@@ -190,12 +193,22 @@ class Pipeline:
         hooks = iter([hook])
         self._on("after-call.s3.GetObject", lambda: [call() for call in hooks])
 
-    def _on(self, event: str, hook: Callable[[], object]) -> None:
+    def fail(self, operation: str, error: Exception = ACCESS_DENIED) -> Callable[[], None]:
+        """Let an operation of S3 fail, until the function that is returned is called."""
+
+        def refuse() -> None:
+            raise error
+
+        return self._on(f"before-call.s3.{operation}", refuse)
+
+    def _on(self, event: str, hook: Callable[[], object]) -> Callable[[], None]:
         def call(**_: Any) -> None:  # what it returns would be taken for S3's answer
             hook()
 
         assert boto3.DEFAULT_SESSION is not None
-        boto3.DEFAULT_SESSION.events.register(event, call)
+        events = boto3.DEFAULT_SESSION.events
+        events.register(event, call)
+        return lambda: events.unregister(event, call)
 
     def delete(self, key: str) -> None:
         self.s3.delete_object(Bucket=BUCKET, Key=key)

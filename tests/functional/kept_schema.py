@@ -1,4 +1,4 @@
-"""The migrated schema, kept between the tests of a file: to make it anew takes longer than most tests."""
+"""The migrated schema, kept between the tests of a file, because making it takes longer than most tests."""
 
 from functions.common.database import Database
 from functions.common.migrations import migrate

@@ -2,14 +2,12 @@
 
 from typing import Any
 
-import boto3
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
-from botocore.exceptions import ClientError, EndpointConnectionError
 
 from functions.refresh.usecases.refresh import RefreshError
-from tests.functional.conftest import Pipeline
+from tests.functional.conftest import FAILURES_OF_S3, Pipeline
 from tests.support import BUCKET, created, daily, parquet, record
 
 
@@ -81,33 +79,20 @@ def test_a_bad_version_put_back_to_the_counted_one_is_no_failure_any_more(pipeli
     assert pipeline.sql.run("SELECT error, refused_etag FROM voucher_customer.ledger") == [[None, None]]
 
 
-@pytest.mark.parametrize(
-    ("error", "reason"),
-    [
-        (ClientError({"Error": {"Code": "AccessDenied", "Message": "Access Denied"}}, "GetObject"), "AccessDenied"),
-        (EndpointConnectionError(endpoint_url="https://s3.test"), "Could not connect"),
-    ],
-    ids=["refused", "away"],
-)
+@pytest.mark.parametrize(("error", "reason"), FAILURES_OF_S3)
 def test_what_is_not_the_objects_own_fault_is_tried_again_at_every_run(
     pipeline: Pipeline, error: Exception, reason: str
 ) -> None:
     # Given an object that S3 refuses to give, or a network that does not reach S3
     key = pipeline.put("a.parquet", [record()])
-    assert boto3.DEFAULT_SESSION is not None
-    events = boto3.DEFAULT_SESSION.events
-
-    def refuse(**_: object) -> None:
-        raise error
-
     refresh = pipeline.make()
-    events.register("before-call.s3.GetObject", refuse)
+    give_again = pipeline.fail("GetObject", error)
     for _ in range(2):
         with pytest.raises(RefreshError, match=f"{key}: .*{reason}"):
             pipeline.refresh_with(refresh, daily())
     assert pipeline.column("SELECT refused_etag FROM voucher_customer.ledger") == [None]
     # When S3 gives it again
-    events.unregister("before-call.s3.GetObject", refuse)
+    give_again()
     # Then the next daily run counts it
     assert pipeline.refresh(daily()).objects_counted == 1
 

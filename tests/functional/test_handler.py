@@ -6,7 +6,6 @@ import sys
 from collections.abc import Iterator
 from typing import Any, cast
 
-import boto3
 import pytest
 from botocore.exceptions import ClientError
 from pg8000.native import Connection
@@ -152,12 +151,7 @@ def test_a_report_that_fails_is_measured_and_logged_and_fails_nothing(
     # Given a bucket that takes no pages
     event = created(pipeline.put("v.parquet", [record()]))
     invoke(event)
-
-    def refuse(**_: Any) -> None:
-        raise ClientError({"Error": {"Code": "AccessDenied", "Message": "Access Denied"}}, "PutObject")
-
-    assert boto3.DEFAULT_SESSION is not None
-    boto3.DEFAULT_SESSION.events.register("before-call.s3.PutObject", refuse)
+    pipeline.fail("PutObject")
     handler.refresh.cache_clear()  # with the client that it made before
     capsys.readouterr()
     # When a refresh publishes

@@ -4,17 +4,15 @@ import io
 from datetime import UTC, datetime
 from typing import Any
 
-import boto3
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from botocore.exceptions import ClientError, EndpointConnectionError
 
 from functions.refresh.counting import rejected
 from functions.refresh.counting.rejected import MAX_REJECTED_ROWS
 from functions.refresh.usecases import reconcile
 from functions.refresh.usecases.refresh import RefreshError
-from tests.functional.conftest import Pipeline
+from tests.functional.conftest import FAILURES_OF_S3, Pipeline
 from tests.support import BUCKET, PREFIX, created, daily, parquet, record
 
 
@@ -129,14 +127,7 @@ def test_rows_of_every_type_are_written(pipeline: Pipeline, columns: dict[str, A
     assert pq.read_metadata(io.BytesIO(body)).num_rows == sum(summary.rows_rejected.values()) > 0
 
 
-@pytest.mark.parametrize(
-    ("error", "reason"),
-    [
-        (ClientError({"Error": {"Code": "AccessDenied", "Message": "Access Denied"}}, "PutObject"), "AccessDenied"),
-        (EndpointConnectionError(endpoint_url="https://s3.test"), "Could not connect"),
-    ],
-    ids=["refused", "away"],
-)
+@pytest.mark.parametrize(("error", "reason"), FAILURES_OF_S3)
 def test_rows_that_cannot_be_written_fail_the_run_and_lose_no_count(
     pipeline: Pipeline, error: Exception, reason: str
 ) -> None:
@@ -145,11 +136,7 @@ def test_rows_that_cannot_be_written_fail_the_run_and_lose_no_count(
     pipeline.s3.put_object(Bucket=BUCKET, Key=f"{PREFIX}a.parquet", Body=body)
     refresh = pipeline.make()
 
-    def refuse(**_: Any) -> None:
-        raise error
-
-    assert boto3.DEFAULT_SESSION is not None
-    boto3.DEFAULT_SESSION.events.register("before-call.s3.PutObject", refuse)
+    pipeline.fail("PutObject", error)
     # When the object is counted
     with pytest.raises(RefreshError, match=rf"a\.parquet: is counted, but its rejected rows .*{reason}") as failure:
         pipeline.refresh_with(refresh, daily())

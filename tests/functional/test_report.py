@@ -8,7 +8,6 @@ from typing import Any, cast
 
 import boto3
 import pytest
-from botocore.exceptions import ClientError
 
 from functions.common.database import Database
 from functions.common.migrations import migrate
@@ -312,11 +311,7 @@ def test_no_value_of_the_data_reaches_the_page_as_markup(pipeline: Pipeline) -> 
 def test_a_page_that_the_bucket_refuses_fails_no_refresh(pipeline: Pipeline) -> None:
     key = pipeline.put("a.parquet", [record()])
     refresh = pipeline.make()
-
-    def refuse() -> None:
-        raise ClientError({"Error": {"Code": "AccessDenied", "Message": "Access Denied"}}, "PutObject")
-
-    before_putting(refuse)
+    pipeline.fail("PutObject")
     summary = pipeline.refresh_with(refresh, created(key))
     assert (summary.report, summary.errors) == ("", [])
     assert "AccessDenied" in summary.report_error

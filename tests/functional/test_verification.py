@@ -7,9 +7,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, cast
 
-import boto3
 import pytest
-from botocore.exceptions import ClientError
 
 from functions.common.migrations import migrate
 from functions.common.settings import load_settings
@@ -21,7 +19,7 @@ from functions.refresh.usecases.events import read_verification
 from functions.refresh.wiring import make_verification
 from infra.operations import commands
 from infra.operations.deployed import Deployed, OperationError
-from tests.functional.conftest import NOW, Pipeline
+from tests.functional.conftest import ACCESS_DENIED, NOW, Pipeline
 from tests.functional.test_bad_objects import fail
 from tests.functional.test_deadline import Clock, every_look_takes, when_reading
 from tests.functional.test_handler import invoke as invoke  # noqa: PLC0414 - a fixture
@@ -299,7 +297,7 @@ def test_what_s3_refuses_is_told_as_not_verified(counted: Pipeline) -> None:
     counted.sql.run(f"{ENTRY_SET} size = 5 WHERE key ~ '/a'")
 
     def refuse() -> None:
-        raise ClientError({"Error": {"Code": "AccessDenied", "Message": "Access Denied"}}, "GetObject")
+        raise ACCESS_DENIED
 
     when_reading("a.parquet", refuse)
     found = verify(counted, fix=True)
@@ -316,12 +314,7 @@ def test_rejected_rows_of_what_is_mended_are_written(counted: Pipeline) -> None:
 
 def test_rejected_rows_that_cannot_be_written_are_told(counted: Pipeline) -> None:
     counted.put("c.parquet", [record(total_orders="-1")])
-
-    def refuse(**_: object) -> None:
-        raise ClientError({"Error": {"Code": "AccessDenied", "Message": "Access Denied"}}, "PutObject")
-
-    assert boto3.DEFAULT_SESSION is not None
-    boto3.DEFAULT_SESSION.events.register("before-call.s3.PutObject", refuse)
+    counted.fail("PutObject")
     found = verify(counted, fix=True)
     assert (found.objects_repaired, found.refreshed) == (1, 3)
     assert "c.parquet: is counted, but its rejected rows cannot be written" in found.errors[0]

@@ -201,8 +201,7 @@ class Ledger:
         arrays = {name: array_literal(column) for name, column in usage.table.to_pydict().items()}
         defaulted = json.dumps(usage.values_defaulted)
         with self.database.transaction() as connection:
-            lock(connection)
-            if not _is_unchanged(connection, key, entry):
+            if not _lock_unchanged(connection, key, entry):
                 return None
             connection.run(CHANGE + _APPLY_TO_TOTALS, key=key, **arrays)
             [[rows_lost]] = connection.run(
@@ -223,8 +222,7 @@ class Ledger:
             False, and nothing written, when the entry changed since `entry` was read.
         """
         with self.database.transaction() as connection:
-            lock(connection)
-            if not _is_unchanged(connection, key, entry):
+            if not _lock_unchanged(connection, key, entry):
                 return False
             connection.run(_CONFIRM, key=key, now=now)
         return True
@@ -248,8 +246,7 @@ class Ledger:
             False, and nothing written, when the entry changed since `entry` was read.
         """
         with self.database.transaction() as connection:
-            lock(connection)
-            if not _is_unchanged(connection, key, entry):
+            if not _lock_unchanged(connection, key, entry):
                 return False
             refused_etag = refused.etag if refused else None
             connection.run(
@@ -259,6 +256,8 @@ class Ledger:
         return True
 
 
-def _is_unchanged(connection: Connection, key: str, entry: LedgerEntry) -> bool:
+def _lock_unchanged(connection: Connection, key: str, entry: LedgerEntry) -> bool:
+    """Keep others from writing, and return whether an entry is still as it was read."""
+    lock(connection)
     rows = connection.run("SELECT revision FROM voucher_customer.ledger WHERE key = :key", key=key)
     return (rows[0][0] if rows else 0) == entry.revision

@@ -16,7 +16,7 @@ from functions.refresh.counting.usage import Usage
 from functions.refresh.ledger.ledger import Ledger
 from functions.refresh.reading.bucket import WHOLE, Bucket, ObjectChangedError, ObjectVersion, Part
 from functions.refresh.reading.row_groups import Batch
-from functions.refresh.results import BY_HAND, Outcome
+from functions.refresh.results import BY_HAND, Outcome, in_short
 from functions.refresh.usecases.deadline import Deadline, OutOfTimeError
 from functions.refresh.usecases.events import Trigger
 from functions.refresh.usecases.walk import (
@@ -31,7 +31,6 @@ from functions.refresh.usecases.walk import (
 # Each time another refresh, or a writer of the object, was faster. Give up instead of waiting it out.
 _ATTEMPTS = 5
 
-_LONGEST_REASON = 2000
 _MAX_IGNORED_TOLD = 5
 
 # Larger objects are counted by all processors together. Smaller ones mostly wait for S3.
@@ -294,8 +293,3 @@ def _count_share(batches: Iterator[Batch], usage: Usage, deadline: Deadline) -> 
             usage.add(records, first_row)
         except pa.ArrowException as error:
             raise ObjectError(f"cannot be counted: {error}") from error
-
-
-def in_short(error: Exception) -> str:
-    """Return an error's message in a form that the database accepts, whatever content of an object it quotes."""
-    return str(error).replace("\0", "\ufffd")[:_LONGEST_REASON]

@@ -7,10 +7,10 @@ from datetime import datetime
 
 from functions.refresh.publishing.publication import Publications
 from functions.refresh.report.writer import Reports
-from functions.refresh.results import MAX_KEYS_TOLD, Outcome, Summary
+from functions.refresh.results import MAX_KEYS_TOLD, Outcome, Summary, in_short
 from functions.refresh.usecases.deadline import Deadline
 from functions.refresh.usecases.events import Trigger
-from functions.refresh.usecases.reconcile import Reconciler, in_short
+from functions.refresh.usecases.reconcile import Reconciler
 
 
 class RefreshError(Exception):

@@ -17,11 +17,10 @@ from functions.refresh.counting.cleaning import ObjectError
 from functions.refresh.counting.usage import Usage
 from functions.refresh.ledger.audit import Comparison, LedgerAudit
 from functions.refresh.reading.bucket import ObjectChangedError, ObjectVersion
-from functions.refresh.results import Outcome
+from functions.refresh.results import Outcome, in_short
 from functions.refresh.usecases.deadline import Deadline
 from functions.refresh.usecases.differences import Difference, Verified
 from functions.refresh.usecases.events import Trigger, VerificationRequest
-from functions.refresh.usecases.reconcile import in_short
 from functions.refresh.usecases.refresh import Refresh, RefreshError
 from functions.refresh.usecases.walk import OBJECTS_AT_ONCE, ObservedObject, can_start, observe
 
