@@ -81,7 +81,7 @@ class Batch(msgspec.Struct, frozen=True):
 
 
 def read_flag(values: Mapping[str, Any], name: Literal["explain", "fallback"]) -> bool:
-    """Tell whether a request asks for all that led to an answer, or for an answer of a wider level; false without it.
+    """Return whether a request asks for all that led to an answer, or for an answer of a wider level; false without it.
 
     Raises
     ------

@@ -63,7 +63,7 @@ class Refresh(Struct, frozen=True):
     causes : dict
         In how many segments the most used amounts changed, by cause.
     countries_shrunk : dict
-        Countries that lost more than `MaxLostShare` of their records since the publication before, and the share.
+        Countries that lost more than `MaxLostShare` of their records since the previous publication, and the share.
     error : str or None
         What went wrong, an object on each line.
     """

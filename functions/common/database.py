@@ -106,11 +106,11 @@ def connect(settings: DatabaseSettings, *, timeout_seconds: int) -> Connection:
         When the server does not let the user in or offers no TLS.
     """
     password = _password(settings)
-    # A socket of our own, because pg8000 sets no TCP_NODELAY: signing in over TLS takes six times longer without.
+    # Its own socket, because pg8000 does not set TCP_NODELAY, without which signing in over TLS takes six times longer.
     sock = socket.create_connection((settings.database_host, settings.database_port), timeout_seconds)
     try:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        # Past the server's own bound, so that a statement that takes too long is its error, not a lost connection.
+        # Longer than statement_timeout, so that a slow statement ends with the server's error, not a lost connection.
         sock.settimeout(timeout_seconds + 5)
         connection = Connection(
             settings.database_user,
@@ -131,9 +131,9 @@ def connect(settings: DatabaseSettings, *, timeout_seconds: int) -> Connection:
 
 
 def array_literal(values: Sequence[str | int]) -> str:
-    r"""Write values as PostgreSQL does an array.
+    r"""Return values as a PostgreSQL array literal.
 
-    pg8000 itself leaves out the quotes of a text such as `null`, which makes it a null.
+    pg8000's own adapter does not quote a text such as `null`, which PostgreSQL then reads as NULL.
 
     Examples
     --------
@@ -143,7 +143,7 @@ def array_literal(values: Sequence[str | int]) -> str:
     '{"Peru","a \\"b\\" \\\\ {c}"}'
     """
     if values and isinstance(values[0], str):
-        # Few of them are different.
+        # Most values repeat, so each distinct one is quoted once.
         quoted = {text: _quoted(str(text)) for text in set(values)}
         return "{" + ",".join([quoted[text] for text in values]) + "}"
     return "{" + ",".join(map(str, values)) + "}"
@@ -186,7 +186,7 @@ def _secret(name: str) -> str:
 
 
 def iam_token(settings: DatabaseSettings) -> str:
-    """Sign a request to connect, which RDS takes as the password for fifteen minutes.
+    """Return a token that RDS accepts as the password for 15 minutes: a signed request to connect.
 
     The same token as boto3's `generate_db_auth_token` without making a boto3 client, which costs more
     than a second in a cold function. Source of the rule: Amazon RDS user guide, IAM database

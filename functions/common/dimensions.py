@@ -20,7 +20,7 @@ UNKNOWN = -1
 """The value in usage of a number or amount that is null, NaN or blank; known ones are never below 0."""
 
 UNKNOWN_APART = "unknown apart"
-"""Among an entry's dimensions: its unknown values are counted apart. Entries without it counted them as 0."""
+"""A name among an entry's dimensions: unknown values are counted apart. Entries without it counted them as 0."""
 
 _NAME = r"([^\W\d]\w*)"
 _DIMENSION = re.compile(rf"\s*(?:{_NAME}|days_since\(\s*{_NAME}\s*\)|days_between\(\s*{_NAME}\s*,\s*{_NAME}\s*\))\s*")
@@ -69,7 +69,7 @@ class Dimension(NamedTuple):
         return [name.removeprefix("total_").removesuffix("_ts").replace("_", " ") for name in self.columns]
 
     def number(self, value: int, as_of: date) -> int:
-        """Return the number that ranges speak of, from the number, day number or days that usage is counted by.
+        """Return the number to look up in the ranges, from the number, day number or days that usage is counted by.
 
         An `UNKNOWN` number is 0.
         """
@@ -82,10 +82,9 @@ class Dimension(NamedTuple):
         return self.kind == "number" and value == UNKNOWN
 
     def number_of_customer(self, value: int, as_of: date) -> int:
-        """Return the number that ranges speak of, from what a lookup's field says.
+        """Return the number to look up in the ranges, from the number or day number in a lookup's field.
 
-        That is a number or a day number. Of days between two dates a customer has only the first yet: the as-of day
-        stands for the second.
+        For days between two dates a customer has only the first date so far: the as-of day stands in for the second.
         """
         return value if self.kind == "number" else days_since(value, as_of)
 
@@ -96,7 +95,7 @@ def parse_dimension(text: str) -> Dimension:
     Raises
     ------
     DimensionError
-        When it is none of the three kinds, or of a column that cannot be one.
+        When the text is none of the three kinds, or names a column that cannot be a dimension.
 
     Examples
     --------
@@ -116,7 +115,7 @@ def parse_dimension(text: str) -> Dimension:
     else:
         dimension = Dimension("days_between", (first, second))
     if reserved := [name for name in dimension.columns if name in RESERVED_COLUMNS]:
-        raise DimensionError(f"dimension {text!r} cannot be used: the name {reserved[0]} has another meaning here")
+        raise DimensionError(f"dimension {text!r} cannot be used: the name {reserved[0]} is reserved")
     if first and first == second:
         raise DimensionError(f"dimension {text!r} cannot be used: its two dates are the same column")
     return dimension
@@ -128,9 +127,9 @@ class Dimensions(NamedTuple):
     Attributes
     ----------
     by_name : dict of str to Dimension
-        Each once, by the name by which usage is counted, sorted.
+        Each dimension once, sorted by the name by which usage is counted.
     columns : dict of str to str
-        The columns that voucher records need for them, in the order in which a bad one is named, and how each is read.
+        The columns that voucher records need and how each is read. A row with several faults is rejected for the first.
     """
 
     by_name: dict[str, Dimension]
@@ -143,7 +142,7 @@ class Dimensions(NamedTuple):
 
 
 def combine(dimensions: Iterable[Dimension]) -> Dimensions:
-    """Combine dimensions, of which several families may have the same.
+    """Combine the dimensions of families; several families may have the same one.
 
     Raises
     ------

@@ -57,7 +57,7 @@ class SegmentRulesError(Exception):
 
 
 def check_families(dimensions: Iterable[tuple[str, str]], segments: Iterable[Segment]) -> list[Family]:
-    """Return the families by name, or refuse them.
+    """Return the families with their ranges, sorted by name, or refuse them.
 
     Parameters
     ----------
@@ -90,9 +90,9 @@ def check_families(dimensions: Iterable[tuple[str, str]], segments: Iterable[Seg
 
 
 def _add(segment: Segment, families: dict[str, Family]) -> None:
-    """Add a range to its family, whose ranges come in their order."""
+    """Add a range to its family; the ranges of a family have to come in ascending order."""
     if segment.segment_name not in families:
-        raise SegmentRulesError(f"{segment} is of no known family: segment_families has {', '.join(families)}")
+        raise SegmentRulesError(f"{segment} belongs to no family: segment_families has {', '.join(families)}")
     if segment.min_range > segment.max_range:
         raise SegmentRulesError(f"{segment} runs backwards: min_range is above max_range")
     ranges = families[segment.segment_name].segments

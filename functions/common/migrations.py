@@ -13,7 +13,7 @@ SQL_FOLDER = Path(__file__).parents[2] / "infra" / "sql"
 # Any fixed number: the advisory lock for the tables of this schema.
 _LOCK = 7_305_820_331
 
-# The table had another name in release 0.1.0, and in a new database there is none.
+# Release 0.1.0 had another name for the table; a new database does not have it yet.
 _LOCK_TABLE_IF_THERE = """
     DO $$ BEGIN
         LOCK TABLE voucher_customer.write_lock IN EXCLUSIVE MODE;
@@ -33,7 +33,7 @@ _NOT_THERE_YET = {"3F000", "42P01", "42501"}
 
 
 class SchemaError(Exception):
-    """The schema is not as this release needs it, or a migration is refused; the message says why and what to do."""
+    """The schema is not as this release needs it, or a migration is refused; the message says why."""
 
 
 class Migrations(msgspec.Struct, frozen=True):
@@ -44,7 +44,7 @@ class Migrations(msgspec.Struct, frozen=True):
     applied : list of str
         The files of infra/sql/migrations that were applied now.
     schema : list of str
-        All that are applied, in order.
+        All migrations that are applied, in order.
     """
 
     applied: list[str]
@@ -52,24 +52,24 @@ class Migrations(msgspec.Struct, frozen=True):
 
 
 def lock_schema(connection: Connection) -> None:
-    """Wait until nobody else changes the tables, and keep others from it until the transaction ends."""
+    """Take the lock on changes of the tables, and hold it until the transaction ends."""
     connection.run("SELECT pg_advisory_xact_lock(:lock)", lock=_LOCK)
 
 
 def migrate(database: Database) -> Migrations:
     """Bring roles and schema up to date: each file of infra/sql/migrations is applied once, in order.
 
-    The database's user makes the roles of the functions. From then on `voucher_writer` acts, and owns what it makes.
+    The signed-in user creates the functions' roles. The migrations run as `voucher_writer`, which owns the tables.
 
     Raises
     ------
     SchemaError
-        When one of them is refused; then nothing is changed.
+        When PostgreSQL refuses one of the files; then nothing is changed.
     pg8000.exceptions.DatabaseError
         When the lock cannot be taken.
     """
     with database.transaction() as connection:
-        # In the order in which a refresh takes them, so that the two cannot wait for each other.
+        # The locks in the order in which a refresh takes them, so that the two cannot deadlock.
         connection.execute_simple(_LOCK_TABLE_IF_THERE)
         lock_schema(connection)
         _execute(connection, "roles.sql", (SQL_FOLDER / "roles.sql").read_text())
@@ -119,5 +119,5 @@ def _execute(connection: Connection, name: str, script: str) -> None:
     try:
         connection.execute_simple(script)
     except DatabaseError as error:
-        # The statement's own words: all of the error is a page of fields.
+        # Only the message: the whole error is a page of fields.
         raise SchemaError(f"{name}: {error.args[0]['M']}") from error

@@ -37,7 +37,7 @@ class Doubt(msgspec.Struct, frozen=True):
     lead_share : float
         The lead as a share of the segment's vouchers, to four decimals.
     z : float
-        The lead beside its standard error, rounded down to two decimals.
+        The lead divided by its standard error, rounded down to two decimals.
     decided : bool
         Whether z is 1.96 or more, and the two amounts have 30 vouchers or more.
     """
@@ -90,7 +90,7 @@ class Unknown(msgspec.Struct, frozen=True):
 
 
 def measure_unknown(vouchers: int, unknown_amounts: int, unknown_numbers: int) -> Unknown:
-    """Measure which shares of some vouchers are unknown; there has to be at least one voucher.
+    """Return the shares of unknown amounts and numbers among vouchers, of which there has to be at least one.
 
     Examples
     --------
@@ -129,7 +129,7 @@ class Ranked(msgspec.Struct, Generic[Amount], frozen=True):
 
 
 def rank(counts: Iterable[tuple[Amount, int]]) -> Ranked[Amount]:
-    """Rank the amounts of a segment; there has to be one.
+    """Rank the amounts of a segment, of which there has to be at least one.
 
     Examples
     --------
@@ -201,7 +201,7 @@ class Ranking(SegmentOfCountry, frozen=True):
 
 
 def since_when(days: Iterable[tuple[date, Mapping[Key, list[int]]]]) -> dict[Key, date]:
-    """Return by segment the first day of the unbroken stretch of days with the most used amounts of the latest day.
+    """Return for each segment since which day its most used amounts have been those of the latest day, without a break.
 
     Parameters
     ----------
@@ -235,9 +235,9 @@ class ChangedObject(msgspec.Struct, frozen=True):
     key : str
         Its key.
     etag, etag_before : str or None
-        The versions that are counted now and were at the publication before; None where none is or was.
+        The version that is counted now, and the one that was at the previous publication; None where there is none.
     vouchers : int
-        How many vouchers it added to the amounts that won, and took from those that lost.
+        How many vouchers it added to the new most used amounts, and took from the old ones.
     """
 
     key: str
@@ -254,7 +254,7 @@ class RankingChange(SegmentOfCountry, frozen=True):
     before, after : list of int
         The most used amounts, lowest first; empty where no voucher was or is in the segment.
     causes : list of str
-        Why, in the order in which they are looked at.
+        Why the amounts changed, in the order in which causes are examined.
     objects : list of ChangedObject
         Where data is a cause, the objects that contributed most.
     """
@@ -266,7 +266,7 @@ class RankingChange(SegmentOfCountry, frozen=True):
 
 
 class KeptChange(RankingChange, frozen=True, kw_only=True):
-    """A change with the refresh that published it, and the day that it published as of."""
+    """A change with the refresh that published it, and that refresh's as-of day."""
 
     refresh_id: int
     as_of: date

@@ -26,7 +26,7 @@ class DatabaseSettings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"
     ----------
     database_sign_in : {'iam', 'secret', 'password'}
         `iam` signs in to RDS with a token made from the function's role; `secret` reads the
-        password from Secrets Manager; `password` is what a DATABASE_URL on a developer's machine means.
+        password from Secrets Manager; `password` uses DATABASE_PASSWORD, which a DATABASE_URL sets.
     database_secret : str
         Name or ARN of the secret, whose JSON holds `password`; needed for `secret` only.
     database_tls : {'verify', 'off'}
@@ -82,17 +82,17 @@ def load_settings(model: type[Settings], environ: Mapping[str, str]) -> Settings
 
 
 def read_database_url(url: str) -> dict[str, str]:
-    """Take an address like `postgresql://user:password@host:5432/database?sslmode=verify-full` apart.
+    """Split a URL like `postgresql://user:password@host:5432/database?sslmode=verify-full` into settings.
 
     Returns
     -------
     dict of str to str
-        The variables of `DatabaseSettings`. Without `sslmode=verify-full` the connection is a plain one.
+        The variables of `DatabaseSettings`. Without `sslmode=verify-full` the connection is not encrypted.
 
     Raises
     ------
     SettingsError
-        When host, user, password or database are missing.
+        When the scheme is another, or host, user, password or database are missing.
     """
     parts = urlsplit(url)
     variables = {

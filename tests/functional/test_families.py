@@ -255,7 +255,7 @@ def test_verification_finds_what_lacks_a_dimension_and_repairs_it(pipeline: Pipe
     [
         ("'total_orders'", "'total orders'", "frequent_segment: dimension 'total orders' cannot be read"),
         ("'days_since(last_order_ts)'", "'days_since(total_orders)'", "total_orders cannot be read as a number and"),
-        ("('recency_segment',  'days", "('other_segment',  'days", "recency_segment .* is of no known family"),
+        ("('recency_segment',  'days", "('other_segment',  'days", "recency_segment .* belongs to no family"),
         ("121, 179", "120, 179", "90-120 .* and recency_segment 120-180 .* overlap"),
         ("'total_orders'),", "'total_orders'), ('x', 'total_orders'),", "x has no range in customer_segments"),
     ],

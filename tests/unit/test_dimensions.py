@@ -1,4 +1,4 @@
-"""Dimensions: read from their text, and the numbers that ranges speak of."""
+"""Dimensions: read from their text, and the numbers that are looked up in ranges."""
 
 from datetime import date
 
@@ -60,7 +60,7 @@ def test_any_other_text_is_refused_by_name(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["country_code", "days_since(as_of)", "days_between(last_order_ts, voucher_amount)"])
 def test_a_column_with_another_meaning_is_refused(text: str) -> None:
-    with pytest.raises(DimensionError, match="has another meaning here"):
+    with pytest.raises(DimensionError, match="is reserved"):
         parse_dimension(text)
 
 

@@ -30,7 +30,7 @@ def test_rules_may_leave_gaps() -> None:
 @pytest.mark.parametrize(
     ("rules", "says"),
     [
-        ([Segment("orders", "0-4", 0, 4)], r"orders 0-4 \(0-4\) is of no known family: .* has frequent_segment"),
+        ([Segment("orders", "0-4", 0, 4)], r"orders 0-4 \(0-4\) belongs to no family: .* has frequent_segment"),
         ([Segment("frequent_segment", "4-0", 4, 0)], r"frequent_segment 4-0 \(4-0\) runs backwards"),
         ([FEW, Segment("frequent_segment", "4-9", 4, 9)], r"0-4 \(0-4\) and frequent_segment 4-9 \(4-9\) overlap"),
         ([FEW, FEW], "overlap"),
