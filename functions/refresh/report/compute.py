@@ -41,7 +41,7 @@ _EDGES_OF_NUMBERS = np.array(
 _EXTREMES = 0.005
 
 
-def work_out(facts: Facts) -> Figures:
+def compute_figures(facts: Facts) -> Figures:
     """Compute the figures of the report."""
     by_country = {country: list(rows) for country, rows in groupby(facts.table, key=attrgetter("country_code"))}
     places = {
@@ -79,7 +79,7 @@ def work_out(facts: Facts) -> Figures:
 
 
 class _BySegment(NamedTuple):
-    """What the report shows of segments beside their counts, by country, family and label."""
+    """What the report shows of segments in addition to their counts, by country, family and label."""
 
     since: dict[SegmentKey, Since]
     unknown: dict[SegmentKey, Unknown]

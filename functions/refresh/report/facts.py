@@ -109,15 +109,15 @@ class Facts(NamedTuple):
     families_partial : dict of str to int
         Families whose dimension refused objects lack, and how many.
     usage : mapping of (str, str) to CountryUsage
-        Of the published countries, by country and dimension.
+        The usage of the published countries, by country and dimension.
     others : list of OtherCountry
-        Those with the most rows.
+        The countries with the most rows that are not published.
     rejected : list of RejectedForReason
         The most frequent reason first.
     as_of_before : date or None
-        The day of the publication before; None at the first.
+        The as-of day of the previous publication; None at the first.
     unknowns : list of UnknownOfSegment
-        Empty until every object is counted with them.
+        Empty until unknown values are counted apart in every object.
     runs, refused, rankings
         The latest first.
     changes_before : list of KeptChange

@@ -17,8 +17,8 @@ def texts(amounts: Sequence[int]) -> list[str]:
 def find_since(facts: Facts) -> dict[SegmentKey, Since]:
     """Find the as-of day since which the most used amounts of each segment have been the same.
 
-    Where they are on all days that are read, the change before those says since when; without one they may be for
-    longer.
+    If they are the same on all days that are read, the change before the first day says since when; without such a
+    change it may be longer.
     """
     if not facts.rankings:
         return {}

@@ -30,7 +30,7 @@ class RankedAmounts(msgspec.Struct, frozen=True):
     amounts : list of str
         The amounts, lowest first, `MAX_TIED` at most. Text, because a browser's numbers are not exact beyond 2^53.
     tied : int
-        How many have that count.
+        How many amounts have the count, including those beyond `MAX_TIED`.
     count : int
         How often each was used.
     """
@@ -70,11 +70,11 @@ class SegmentFigures(msgspec.Struct, frozen=True):
     counts : list of int
         By amount, as `CountryFigures.amounts`, then of all others together.
     runner_up : RankedAmounts or None
-        Those with the next lower count.
+        The amounts with the next lower count.
     since : Since or None
-        Since when the most used amounts are; None where no ranking is kept.
+        Since when the most used amounts have been the same; None where no ranking is kept.
     unknown : Unknown or None
-        None until every object is counted with it.
+        None until unknown values are counted apart in every object.
     """
 
     segment_name: str
@@ -149,11 +149,11 @@ class Stretch(msgspec.Struct, frozen=True, array_like=True):
     Attributes
     ----------
     first_day : int
-        Which of `Figures.days`.
+        The index of the first day in `Figures.days`.
     decided : bool or None
         The same on all of them; None in rankings that were kept before it was recorded.
     permille : list of int
-        Of each day, the share that each of the amounts had of the segment's vouchers.
+        For each day, the share of the segment's vouchers that each of the amounts had, in thousandths.
     """
 
     first_day: int
@@ -171,7 +171,7 @@ class Trend(msgspec.Struct, frozen=True):
 
 
 class Change(msgspec.Struct, frozen=True):
-    """A segment whose most used amounts differ from the publication before, at most `MAX_TIED` of each.
+    """A segment whose most used amounts changed since the previous publication, at most `MAX_TIED` of each.
 
     Attributes
     ----------
@@ -196,7 +196,7 @@ class CountryFigures(msgspec.Struct, frozen=True):
     amounts, other_amounts : list of str, int
         The amounts with a column of their own, lowest first, and how many amounts have none.
     colours : list of str
-        Those with a colour, the most used first.
+        The amounts with a colour, the most used first.
     distributions : dict of str to Distribution
         By dimension.
     outlook : dict of str to list of Outlook
@@ -220,7 +220,7 @@ class FamilyFigures(msgspec.Struct, frozen=True):
     Attributes
     ----------
     kind : str
-        That of its dimension.
+        The kind of its dimension.
     field, label : str
         What a lookup needs, and its name for people.
     title, unit, values : str
@@ -249,11 +249,11 @@ class Figures(msgspec.Struct, frozen=True):
     Attributes
     ----------
     as_of_before : date or None
-        The day of the publication before; None at the first.
+        The as-of day of the previous publication; None at the first.
     countries_left_out : int
         Published countries beyond the first `MAX_COUNTRIES`.
     families : list of FamilyFigures
-        As the table was published by.
+        The families by which the table was published.
     days : list of date
         The as-of days of the trends.
     """

@@ -30,7 +30,7 @@ MAX_DAYS_OF_RANKINGS = 30
 MAX_RUNS = 30
 MAX_OBJECTS_REFUSED = 30
 
-# Only totals that are not those of voucher records take longer; then no page is written.
+# Totals of voucher records never take this long. If other data does, no page is written.
 _STATEMENT_TIMEOUT = "2s"
 
 _READ_PUBLICATION = """
@@ -101,14 +101,14 @@ _READ_RUNS = f"""
     SELECT {", ".join(name for name in Run.__struct_fields__ if name != "errors")},
            coalesce(string_to_array(left(error, 1000), chr(10)), '{{}}') AS errors
     FROM voucher_customer.refreshes ORDER BY refresh_id DESC LIMIT :at_most
-"""  # noqa: S608 - of names in this code
+"""  # noqa: S608 - made of constants
 
 _READ_RANKINGS = """
     SELECT as_of, rankings FROM voucher_customer.rankings
     WHERE as_of <= :as_of ORDER BY as_of DESC LIMIT :at_most
 """
 
-# The latest change of each segment until the first of those days, which made the most used amounts of that day.
+# The latest change of each segment until the first day of the rankings, which made the most used amounts of that day.
 _READ_CHANGES_BEFORE = """
     SELECT DISTINCT ON (country_code, segment_name, segment_type)
            refresh_id, as_of, country_code, segment_name, segment_type, before, after

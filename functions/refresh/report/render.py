@@ -32,7 +32,7 @@ def render(figures: Figures) -> bytes:
 
 @cache
 def _parts() -> tuple[str, str, str, str]:
-    """Return the page with its days, table, data, style and script; its policy allows no other style or script."""
+    """Return the four parts of the page around its days, table and data; its policy allows no other style or script."""
     page, style = ((_ASSETS / f"report.{kind}").read_text() for kind in ("html", "css"))
     script = "\n".join(
         ('"use strict";', "(() => {", *((_ASSETS / f"{name}.js").read_text() for name in _SCRIPTS), "})();")

@@ -9,7 +9,7 @@ import boto3
 from botocore.config import Config
 
 from functions.common.database import Database
-from functions.refresh.report.compute import work_out
+from functions.refresh.report.compute import compute_figures
 from functions.refresh.report.queries import published_refresh, read_facts
 from functions.refresh.report.render import render
 from functions.refresh.settings import REPORTS_PREFIX
@@ -30,7 +30,7 @@ _CLIENT = Config(connect_timeout=1, read_timeout=3, retries={"total_max_attempts
 
 
 class ReportOutdatedError(Exception):
-    """Others published each time while the page was written; the last of them writes the one that stays."""
+    """Other runs published each time while the page was written; the last of them writes the page that stays."""
 
 
 @dataclass(frozen=True)
@@ -47,9 +47,8 @@ class Reports:
     def write(self) -> str:
         """Write what is published now as the latest page and as the page of its as-of day.
 
-        The page shows one moment, and another run may publish and write before this one's page arrives. So the
-        run checks afterwards whether what it wrote is still what is published, and otherwise writes again: the last
-        writer has seen the last publication.
+        Another run may publish and write its page before this page arrives, which would then replace a newer one. So
+        the run checks afterwards whether its page still shows the current publication, and otherwise writes again.
 
         Returns
         -------
@@ -59,9 +58,9 @@ class Reports:
         Raises
         ------
         ReportOutdatedError
-            When others publish again and again meanwhile.
+            When other runs publish again and again meanwhile.
         botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError
-            When the bucket does not take it.
+            When S3 refuses the page.
         pg8000.exceptions.DatabaseError
             When the figures cannot be read.
         """
@@ -69,7 +68,7 @@ class Reports:
             facts = read_facts(self.database)
             if facts is None:
                 return ""
-            page = render(work_out(facts))
+            page = render(compute_figures(facts))
             key = f"{REPORTS_PREFIX}{facts.as_of}.html"
             with ThreadPoolExecutor(2) as both:
                 list(both.map(partial(self._put, page, facts.refresh_id), (key, LATEST)))

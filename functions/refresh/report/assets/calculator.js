@@ -2,7 +2,7 @@
 
 const MAX_NUMBER = 2n ** 63n - 1n;
 
-// What a customer's field says, as the number that the family's ranges speak of; or why it says nothing.
+// Returns the number to look up in the family's ranges, from a customer's field; or why the field has none.
 function numberOf(family, text) {
   const { kind, label } = family;
   if (kind === "number") {

@@ -27,7 +27,7 @@ function campaignOf(country, name) {
   const family = FAMILIES.get(name);
   const segments = country.segments.filter((segment) => segment.segment_name === name);
   if (!segments.length) return null;
-  const lacking = family.objects_lacking ? paragraph(`Without ${plural(family.objects_lacking, "refused object", "refused objects")}, which lack what this is counted by.`, "bad small") : null;
+  const lacking = family.objects_lacking ? paragraph(`Without ${plural(family.objects_lacking, "refused object", "refused objects")} not counted by this family's dimension.`, "bad small") : null;
   const unrecorded = segments.some((segment) => !segment.unknown) ? paragraph("Some objects were counted before unknown values were counted apart. The next daily run counts them again.", "soft small") : null;
   const rows = segments.map((segment) => row([segmentLabel(segment), ...answerCells(segment, family)], ["nowrap", "", "", "text sure", "text lead", "text nowrap"]));
   return card(family.title, lacking,
@@ -100,7 +100,7 @@ function strip(stretches, highest) {
   }
   for (const [first, amounts, decided, shares] of stretches) {
     const text = amountsText(amounts, amounts.length, plainAmount) + (decided === false ? " ?" : "");
-    // Where there is room, on a phone too; the colours and the table tell the rest.
+    // Only where there is room, on a phone too; the colours and the table show the rest.
     const room = (shares.length * width) / text.length;
     if (room > 1.6) made.append(drawn("text", { class: room < 5 ? "wide-only" : "", x: `${first * width + 0.6}%`, y: "1.1em" }, text));
   }

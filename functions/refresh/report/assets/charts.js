@@ -1,4 +1,4 @@
-// A country's data: how values are spread, what becomes of the segments, totals to check by.
+// A country's data: how its values spread, how its segments will change, totals to check by.
 
 const isDays = (dimension) => DIMENSIONS.get(dimension).kind === "days_since";
 
@@ -46,7 +46,7 @@ function binLabels(dimension, found, width) {
   const every = Math.ceil(bins / 5);
   const numbers = [...Array(bins).keys()].filter((number) => number % every === 0 && number < 0.9 * bins);
   const text = (number) => (isDays(dimension) ? dayOfNumber(found.edges[number]) : compact.format(found.edges[number]));
-  // On a phone there is room for every other.
+  // On a phone there is room for every second label.
   return numbers.map((number) => drawn("text", { class: number % (2 * every) ? "wide-only" : "", x: `${PLOT.left + number * width}%`, y: "87%", "text-anchor": "middle" }, text(number)));
 }
 
@@ -77,7 +77,7 @@ function distribution(country, dimension) {
   const drawnTexts = [...country.colours, null].filter((_, position) => found.counts.some((counts) => counts[position])).map((text) => text ?? "");
   const hasBorders = borders(dimension, found, 1).length > 0;
   const dashes = [drawn("svg", { class: "swatch", "aria-hidden": "true" }, drawn("line", { class: "border", x1: "50%", x2: "50%", y1: "0", y2: "100%" })), `a segment begins, in ${unit}`];
-  const note = kind === "number" ? paragraph("One number a bar first, then wider and wider ranges.", "soft small") : null;
+  const note = kind === "number" ? paragraph("Low numbers have a bar each; higher ones share bars of wider and wider ranges.", "soft small") : null;
   return card(title, note, bars(country, dimension, found, name), legend(drawnTexts, ...(hasBorders ? [dashes] : [])), numbersBehind(table(name, [title, ...country.colours.map(amount), "Others", "All"], rows)));
 }
 
@@ -105,5 +105,5 @@ function totals(country) {
   const title = "Totals to check by";
   const rows = country.totals.map((found) => row([FAMILIES.get(found.segment_name).title, ...[found.rows, found.in_segments, found.rows - found.in_segments, found.values, found.amounts, found.pairs].map(count)]));
   return card(title, table(`${title}, ${country.country_code}`, ["Segment family", "Rows counted", "In a segment", "In none", "Distinct values", "Distinct amounts", "Distinct pairs"], rows),
-    paragraph("An object counts once, however often its event came. Rows that are there twice count twice, but change none of the distinct numbers.", "soft small"));
+    paragraph("An object counts once, however often its event came. Duplicate rows count twice, but do not change the distinct numbers.", "soft small"));
 }

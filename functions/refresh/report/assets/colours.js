@@ -1,4 +1,4 @@
-// An amount has one colour on the whole page, and amounts of one country have different ones as far as there are enough.
+// An amount has one colour on the whole page; amounts of a country have different colours while there are enough.
 
 const PALETTE = 8;
 const REST = "f8"; // of the amounts without a colour, and of those that are counted together
@@ -20,7 +20,7 @@ const COLOURS = (() => {
 const colourOf = (text) => COLOURS.get(text) || REST;
 const swatch = (colour) => drawn("svg", { class: "swatch", "aria-hidden": "true" }, drawn("rect", { width: "100%", height: "100%", rx: "3", class: colour }));
 
-// Of the amounts that were drawn, and for the rest together.
+// The colours of the amounts that were drawn, and one for all others.
 function legend(texts, ...more) {
   const named = [...new Set(texts)].filter((text) => COLOURS.has(text));
   const items = named.map((text) => element("li", {}, swatch(colourOf(text)), amountText(text)));

@@ -1,4 +1,4 @@
-// What the page is made of. Values become text nodes and attributes of our own choosing, never markup.
+// The elements of the page. Values become text nodes and attributes, never markup.
 
 function element(name, attributes, ...children) {
   const made = document.createElement(name);
@@ -40,10 +40,10 @@ function filled(made, content) {
 const row = (cells, kinds = []) => element("tr", {}, ...cells.map((content, number) =>
   filled(number ? element("td", kinds[number] ? { class: kinds[number] } : {}) : element("th", { scope: "row", class: kinds[0] || "name" }), content)));
 
-// A table that is wider than its place scrolls by itself, with the keyboard too, and says so.
+// A table that is wider than its place scrolls on its own, with the keyboard too, and shows a hint.
 const resized = new ResizeObserver((entries) => entries.forEach(({ target }) => target.parentNode.classList.toggle("wide", target.scrollWidth > target.clientWidth + 1)));
 
-// Columns of text stand to the left.
+// `texts` are the headings of columns of text, which are aligned left.
 function table(title, headings, rows, kind = "", texts = []) {
   const head = element("tr", {}, ...headings.map((heading) => filled(element("th", { scope: "col", class: texts.includes(heading) ? "text" : "" }), heading)));
   const made = element("table", { class: kind }, element("caption", { class: "hidden" }, title), element("thead", {}, head), element("tbody", {}, ...rows));
@@ -55,9 +55,9 @@ function table(title, headings, rows, kind = "", texts = []) {
   return element("div", { class: "tabled" }, element("div", { class: "tools" }, element("span", { class: "hint" }, "scrolls sideways →"), button), scroll);
 }
 
-// ---- downloads: RFC 4180, in UTF-8 with the mark that spreadsheets ask for ----
+// ---- downloads: RFC 4180, in UTF-8 with the byte order mark that spreadsheets need ----
 
-// A spreadsheet would run what looks like a formula, at the beginning or after what it may take for the end of a cell.
+// A spreadsheet would run text that looks like a formula, at its start or after what may look like the end of a cell.
 const harmless = (text) => text.replace(/(^|[;,\t\r\n])(\s*)(?=[=+\-@＝＋－＠])/g, "$1$2'");
 
 function field(found) {

@@ -1,4 +1,4 @@
-// What concerns all countries: the head, what changed, the most used amounts side by side.
+// The parts about all countries: the head, what changed, the most used amounts side by side.
 
 const isFirst = figures.as_of_before === null;
 const changed = figures.changes.filter((change) => change.before.length && change.after.length);
@@ -28,7 +28,7 @@ function head() {
 const linkTo = (name) => `#${new URLSearchParams({ country: name })}`;
 const keyOf = (segment) => JSON.stringify([segment.segment_name, segment.min_range]);
 
-// Countries beside segments: only of use where there are several.
+// A row for each country, a column for each segment: only useful for several countries.
 function overview() {
   if (figures.countries.length < 2) return null;
   const rules = new Map(SEGMENTS.map(({ segment }) => [keyOf(segment), segment]));
@@ -68,7 +68,7 @@ const MAX_NAMED = 8;
 function changes() {
   const title = "What the last publication changed, and why";
   if (isFirst) return card(title, paragraph("First publication: nothing was published before, so there is nothing to compare with.", "soft"));
-  const before = `Since the publication before, which was as of ${dayOf(figures.as_of_before)}.`;
+  const before = `Since the previous publication, which was as of ${dayOf(figures.as_of_before)}.`;
   if (!figures.changes.length) return card(title, paragraph(`${before} Every segment kept its most used amount.`, "soft"));
   // If a day, a rule or a country filled or emptied segments, no amount overtook another: they share a sentence.
   const alone = figures.changes.filter((change) => changed.includes(change) || change.causes.includes("data"));
@@ -79,7 +79,7 @@ function changes() {
     if (!alone.includes(one)) together.set(key, [...(together.get(key) || []), one]);
   }
   const more = alone.length - shown.length;
-  return card(title, paragraph(before, "soft"), shown.length ? element("ul", { class: "changes" }, ...shown) : paragraph("No segment that had vouchers before, and has some now, has another most used amount.", "soft"),
+  return card(title, paragraph(before, "soft"), shown.length ? element("ul", { class: "changes" }, ...shown) : paragraph("Every segment that had vouchers before, and has some now, kept its most used amount.", "soft"),
     more > 0 ? paragraph(`And ${whole.format(more)} more.`, "soft") : null, ...[...together.values()].map(movedTogether));
 }
 

@@ -9,7 +9,7 @@ function rowsByCountry() {
     cell(element("span", {}, visible(name), bar(number, highest, isPublished ? "f0" : REST)), visible(name)),
     count(number), share(number, figures.ledger.rows_counted), isPublished ? "yes" : "no"]));
   const more = figures.others.length ? figures.others[0].countries - figures.others.length : 0;
-  const left = [more > 0 ? `${whole.format(more)} more countries are counted and not published.` : "", figures.countries_left_out ? `${whole.format(figures.countries_left_out)} more are published.` : ""].join(" ").trim();
+  const left = [more > 0 ? `${plural(more, "more country is", "more countries are")} counted and not published.` : "", figures.countries_left_out ? `${plural(figures.countries_left_out, "more is", "more are")} published.` : ""].join(" ").trim();
   return card(title, table(title, ["Country", "Rows counted", "Share", "Published"], rows), left ? paragraph(left, "soft small") : null);
 }
 
@@ -19,7 +19,7 @@ function quality() {
   const rejectedRows = sum(rejected.map((found) => found.rows));
   const byCountry = sum(figures.countries.map(rowsOf)) + (figures.others.length ? figures.others[0].rows_in_all : 0);
   const agrees = (is) => element("span", { class: is ? "good" : "bad" }, is ? "adds up" : "does not add up");
-  const unrecorded = ledger.objects_without_unknown ? `${whole.format(ledger.objects_without_unknown)} objects were counted before this was recorded` : "";
+  const unrecorded = ledger.objects_without_unknown ? `${plural(ledger.objects_without_unknown, "object was", "objects were")} counted before this was recorded` : "";
   return card("Rows and values",
     table("Rows read, counted and rejected, and unknown values", ["What", "Number", "Note"], [
       fact("Objects counted", count(ledger.objects), sizeText(ledger.size)),

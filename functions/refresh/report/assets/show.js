@@ -1,4 +1,4 @@
-// The whole page: a country is drawn when it is looked at, and all of them for paper.
+// The whole page: a country is drawn when it is chosen, and all countries for printing.
 
 const part = (id, title, texts, ...children) => element("section", { class: "part", id }, element("h2", {}, title), ...texts.map((text) => paragraph(text, "soft")), ...children);
 
@@ -60,7 +60,7 @@ function show() {
   if (!first) return;
   select.addEventListener("change", () => { location.hash = linkTo(select.value); });
   addEventListener("hashchange", showAsked);
-  // Not every browser tells of both.
+  // Some browsers fire only one of the two kinds of events.
   addEventListener("beforeprint", () => forPaper(true));
   addEventListener("afterprint", () => forPaper(false));
   matchMedia("print").addEventListener("change", ({ matches }) => forPaper(matches));

@@ -1,4 +1,4 @@
-// What is written: numbers, days and names, in the reader's language, which is the browser's.
+// Texts of the page: numbers, days and names, in the language of the browser.
 
 const figures = JSON.parse(document.getElementById("figures").textContent);
 
@@ -24,7 +24,7 @@ const sizeText = (bytes) => (bytes < 1e6 ? kilobytes.format(bytes / 1e3) : megab
 const plural = (number, one, many) => `${whole.format(number)} ${number === 1 ? one : many}`;
 const sum = (numbers) => numbers.reduce((all, number) => all + number, 0);
 
-// What rounds to nothing, or to all, is not said to be that.
+// A share that would round to none or all is shown as under or over a limit.
 function shareText(part, all) {
   if (!all) return "–";
   const share = part / all;
@@ -32,16 +32,16 @@ function shareText(part, all) {
   return share < 1 && share > 0.999 ? `over ${percent.format(0.999)}` : percent.format(share);
 }
 
-// What has no shape of its own, or turns text around, shows as its number: "\u202eurep" shall not look like "peru".
+// Invisible characters, and those that turn text around, show as their code: "\u202eurep" must not look like "peru".
 const visible = (text) => text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (found) => `\\u{${found.codePointAt(0).toString(16)}}`);
 
 const SEGMENTS = figures.countries.flatMap((country) => country.segments.map((segment) => ({ country, segment })));
 
-// 0 stands for an amount that was not recorded, or for one that is 0: the unknown amounts of the segments tell.
+// 0 stands for an amount that was not recorded, or for one that is 0: the segments' unknown amounts tell which.
 const ZERO = (() => {
   const zeros = SEGMENTS.map(({ country, segment }) => {
     const { unknown, most_used: { vouchers } } = segment;
-    // Of more vouchers than the table has, those with an unknown amount are not in it.
+    // If the segment has more vouchers than the table, those with an unknown amount are not in the table.
     return { used: segment.counts[country.amounts.indexOf("0")] || 0, unknown: unknown && (unknown.vouchers > vouchers ? 0 : unknown.amounts) };
   });
   const isRecorded = zeros.some(({ used, unknown }) => used > (unknown || 0));
@@ -58,10 +58,10 @@ const DIMENSIONS = new Map(figures.families.map((family) => [family.dimension, f
 const OPEN_END = 99_999_999;
 const rangeText = (low, high, unit) => `${whole.format(low)}${high >= OPEN_END ? "+" : `–${whole.format(high)}`} ${unit}`;
 const segmentText = (segment) => rangeText(segment.min_range, segment.max_range, FAMILIES.get(segment.segment_name).unit);
-// By its label, for what is older than the rules of today.
+// Its range; or its label, if it is older than today's rules.
 function labelText(family, label) {
   const known = FAMILIES.get(family);
-  if (!known) return `${family} ${label}`; // of a family that is there no more
+  if (!known) return `${family} ${label}`; // a family that is not published any more
   const rule = known.rules.find(([, type]) => type === label);
   // "By days since the last order": where several families count days, it takes more words to tell them apart.
   const unit = figures.families.some((other) => other !== known && other.unit === known.unit) ? known.title.replace(/^By /, "") : known.unit;
