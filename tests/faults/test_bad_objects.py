@@ -60,7 +60,7 @@ BAD: dict[str, tuple[Callable[[], bytes], str]] = {
     "encrypted": (_encrypted, "is encrypted parquet"),
     "no columns": (lambda: parquet(pa.table({})), "needed column missing"),
     "other columns": (lambda: parquet(pa.table({"a": [1]})), "needed column missing"),
-    "a column there twice": (_twice, "needed column there twice: ['total_orders']"),
+    "a column that occurs twice": (_twice, "needed column occurs twice: ['total_orders']"),
     "a list": (partial(_with, "total_orders", [[1]], pa.list_(pa.int64())), "column total_orders is of type list"),
     "deeply nested": (partial(_with, "voucher_amount", [[]], _NESTED), "column voucher_amount is of type list"),
     "booleans": (partial(_with, "voucher_amount", [True], pa.bool_()), "column voucher_amount is of type bool"),

@@ -220,7 +220,7 @@ REFUSED: dict[str, tuple[Callable[[], bytes], str]] = {
     ),
     "a footer too long to leave columns out of": (
         lambda: with_footer(_MAP, _with_long_text_and_optional_keys),
-        "Map keys must be annotated as required; that might lie in a column which is not needed, but its footer of",
+        "Map keys must be annotated as required; the cause may be a column that is not needed, but the footer is too",
     ),
     "a time of day": (
         lambda: _with("last_order_ts", [1] * 3, pa.time64("us")),

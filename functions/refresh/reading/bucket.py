@@ -1,4 +1,4 @@
-"""The dataset in S3: which objects it has, and their rows batch by batch. Beside it, the rejected rows."""
+"""The dataset in S3: its objects and their rows, batch by batch; and the rejected rows and plans beside it."""
 
 import hashlib
 import io
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 _GONE = {"404", "NoSuchKey", "412", "PreconditionFailed"}
 
-# One request fetches the end of an object, where parquet describes itself; a longer footer takes more requests.
+# One request fetches the end of an object, where the footer of parquet is; a longer footer takes more requests.
 _TAIL_BYTES = 65_536
 
 
@@ -65,10 +65,10 @@ WHOLE = Part()
 
 
 class _ClientOfKey:
-    """S3 as awswrangler is to ask it: for one key, whatever the path says.
+    """An S3 client for awswrangler that asks for one key, whatever path awswrangler was given.
 
-    awswrangler takes paths apart as URLs, in which `s3://` and `:accesspoint/` mean something wherever they stand; a
-    key may hold them too.
+    awswrangler parses paths as URLs and interprets `s3://` and `:accesspoint/` anywhere in them, but a key may contain
+    both.
     """
 
     def __init__(self, client: "S3Client", key: str) -> None:
@@ -94,8 +94,8 @@ class Bucket:
     def _client(self) -> "S3Client":
         return boto3.client("s3")
 
-    def has_in_dataset(self, key: str) -> bool:
-        """Tell whether a key belongs to the dataset."""
+    def is_in_dataset(self, key: str) -> bool:
+        """Return whether a key belongs to the dataset."""
         return is_in_dataset(key, self.prefix)
 
     def versions(self, prefix: str = "") -> Iterator[tuple[str, ObjectVersion]]:
@@ -107,14 +107,14 @@ class Bucket:
         pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self.name, Prefix=prefix or self.prefix)
         for page in pages:
             for found in page.get("Contents", []):
-                if self.has_in_dataset(found["Key"]):
+                if self.is_in_dataset(found["Key"]):
                     yield found["Key"], ObjectVersion(found["ETag"], found["Size"])
-                elif not (found["Key"].endswith("/") and found["Size"] == 0):  # which a console makes for a folder
+                elif not (found["Key"].endswith("/") and found["Size"] == 0):  # the console's marker of a folder
                     yield found["Key"], None
 
     def version(self, key: str) -> ObjectVersion | None:
-        """Return the version that a key holds now; None when there is no such object, or it is not of the dataset."""
-        if not self.has_in_dataset(key):
+        """Return the version that a key holds now; None when there is no object, or it is not part of the dataset."""
+        if not self.is_in_dataset(key):
             return None
         try:
             found = self._client.head_object(Bucket=self.name, Key=key)
@@ -125,7 +125,7 @@ class Bucket:
         return ObjectVersion(found["ETag"], found["ContentLength"])
 
     def describe(self, key: str, version: ObjectVersion, columns: Columns) -> Description:
-        """Read how one version of an object describes itself; what is raised is what `shares` raises."""
+        """Read the metadata of one version of an object; raises what `shares` raises."""
         with _errors_of(key), self._open(key, version) as source:
             return describe(source, version.size, columns)
 
@@ -137,20 +137,20 @@ class Bucket:
         Parameters
         ----------
         version : ObjectVersion
-            Every request to S3 asks for this one.
+            The version that every request to S3 asks for.
         count : int
             How many shares at most: the row groups are dealt out to them.
 
         Returns
         -------
         list of iterator of Batch
-            The needed columns with the types that they have in the object, text as dictionaries, some
-            ten thousand rows at a time. What is raised below is raised by the iterators too.
+            The needed columns with the types that they have in the object, text as dictionaries, about
+            100,000 rows at a time. The iterators raise the errors below too.
 
         Raises
         ------
         ObjectError
-            When the object is empty, no parquet, damaged, or lacks a column.
+            When the object is empty, not parquet, damaged, or lacks a column.
         ObjectChangedError
             When the key does not hold this version any more.
         botocore.exceptions.ClientError
@@ -196,7 +196,7 @@ class Bucket:
         self._client.put_object(Bucket=self.name, Key=name, Body=body.getvalue())
 
     def put_plan(self, plan: IO[bytes]) -> str:
-        """Write a plan, from where the file stands, and return its key."""
+        """Upload a plan from the file's current position, and return its key."""
         key = f"{PLANS_PREFIX}{uuid.uuid4()}.json"
         self._client.upload_fileobj(plan, self.name, key)
         return key
@@ -223,7 +223,7 @@ def _already_open(opened: ExitStack, source: Any) -> Iterator[Any]:
 
 @contextmanager
 def _errors_of(key: str) -> Iterator[None]:
-    """Raise `ObjectChangedError` where the object is gone, and what `errors_of` raises where it cannot be read."""
+    """Raise `ObjectChangedError` when the version is gone, and what `errors_of` raises when it cannot be read."""
     try:
         with errors_of(key):
             yield

@@ -1,9 +1,9 @@
-"""Which objects are the dataset: those that dataset readers take, without what writers leave behind."""
+"""Which objects belong to the dataset: parquet files, without the hidden files that writers leave behind."""
 
 import re
 
 MAX_KEY_BYTES = 1024
-"""What S3 takes: https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html"""
+"""The limit of S3: https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html"""
 
 # Spark, Hive and others keep metadata and unfinished files under names that begin so, and skip
 # them when they read: https://arrow.apache.org/docs/python/generated/pyarrow.dataset.FileSystemFactoryOptions.html
@@ -15,7 +15,7 @@ _NAME = re.compile(rf"[^/]+[.]parquet([.]({_CODECS}))?", re.IGNORECASE | re.ASCI
 
 
 def is_in_dataset(key: str, prefix: str) -> bool:
-    """Tell whether an object is part of the dataset under a prefix.
+    """Return whether an object is part of the dataset under a prefix.
 
     Its name ends with `.parquet`, or with `.parquet` and a codec, in any case. No part of its path below the
     prefix begins with `_` or `.`.
@@ -27,7 +27,7 @@ def is_in_dataset(key: str, prefix: str) -> bool:
     >>> [is_in_dataset(key, "vouchers/") for key in ("vouchers/_temporary/0/a.parquet", "vouchers/a.parquet.bak")]
     [False, False]
     """
-    # The ledger cannot hold the name of a key with a null character.
+    # PostgreSQL's text holds no null character, so the ledger could not name such a key.
     if not key.startswith(prefix) or "\0" in key:
         return False
     below = key[len(prefix) - 1 :] if prefix else f"/{key}"

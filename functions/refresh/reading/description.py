@@ -1,4 +1,4 @@
-"""What a parquet file says of itself, and whether the needed columns can be read from it."""
+"""The metadata of a parquet file, and whether the needed columns can be read from it."""
 
 import difflib
 import io
@@ -14,7 +14,16 @@ import pyarrow.parquet as pq
 
 from functions.refresh.counting.cleaning import ObjectError, check_type, impossible_type
 from functions.refresh.reading.footer import MAGIC, column_names, end_of_data, keep_columns, parse
-from functions.refresh.reading.parquet_file import UNREADABLE, Columns, Span, find_span, open_parquet
+from functions.refresh.reading.parquet_file import (
+    ENCRYPTED,
+    UNREADABLE,
+    UNSUPPORTED,
+    Columns,
+    MissingColumnsError,
+    Span,
+    find_span,
+    open_parquet,
+)
 from functions.refresh.reading.thrift import FooterError, Struct, write_struct
 
 _TEXT_ANNOTATIONS = {"NONE", "STRING", "ENUM", "JSON"}
@@ -22,7 +31,7 @@ _TEXT_ANNOTATIONS = {"NONE", "STRING", "ENUM", "JSON"}
 _TRAILER_BYTES = 8
 _MAX_FOOTER_BYTES = 16 * 2**20
 _ENCRYPTED_MAGIC = b"PARE"
-# How files begin that have the name of parquet but another format.
+# The first bytes of other formats, whose files may have a name of parquet.
 _OTHER_MAGIC = {
     b"\x1f\x8b": "compressed by gzip as a whole",
     b"\x28\xb5\x2f\xfd": "compressed by zstd as a whole",
@@ -43,19 +52,19 @@ _SIMILAR = 0.8
 
 
 class _LongFooterError(Exception):
-    """A footer is too long to be taken apart here; the message says how long it is."""
+    """A footer is too long to be parsed here; the message says how long it is."""
 
 
 @dataclass(frozen=True, eq=False)
 class Description:
-    """What a parquet file says of itself.
+    """The metadata of a parquet file.
 
     Attributes
     ----------
     metadata : pyarrow.parquet.FileMetaData
-        Of the needed columns at least: those that Arrow has no type for are left out.
+        Arrow's metadata, of the needed columns at least: the others are left out if Arrow cannot read them.
     schema : pyarrow.Schema
-        The columns with the types that they are read as, bytes not yet as text.
+        The columns with the types that they are read as; bytes are not text yet.
     names : list of str
         The names of all columns in the file.
     needed : mapping of str to str
@@ -78,7 +87,7 @@ class Description:
         return [0, *itertools.accumulate(group.num_rows for group in groups)]
 
     def span(self, group: int) -> Span:
-        """Return where the needed columns of a row group lie; what is raised is what `find_span` raises."""
+        """Return where the needed columns of a row group lie; raises what `find_span` raises."""
         if group not in self._spans:
             self._spans[group] = find_span(self.metadata, group, self.needed)
         return self._spans[group]
@@ -89,17 +98,17 @@ class Description:
         Raises
         ------
         ObjectError
-            When one is missing, there twice, or of a type from which it cannot be read.
+            When one is missing, occurs twice, or has a type that cannot be read.
         """
         if missing := [name for name in self.needed if name not in self.names]:
-            raise ObjectError(f"needed column missing: {missing}; {_what_is_there(missing, self.names)}")
+            raise MissingColumnsError(missing, _list_names(missing, self.names))
         if twice := [name for name in self.needed if self.names.count(name) > 1]:
-            raise ObjectError(f"needed column there twice: {twice}")
+            raise ObjectError(f"needed column occurs twice: {twice}")
         for name in self.needed:
             self.check_type(name)
 
     def check_type(self, name: str) -> None:
-        """Check that one column, which is there once, is of a type from which it can be read."""
+        """Check that a column, which has to occur once, has a type that can be read."""
         kind = self.schema.field(name).type
         if holds_bytes(kind):
             annotation = self._annotation(name)
@@ -117,7 +126,7 @@ class Description:
 
 
 def holds_bytes(kind: pa.DataType) -> bool:
-    """Tell whether a type is bytes that are not known to be text."""
+    """Return whether a type is bytes that are not known to be text."""
     kind = kind.value_type if pa.types.is_dictionary(kind) else kind
     types = pa.types
     return bool(
@@ -129,12 +138,12 @@ def holds_bytes(kind: pa.DataType) -> bool:
 
 
 def describe(source: Any, size: int, columns: Columns) -> Description:
-    """Read how a parquet file of so many bytes describes itself.
+    """Read the metadata of a parquet file of a size in bytes.
 
     Raises
     ------
     ObjectError
-        When a needed column has no type in Arrow, or when it says itself that it is not plain parquet.
+        When Arrow cannot read a needed column, or the file is encrypted or of another format.
     pyarrow.ArrowException, OSError, UnicodeDecodeError
         When it is not parquet.
     """
@@ -144,15 +153,15 @@ def describe(source: Any, size: int, columns: Columns) -> Description:
     except UNREADABLE as error:
         _check_magic(source, size)
         return describe_needed(source, size, columns, error)
-    if any(_is_made_of_another(field.type) for field in description.schema if field.name in columns):
+    if any(_is_from_arrow_schema(field.type) for field in description.schema if field.name in columns):
         return describe_needed(source, size, columns, pa.ArrowInvalid("its footer has parts of unknown types"))
     return description
 
 
-def _is_made_of_another(kind: pa.DataType) -> bool:
-    """Tell whether it is Arrow's own schema in the file that makes this type of a plain one.
+def _is_from_arrow_schema(kind: pa.DataType) -> bool:
+    """Return whether a type comes from the Arrow schema that writers store in the file, not from parquet itself.
 
-    It would have dictionaries read from encodings of which Arrow makes none, and JSON as a type of its own.
+    That schema may ask for dictionaries of an encoding from which Arrow makes none, and for JSON as a type of its own.
     """
     return pa.types.is_dictionary(kind) or isinstance(kind, pa.BaseExtensionType)
 
@@ -160,7 +169,7 @@ def _is_made_of_another(kind: pa.DataType) -> bool:
 def describe_needed(source: Any, size: int, columns: Columns, error: Exception) -> Description:
     """Describe a file as if it had the needed columns only, without statistics and without Arrow's own schema.
 
-    The error says why it is not read as it is: it is raised when the needed columns are no better.
+    `error` is why the whole file cannot be read. It is raised if the needed columns alone cannot be read either.
     """
     try:
         footer = parse(_read_footer(source, size))
@@ -171,8 +180,7 @@ def describe_needed(source: Any, size: int, columns: Columns, error: Exception) 
     except FooterError:
         raise error from None
     except _LongFooterError as too_long:
-        what = f"is parquet that cannot be read here, though other readers may: {str(error).rstrip('.')}"
-        raise ObjectError(f"{what}; {too_long}") from error
+        raise ObjectError(f"{UNSUPPORTED}: {str(error).rstrip('.')}; {too_long}") from error
     faults = {name: fault for name, one in needed.items() if isinstance(fault := _try_to_open(one), Exception)}
     if len(faults) == len(needed):
         raise error
@@ -180,7 +188,7 @@ def describe_needed(source: Any, size: int, columns: Columns, error: Exception) 
 
 
 def _try_to_open(footer: Struct) -> pq.ParquetFile | Exception:
-    """Open a file that has no more than a footer, or return why not."""
+    """Open a file made of a footer alone, or return the error."""
     content = write_struct(footer)
     try:
         return open_parquet(io.BytesIO(MAGIC + content + len(content).to_bytes(4, "little") + MAGIC))
@@ -200,29 +208,29 @@ def _read_footer(source: Any, size: int) -> bytes:
         raise FooterError("it is longer than the file")
     if length > _MAX_FOOTER_BYTES:
         raise _LongFooterError(
-            f"that might lie in a column which is not needed, but its footer of {length:,} bytes is longer than the"
-            f" {_MAX_FOOTER_BYTES:,} that are looked through for that; write fewer columns or larger row groups"
+            f"the cause may be a column that is not needed, but the footer is too long to leave columns out: it has"
+            f" {length:,} bytes, at most {_MAX_FOOTER_BYTES:,} are parsed; write fewer columns or larger row groups"
         )
     return _read(source, end - length, end)
 
 
 def _check_magic(source: Any, size: int) -> None:
-    """Check that what Arrow does not take at least says that it is parquet."""
+    """Check that a file that Arrow cannot read is not encrypted or of another format."""
     head = _read(source, 0, min(size, _TRAILER_BYTES))
     if _ENCRYPTED_MAGIC in (head[:4], _read(source, max(0, size - 4), size)):
-        raise ObjectError("is encrypted parquet, for which there is no key here")
+        raise ObjectError(ENCRYPTED)
     for magic, what in _OTHER_MAGIC.items():
         if head.startswith(magic):
             raise ObjectError(f"is not readable parquet: it is {what}")
 
 
 def check_file(source: Any, size: int, columns: Columns) -> Description:
-    """Check that the needed columns of a file of so many bytes can be read, and return how it describes itself.
+    """Check that the needed columns of a file of a size in bytes can be read, and return its metadata.
 
     Raises
     ------
     ObjectError
-        When they cannot, or when it is the last of several files that were joined.
+        When they cannot be read, or when the file is the last of several that were joined.
     pyarrow.ArrowException, OSError, UnicodeDecodeError
         When it is not parquet.
     """
@@ -234,16 +242,16 @@ def check_file(source: Any, size: int, columns: Columns) -> Description:
 
 
 def _check_rows(description: Description) -> None:
-    """Check that no row group was lost: Arrow reads those that are there."""
+    """Check that no row group is missing: Arrow would read the others without an error."""
     said, rows = description.metadata.num_rows, description.first_rows[-1]
     if rows != said:
         raise ObjectError(f"is not readable parquet: its footer has {said:,} rows, and its row groups have {rows:,}")
 
 
 def _check_extent(source: Any, description: Description) -> None:
-    """Check that nothing stands before the file: readers look for its data from the beginning.
+    """Check that no other file was put before this one: readers find its data by the distance from the first byte.
 
-    Only of a file with bytes that nobody needs is the footer taken apart, which takes up to half a second for a MB.
+    The footer is parsed only if the last row group does not end at it: that takes up to half a second for a MB.
 
     Raises
     ------
@@ -258,17 +266,17 @@ def _check_extent(source: Any, description: Description) -> None:
             return
         unnamed = start - end_of_data(parse(footer))
     except (FooterError, _LongFooterError):
-        return  # Arrow takes it, so it is none that writers of files and those who join them make
+        return  # Arrow could read it, and the footers of joined files can be parsed here
     around = _read(source, max(0, unnamed - _MAX_PADDING_BYTES), max(0, unnamed) + len(MAGIC))
     if unnamed > 0 and (around.endswith(MAGIC) or MAGIC * 2 in around):
         raise ObjectError(
             f"has some {unnamed:,} bytes before the parquet that it ends with: files were joined;"
-            " put each under a key of its own"
+            " put each under its own key"
         )
 
 
-def _what_is_there(missing: Sequence[str], names: Sequence[str]) -> str:
-    """Name the columns that look like missing ones, or else the first ones, such that what is odd in a name shows."""
+def _list_names(missing: Sequence[str], names: Sequence[str]) -> str:
+    """List the columns whose names resemble missing ones, or else the first columns; `ascii` shows odd characters."""
     plain = {name: _plain(name) for name in names}
     near = [
         name
@@ -283,5 +291,5 @@ def _what_is_there(missing: Sequence[str], names: Sequence[str]) -> str:
 
 
 def _plain(name: str) -> str:
-    """Reduce a name to what is left of it when case, signs, blanks and byte order marks do not matter."""
+    """Reduce a name to its letters and digits in one case, to compare it."""
     return "".join(filter(str.isalnum, unicodedata.normalize("NFKC", name[:_MAX_NAME_LENGTH]).casefold()))

@@ -1,4 +1,4 @@
-"""The footer of a parquet file, parsed in Python: for what Arrow refuses, and for facts that Arrow does not give.
+"""The footer of a parquet file, parsed in Python: for files that Arrow refuses, and facts that Arrow does not give.
 
 A footer is one struct in Thrift's compact protocol; parquet.thrift numbers its fields
 (https://github.com/apache/parquet-format/blob/master/src/main/thrift/parquet.thrift).
@@ -32,7 +32,7 @@ def parse(footer: bytes) -> Struct:
     Raises
     ------
     FooterError
-        When it is none.
+        When the bytes are not a footer.
     """
     return read_struct(footer, (_ROW_GROUPS, _COLUMNS))
 
@@ -86,7 +86,7 @@ def _without_false_text(element: Struct) -> Struct:
 
 
 def end_of_data(metadata: Struct) -> int:
-    """Return where all that a footer names in its file ends: pages, their indexes and Bloom filters."""
+    """Return where the last byte ends that a footer refers to: of pages, their indexes or Bloom filters."""
     end = len(MAGIC)
     for group in _list(metadata, _ROW_GROUPS):
         for chunk in map(read_struct, _list(group, _COLUMNS)):
@@ -119,7 +119,7 @@ def _columns(metadata: Struct) -> Iterator[tuple[str, list[Struct], range]]:
 
 
 def _value(fields: Struct, number: int, absent: _Value) -> _Value:
-    """Return the value of a field; what stands for an absent one also where it is of another type."""
+    """Return the value of a field, or `absent` if the field is missing or of another type."""
     value = fields.get(number, (0, absent))[1]
     return value if isinstance(value, type(absent)) else absent
 

@@ -2,7 +2,7 @@
 
 import io
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
 
@@ -23,58 +23,69 @@ _OPTIONS = {
 }
 
 UNREADABLE = (pa.ArrowException, OSError, UnicodeDecodeError)
-"""What Arrow raises over bytes that it cannot read."""
+"""The errors of Arrow about bytes that it cannot read."""
+
+ENCRYPTED = "is encrypted parquet, for which there is no key here"
+UNSUPPORTED = "is parquet that cannot be read here, though other readers may"
 
 _UNSUPPORTED = re.compile("not yet implemented|not supported|support for codec", re.IGNORECASE)
 
-# What decodes a column of a large row group asks for so much at once.
+# The decoder of a column in a large row group asks for this many bytes at once.
 ASKED_BYTES = 65_536
-# Of text in other encodings Arrow makes no dictionary, although it reads them: "DecodeArrow of DictAccumulator".
+# Arrow reads text in other encodings too, but not as dictionaries: "DecodeArrow of DictAccumulator".
 _DICTIONARY_ENCODINGS = {"PLAIN", "PLAIN_DICTIONARY", "RLE_DICTIONARY", "RLE", "BIT_PACKED"}
 
 
+class MissingColumnsError(ObjectError):
+    """An object lacks needed columns, which `columns` names."""
+
+    def __init__(self, columns: Sequence[str], found: str) -> None:
+        super().__init__(f"needed column missing: {columns}; {found}")
+        self.columns = columns
+
+
 def open_parquet(source: Any, **options: Any) -> pq.ParquetFile:
-    """Open a file for its columns as they are to be read."""
+    """Open a file, with the options that make its columns readable as the right types."""
     return pq.ParquetFile(source, **_OPTIONS, **options)
 
 
 @contextmanager
 def errors_of(key: str) -> Iterator[None]:
-    """Say what errors of reading the file of a key mean.
+    """Explain errors of reading the object of a key.
 
     Raises
     ------
     ObjectError
-        In place of what Arrow raises. Where a column is missing that a folder of the key names, it says so.
+        In place of Arrow's errors. Where a column is missing and a folder of the key has a value, it names the folder.
     """
     try:
         yield
-    except ObjectError as error:
-        if "column missing" in str(error) and (folder := _column_in_key(key)):
+    except MissingColumnsError as error:
+        if folder := _folder_with_value(key, error.columns):
             why = f"the key has a folder {folder}, which is not read: write the column into the file too"
             raise ObjectError(f"{error}; {why}") from error
         raise
     except UNREADABLE as error:
-        raise ObjectError(_what_is_wrong(error)) from error
+        raise ObjectError(_explain(error)) from error
 
 
-def _column_in_key(key: str) -> str:
-    """Return a folder of the key that holds a value, such as `country_code=Peru`; empty when there is none."""
-    return next((part for part in key.split("/")[:-1] if "=" in part), "")
+def _folder_with_value(key: str, missing: Sequence[str]) -> str:
+    """Return the folder of a missing column such as `country_code=Peru`, or else of any column; empty without one."""
+    folders = [part for part in key.split("/")[:-1] if "=" in part]
+    return next((folder for folder in folders if folder.partition("=")[0] in missing), next(iter(folders), ""))
 
 
-def _what_is_wrong(error: Exception) -> str:
-    """Tell what Arrow does not support, and what it has no key for, from what is damaged."""
-    what = "is not readable parquet"
+def _explain(error: Exception) -> str:
+    """Explain an error of Arrow: the file is encrypted, uses what Arrow does not support, or is damaged."""
     if "ecrypt" in str(error):
-        what = "is encrypted parquet, for which there is no key here"
-    elif isinstance(error, pa.ArrowNotImplementedError) or _UNSUPPORTED.search(str(error)):
-        what = "is parquet that cannot be read here, though other readers may"
-    return f"{what}: {error}"
+        return f"{ENCRYPTED}: {error}"
+    if isinstance(error, pa.ArrowNotImplementedError) or _UNSUPPORTED.search(str(error)):
+        return f"{UNSUPPORTED}: {error}"
+    return f"is not readable parquet: {error}"
 
 
 class RandomAccessFile(io.RawIOBase):
-    """A file from which any place may be read: `read` is missing."""
+    """A seekable file of a known size; subclasses have to define `read`."""
 
     _at = 0
 
@@ -96,11 +107,11 @@ class RandomAccessFile(io.RawIOBase):
 
 
 class _TouchedError(Exception):
-    """Bytes were asked for that nobody has."""
+    """Arrow began to read data."""
 
 
 class _Untouchable(RandomAccessFile):
-    """A file so long that any column may lie in it, of which no byte can be read."""
+    """A file long enough for a column at any place, which raises `_TouchedError` instead of reading."""
 
     def __init__(self) -> None:
         super().__init__(2**62)
@@ -115,11 +126,11 @@ class Span(NamedTuple):
     Attributes
     ----------
     start, end : int
-        From where to where they lie in the file.
+        The bytes of the file in which they lie.
     needed_bytes : int
-        How long they are together.
+        Their length, without the gaps between them.
     texts : list of str
-        Those of them that can be read as dictionaries.
+        The columns of text that can be read as dictionaries.
     """
 
     start: int
@@ -134,9 +145,9 @@ def find_span(metadata: pq.FileMetaData, number: int, columns: Columns) -> Span:
     Raises
     ------
     ObjectError
-        When they lie in another file, or the row group is not what the footer says elsewhere.
+        When they lie in another file, or the row group contradicts the rest of the footer.
     pyarrow.ArrowException, OSError
-        When they are not described as parquet is.
+        When their metadata is corrupt.
     """
     group = metadata.row_group(number)
     if group.num_columns != metadata.num_columns:
@@ -146,9 +157,9 @@ def find_span(metadata: pq.FileMetaData, number: int, columns: Columns) -> Span:
         )
     paths = [metadata.schema.column(column).path for column in range(group.num_columns)]
     needed = [column for column, path in enumerate(paths) if path in columns]
-    # Asked about a column that a damaged object misdescribes, pyarrow ends the whole process. A reader looks at the
-    # descriptions before it reads and raises an error, so what it begins to read may be asked about. One with a buffer
-    # looks at those of all columns before it reads the first.
+    # pyarrow aborts the process when it is asked about a column whose metadata is corrupt. A reader checks the metadata
+    # before it reads, and raises instead: a column that it begins to read is safe to ask about. With a buffer it checks
+    # all columns before it reads the first.
     file = open_parquet(_Untouchable(), metadata=metadata, pre_buffer=False, buffer_size=ASKED_BYTES)
     with suppress(_TouchedError):
         next(file.iter_batches(1, [number], list(columns), use_threads=False), None)
@@ -158,12 +169,12 @@ def find_span(metadata: pq.FileMetaData, number: int, columns: Columns) -> Span:
             "describes rows in other files and holds none: a summary such as _metadata is not voucher data"
         )
     for chunk in chunks:
-        if chunk.num_values != group.num_rows:  # Arrow would read as many as are fewer
+        if chunk.num_values != group.num_rows:  # Arrow would read the lower number without an error
             raise ObjectError(
                 f"is not readable parquet: row group {number} has {group.num_rows:,} rows, and its column"
                 f" {chunk.path_in_schema} {chunk.num_values:,} values"
             )
-    # 0, or none, is the place of a dictionary that is not there.
+    # Without a dictionary, its offset is 0 or None.
     starts = [min(chunk.dictionary_page_offset or chunk.data_page_offset, chunk.data_page_offset) for chunk in chunks]
     sizes = [chunk.total_compressed_size for chunk in chunks]
     ends = [start + size for start, size in zip(starts, sizes, strict=True)]

@@ -14,22 +14,22 @@ from functions.refresh.reading.description import Description, describe_needed, 
 from functions.refresh.reading.parquet_file import ASKED_BYTES, RandomAccessFile, open_parquet
 
 _BATCH_ROWS = 98_304
-# What is needed of a row group is fetched at once up to this, beyond in pieces of each column.
+# Needed columns of a row group up to this size are fetched at once, larger ones in pieces, column by column.
 _MAX_FETCHED_BYTES = 16 * 2**20
-# What nobody needs is fetched too where it lies between, up to this: another request takes longer.
+# Gaps between needed columns are fetched too, up to this size in all: another request takes longer.
 _MAX_GAP_BYTES = 1 * 2**20
 _PIECE_BYTES = 1 * 2**20
 
 
 class Batch(NamedTuple):
-    """Some rows of a file, and the number that the first of them has in it."""
+    """Some rows of a file, and the number of the first one in it."""
 
     first_row: int
     records: pa.RecordBatch
 
 
 def has_large_group(description: Description, groups: Collection[int]) -> bool:
-    """Tell whether one of some row groups of a file is too large to be fetched at once."""
+    """Return whether one of some row groups of a file is too large to be fetched at once."""
     return description.size > _MAX_FETCHED_BYTES and any(
         description.metadata.row_group(group).total_byte_size > _MAX_FETCHED_BYTES
         and description.span(group).needed_bytes > _MAX_FETCHED_BYTES
@@ -40,7 +40,8 @@ def has_large_group(description: Description, groups: Collection[int]) -> bool:
 def read_groups(source: Any, description: Description, groups: Sequence[int]) -> Iterator[Batch]:
     """Read the needed columns of some row groups of a file, each fetched at once.
 
-    The source keeps what it read last, until it reads something else. Text comes as dictionaries.
+    The source has to keep the bytes that it read last, because Arrow reads the columns from them. Text comes as
+    dictionaries.
     """
     metadata = description.metadata
     for group in groups:
@@ -50,7 +51,7 @@ def read_groups(source: Any, description: Description, groups: Sequence[int]) ->
         if is_narrow and 0 <= span.start < span.end <= description.size:
             source.seek(span.start)
             source.read(span.end - span.start)
-        # Where the gaps are wide, what lies between them is fetched at the same time.
+        # Across wide gaps Arrow fetches the columns in parallel.
         options = {"read_dictionary": span.texts, "pre_buffer": not is_narrow}
         use_threads = metadata.num_row_groups == 1
         for records in _read(source, description, group, list(description.needed), use_threads=use_threads, **options):
@@ -61,8 +62,8 @@ def read_groups(source: Any, description: Description, groups: Sequence[int]) ->
 def read_large_groups(sources: Sequence[Any], description: Description, groups: range) -> Iterator[Batch]:
     """Read row groups that are too large to be fetched at once, the columns side by side.
 
-    Each through a source of its own, which keeps what it read last: taking turns in one, they would fetch the same
-    pieces again and again.
+    Each column has its own source, which keeps the bytes that it read last: with a shared source the columns would
+    fetch the same pieces again and again.
 
     Raises
     ------
@@ -97,7 +98,7 @@ def _read(
     use_threads: bool,
     **options: Any,
 ) -> Iterator[pa.RecordBatch]:
-    """Read columns of a row group, a second time without its statistics if Arrow stumbles, which may be over these."""
+    """Read columns of a row group. If Arrow fails, try again without the statistics, which may be damaged."""
 
     def read(metadata: pq.FileMetaData) -> Iterator[pa.RecordBatch]:
         file = open_parquet(source, metadata=metadata, **options)
@@ -124,7 +125,7 @@ def _read(
 
 
 def _with_text(records: pa.RecordBatch) -> pa.RecordBatch:
-    """Take bytes for the text that they are; nothing checks yet that they are UTF-8."""
+    """Turn columns of bytes into text, which is not checked to be UTF-8 yet."""
     if not any(holds_bytes(kind) for kind in records.schema.types):
         return records
     return pa.RecordBatch.from_arrays([_as_text(column) for column in records.columns], records.schema.names)
@@ -142,7 +143,7 @@ def _as_text(column: pa.Array) -> pa.Array:
 
 
 class _Pieces(RandomAccessFile):
-    """A source that is read in large pieces, of which it keeps the last."""
+    """Reads a source in large pieces, of which the source keeps the last."""
 
     def __init__(self, source: Any) -> None:
         super().__init__(source.seek(0, io.SEEK_END))
@@ -155,12 +156,12 @@ class _Pieces(RandomAccessFile):
             self._source.seek(self._at)
             piece = self._source.read(max(count - len(read), _PIECE_BYTES))
             self._piece = range(self._at, self._at + len(piece))
-            del piece  # which the source has
+            del piece  # the source keeps it
             read += self._read_of_piece(count - len(read))
         return read
 
     def _read_of_piece(self, count: int) -> bytes:
-        """Read as much as the piece has of what is asked for."""
+        """Read the next bytes, as many as the last piece holds of them."""
         read = b""
         if self._at in self._piece:
             self._source.seek(self._at)

@@ -20,12 +20,12 @@ class FooterError(ValueError):
 
 
 def read_struct(content: bytes, skipped: tuple[int, ...] | None = None) -> Struct:
-    """Read a struct. Structs in the lists that the skipped fields lead to stay bytes.
+    """Read a struct. `skipped` is a path of field numbers to lists whose structs stay bytes.
 
     Raises
     ------
     FooterError
-        When it is none.
+        When the bytes are not a struct.
     """
     try:
         return _Reader(content).struct(_MAX_DEPTH, skipped)
@@ -57,7 +57,7 @@ class _Reader:
             self._at += 1
             number = number + (head >> 4) if head >> 4 else self._integer()
             kind = head & 15
-            # A boolean field is its own value.
+            # The type of a boolean field is its value.
             below = skipped[1:] if skipped and skipped[0] == number else None
             fields[number] = (kind, self._value(kind, depth, below) if kind > _FALSE else None)
         self._at += 1
@@ -100,7 +100,7 @@ class _Reader:
             self._value(kind, depth)
 
     def _skip_fields(self, depth: int) -> None:
-        """Skip a struct. Most of its fields are numbers, which are skipped here: a call takes ten times as long."""
+        """Skip a struct. Numbers, most of its fields, are skipped inline: a call for each takes ten times as long."""
         if not depth:
             raise FooterError("it is nested too deep")
         content, at = self._content, self._at

@@ -28,10 +28,10 @@ from functions.refresh.usecases.walk import (
     observe,
 )
 
-# Each time another refresh, or a writer of the object, was faster. Give up instead of waiting it out.
+# Each time another refresh, or a writer of the object, was faster. After that the object is left to the next refresh.
 _ATTEMPTS = 5
 
-_MAX_IGNORED_TOLD = 5
+_MAX_IGNORED_LISTED = 5
 
 # Larger objects are counted by all processors together. Smaller ones mostly wait for S3.
 _LARGE_BYTES = 24 * 2**20
@@ -96,7 +96,7 @@ class Reconciler:
             else:
                 waiting.append((observed, estimated_bytes(observed.version)))
                 backlog_bytes += estimated_bytes(observed.version)
-            # A first load may have hundreds of thousands, which would all wait in memory.
+            # A first load may have hundreds of thousands of objects, which would all wait in memory.
             if backlog_bytes > limit:
                 yield from (Outcome("deferred", backlog_bytes=size) for _, size in waiting)
                 waiting.clear()
@@ -104,7 +104,7 @@ class Reconciler:
         yield from self.reconcile_each(((observed.key, observed) for observed in to_do), trigger, deadline)
 
     def differences(self, trigger: Trigger) -> Iterator[ObservedObject | Outcome]:
-        """Compare the ledger with the listing: what differs, and what became of the objects to be left alone."""
+        """Compare the ledger with the listing: yields the objects that differ, and the outcomes of the others."""
         needed = self.dimensions()
         skipped, ignored = 0, list[str]()
         for observed in observe(self.ledger, self.bucket, trigger.prefix, ignored.append):
@@ -116,12 +116,18 @@ class Reconciler:
             else:
                 yield observed
         yield Outcome("skipped", objects=skipped)
-        yield Outcome("ignored", objects=len(ignored), keys=ignored[:_MAX_IGNORED_TOLD])
+        yield Outcome("ignored", objects=len(ignored), keys=ignored[:_MAX_IGNORED_LISTED])
 
     def reconcile_each(
         self, objects: Iterable[tuple[str, ObservedObject | None]], trigger: Trigger, deadline: Deadline
     ) -> Iterator[Outcome]:
-        """Make the ledger match some objects, a few at a time: keys, and what was observed of them if it was."""
+        """Make the ledger match some objects, a few at a time.
+
+        Parameters
+        ----------
+        objects : iterable of (str, ObservedObject or None)
+            Keys, each with what was observed of its object, if it was.
+        """
         with ThreadPoolExecutor(OBJECTS_AT_ONCE) as workers:
             under_way: dict[Future[Outcome], int] = {}
             for key, observed in objects:
@@ -133,25 +139,25 @@ class Reconciler:
                 yield from _finished(under_way)
 
     def reconcile(self, key: str, trigger: Trigger, deadline: Deadline) -> Iterator[Outcome]:
-        """Make the ledger match one object, or note in it why that cannot be.
+        """Make the ledger match one object, or note in it why the object cannot be counted.
 
-        An object that is not part of the dataset is ignored; its counts of an earlier release are taken out.
+        An object that is not part of the dataset is ignored; counts that an earlier release made of it are removed.
         """
-        is_ignored = not self.bucket.has_in_dataset(key)
+        is_ignored = not self.bucket.is_in_dataset(key)
         if is_ignored and trigger.kind == "object_created" and key.startswith(self.bucket.prefix):
             yield Outcome("ignored", keys=[key])
-        if "\0" in key:  # which no ledger has an entry of
+        if "\0" in key:  # the ledger cannot have an entry of such a key
             return
         outcome = self._reconcile(key, trigger, deadline, None)
         if not (is_ignored and outcome.kind == "skipped"):
             yield outcome
 
     def _reconcile(self, key: str, trigger: Trigger, deadline: Deadline, observed: ObservedObject | None) -> Outcome:
-        """Start from what was observed of the object, if it was; look again when it has changed meanwhile."""
+        """Start from what was observed of the object, if anything; look again when it has changed meanwhile."""
         for _ in range(_ATTEMPTS):
             if deadline.is_over:
                 return Outcome("deferred")
-            # The order matters here too.
+            # The order matters: the ledger's entry first, then the bucket. See `ledger`.
             found = observed or ObservedObject(key, self.ledger.entry(key), None)
             try:
                 if not observed:
@@ -179,9 +185,9 @@ class Reconciler:
     def _match(self, observed: ObservedObject, trigger: Trigger, deadline: Deadline) -> Outcome | None:
         """Make the ledger match one version of an object; None when another refresh changed the entry meanwhile."""
         if observed.entry.matches(observed.version, self.dimensions()):
-            # After an event the object may have changed and gone back, as one that is put and deleted. A run that saw
-            # what was there in between must not write that any more: no further event would put it right.
-            is_event = trigger.key is not None and self.bucket.has_in_dataset(observed.key)
+            # After an event the object may have changed and changed back, for example put and deleted. A run that saw
+            # the state in between must not write it any more: no further event would correct that.
+            is_event = trigger.key is not None and self.bucket.is_in_dataset(observed.key)
             if is_event and not self.ledger.confirm(observed.key, observed.entry, now=self.clock()):
                 return None
             return Outcome("skipped")
@@ -208,7 +214,7 @@ class Reconciler:
             is_accepted = observed.version is not None and observed.entry.accepted_etag == observed.version.etag
             if is_accepted or (trigger and trigger.accepts(observed.key)):
                 return True
-            # They help the person who reads why the object is refused.
+            # The rejected rows help the person who reads why the object is refused.
             if trigger and self._put_rejected(observed, usage):
                 raise ObjectError(f"{error}; its rejected rows cannot be written") from error
             raise
@@ -217,8 +223,8 @@ class Reconciler:
     def write(
         self, observed: ObservedObject, usage: Usage, sequencer: str | None = None, *, is_accepted: bool = False
     ) -> Outcome | None:
-        """Note an object as counted, or as gone without a version; None when another changed the entry meanwhile."""
-        # Write them first: once the version is in the ledger, no run looks at it again.
+        """Write an object to the ledger, as removed if it has no version; None when its entry changed meanwhile."""
+        # The rejected rows first: once the version is in the ledger, no run looks at it again.
         error = self._put_rejected(observed, usage)
         rows_lost = self.ledger.write(*observed, usage, is_accepted=is_accepted, sequencer=sequencer, now=self.clock())
         if rows_lost is None:
@@ -229,7 +235,7 @@ class Reconciler:
         return Outcome("counted", error, *rows, keys=[observed.key] if is_accepted else (), rows_lost=rows_lost)
 
     def _put_rejected(self, observed: ObservedObject, usage: Usage) -> str:
-        """Write the rejected rows of an object, if it has any, and return why that cannot be."""
+        """Write the rejected rows of an object, if it has any, and return why that failed; empty when it did not."""
         rows = usage.rejected.table
         try:
             if rows is not None and observed.version:
@@ -277,7 +283,7 @@ class Reconciler:
                 return None
             raise ObjectError(
                 f"does not fit into one run: the time was over after {sum(usage.rows_read for usage in usages):,} rows"
-                f" of an object of {version.size:,} bytes; give the function more memory, or drop smaller objects"
+                f" of an object of {version.size:,} bytes; give the function more memory, or write smaller objects"
             ) from error
         usage, *others = usages
         for other in others:
