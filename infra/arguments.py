@@ -84,5 +84,5 @@ def country_names(text: str) -> str:
         When it names none; argparse reports it.
     """
     if text and not read_names(text):
-        raise argparse.ArgumentTypeError(f"{text!r} names no country: Peru,China names two")
+        raise argparse.ArgumentTypeError(f"{text!r} names no country: write them like Peru,China")
     return text

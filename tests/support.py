@@ -131,7 +131,7 @@ class Context:
 
 
 def has_ended(pid: int) -> bool | None:
-    """Tell whether a process runs no more, or is only waited for; None when it runs."""
+    """Return whether a process runs no more, or is only waited for; None when it runs."""
     shown = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], check=False, capture_output=True, text=True)
     return shown.stdout.strip()[:1] in ("", "Z") or None
 

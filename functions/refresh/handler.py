@@ -123,13 +123,13 @@ def _refresh(event: dict[str, Any], deadline: Deadline) -> Answer:
         summary = refresh().run(trigger, deadline)
         succeeded = int(not summary.errors)
     except RefreshError as error:
-        answer = _tell_of_refresh(error.summary)
-        if trigger.kind in BY_HAND:  # the person reads it there; nothing retries it
+        answer = _record(error.summary)
+        if trigger.kind in BY_HAND:  # the person reads the errors in the answer, and nothing would retry
             return answer
         raise
     finally:
         metrics.add_metric("RefreshesSucceeded", MetricUnit.Count, succeeded)
-    return _tell_of_refresh(summary)
+    return _record(summary)
 
 
 @metrics.log_metrics
@@ -158,8 +158,8 @@ def _read_trigger(event: Mapping[str, Any]) -> Trigger:
     return trigger
 
 
-def _tell_of_refresh(summary: Summary) -> Answer:
-    """Measure and log what a refresh did."""
+def _record(summary: Summary) -> Answer:
+    """Measure and log what a refresh did, and return its answer."""
     measure_objects(summary)
     measure_publication(summary)
     answer = summary.answer()
@@ -173,6 +173,6 @@ def _warn(summary: Summary) -> None:
     if summary.countries_missing:
         logger.warning(summary.countries_missing)
     for country, share in summary.countries_shrunk.items():
-        logger.warning(f"{country!r} lost {share:.1%} of its records since the publication before")
+        logger.warning(f"{country!r} lost {share:.1%} of its records since the previous publication")
     if summary.report_error:
         logger.error("the report could not be written", extra={"error": summary.report_error})

@@ -19,12 +19,12 @@ BY_HAND: tuple[Kind, ...] = ("manual", "backfill")
 """The kinds that may name any day, so their day says nothing about today."""
 
 # A log line holds 256 KB and an event 1 MB: a larger answer would not start the next run.
-MAX_KEYS_TOLD = 50
-_MAX_ERRORS_TOLD = 20
+MAX_KEYS_LISTED = 50
+_MAX_ERRORS_LISTED = 20
 
-# With five objects each, and keys of 1 KiB, they take 50 KiB at most.
-_MAX_CHANGES_TOLD = 10
-_MAX_TIED_TOLD = 12
+# With five objects each, and keys of 1 KiB, changes take 50 KiB at most.
+_MAX_CHANGES_LISTED = 10
+_MAX_TIED_LISTED = 12
 
 _LONGEST_REASON = 2000
 
@@ -40,23 +40,23 @@ class Outcome(NamedTuple):
     Attributes
     ----------
     kind : {'counted', 'skipped', 'removed', 'refused', 'refused_before', 'deferred', 'ignored'}
-        What was done. A refused object cannot be counted; one refused before is as it was then, and was not tried
+        What was done. A refused object cannot be counted; one refused before has not changed since, and was not tried
         again; a deferred one waits for the next run; an ignored one is not part of the dataset.
     error : str
-        Its key and what went wrong: why it is refused, or why the rejected rows of a counted one are not written.
+        The object's key and what went wrong: why it is refused, or why its rejected rows could not be written.
     rows_read, rows_counted : int
-        For one that was counted, its rows.
+        The rows of an object that was counted.
     rows_rejected : mapping of str to int
         Its rows that were not counted, by reason.
     backlog_bytes : int
-        For one that is deferred because there is too much for one run, its `estimated_bytes`.
+        The `estimated_bytes` of an object that is deferred because there is too much for one run.
     objects : int
-        How many objects it is about: all that a run skips, or ignores, are one outcome.
+        How many objects the outcome is about: all that a run skips, or ignores, are one outcome.
     keys : sequence of str
-        The first keys of those that are ignored; the key of one that was counted because a person accepted it.
+        The first keys of ignored objects; the key of an object that was counted because a person accepted it.
     rows_lost : int
-        Rows that were counted of the object before and are not any more: all of a removed one, and those by which an
-        overwritten one has fewer.
+        Rows of the object that were counted before and are not any more: all rows of a removed object, and those by
+        which an overwritten object has fewer.
     """
 
     kind: Literal["counted", "skipped", "removed", "refused", "refused_before", "deferred", "ignored"]
@@ -78,26 +78,26 @@ class ItemSummary(msgspec.Struct, kw_only=True):
     objects_counted, objects_skipped, objects_removed, objects_refused : int
         Objects newly counted, unchanged since they were counted, taken out, and those that could not be counted.
     objects_refused_before : int
-        Those that could not be counted by an earlier refresh, are as they were then, and were not tried again.
+        Objects that an earlier refresh could not count, unchanged since, and not tried again.
     objects_deferred : int
-        Those that are to be counted yet: the time was over, they are a backlog, or other parts of them are missing.
+        Objects left to a later run: the time was over, they are a backlog, or other parts of them are missing.
     objects_ignored : int
-        Those that lie under the prefix and are not part of the dataset.
+        Objects under the prefix that are not part of the dataset.
     ignored : list of str
-        The keys of the first of them.
+        The first keys of ignored objects.
     backlog_bytes : int
-        How much there was to count, where that was too much for one run; then nothing was counted.
-        See `functions.refresh.usecases.reconcile.estimated_bytes`.
+        How much there was to count, if that was too much for one run; then nothing was counted.
+        See `functions.refresh.usecases.walk.estimated_bytes`.
     rows_read, rows_counted : int
         Rows of the objects newly counted.
     rows_lost : int
         Rows that were counted before and are not any more: of objects taken out, and of those that have fewer now.
     accepted : list of str
-        The first objects that were counted, though most of their rows are rejected, because a person accepted them.
+        The first objects that were counted because a person accepted them, though too many of their rows are rejected.
     rows_rejected : dict of str to int
-        Their rows that were not counted, by reason.
+        Rows of the objects newly counted that were rejected, by reason.
     errors : list of str
-        What went wrong, an object each.
+        What went wrong, an entry for each object.
     """
 
     objects_counted: int = 0
@@ -124,7 +124,7 @@ class ItemSummary(msgspec.Struct, kw_only=True):
             self.errors.append(outcome.error)
         # The database takes no null characters.
         keys = self.ignored if outcome.kind == "ignored" else self.accepted
-        if len(keys) < MAX_KEYS_TOLD:
+        if len(keys) < MAX_KEYS_LISTED:
             keys += (key.replace("\0", "\ufffd") for key in outcome.keys)
         self.backlog_bytes += outcome.backlog_bytes
         self.rows_read += outcome.rows_read
@@ -138,8 +138,8 @@ class ItemSummary(msgspec.Struct, kw_only=True):
         return msgspec.structs.replace(self, errors=self._first_errors())
 
     def _first_errors(self) -> list[str]:
-        more = len(self.errors) - _MAX_ERRORS_TOLD
-        return [*self.errors[:_MAX_ERRORS_TOLD], *([f"and {more} more; see the table refreshes"] if more > 0 else [])]
+        more = len(self.errors) - _MAX_ERRORS_LISTED
+        return [*self.errors[:_MAX_ERRORS_LISTED], *([f"and {more} more; see the table refreshes"] if more > 0 else [])]
 
 
 class Run(ItemSummary, kw_only=True):
@@ -175,7 +175,7 @@ class RefreshRow(Run, kw_only=True):
     causes : dict of str to int
         Why most used amounts changed, and in how many segments; a segment may have several causes.
     countries_shrunk : dict of str to float
-        Countries that lost more than `MaxLostShare` of their records since the publication before, and the share.
+        Countries that lost more than `MaxLostShare` of their records since the previous publication, and the share.
     """
 
     countries: list[str]
@@ -204,18 +204,17 @@ class Answer(RefreshRow, kw_only=True):
     report_error : str
         Why the report could not be written. That is not an error of the refresh: what it published stands.
     report_ms : int
-        How long writing the report took, after `took_ms`.
+        How long writing the report took, which `took_ms` does not include.
     segments_published, segments_changed, segments_undecided : int
-        How many segments have a most used amount, in how many it is another than before, and in how many the first
-        place is undecided.
+        How many segments have a most used amount, in how many it changed, and in how many the first place is undecided.
     unknown : dict of str to Unknown
         By family which shares of the published vouchers have an unknown amount or number; empty while objects are to be
         counted again for that.
     changes : list of RankingChange
-        The first segments in which it is another than before, with causes and objects.
+        The first segments whose most used amounts changed, with causes and objects.
     next_step : {'backlog', 'unfinished', 'none'}
-        What the rules match: `backlog` when there is more to count than one run takes, and the state machine starts;
-        `unfinished` when objects are deferred for another reason, and the next run starts.
+        What the event bus's rules match: `backlog` when there is more to count than one run takes, which starts the
+        state machine; `unfinished` when objects are deferred for another reason, which starts the next run.
     """
 
     as_of_before: date | None = None
@@ -239,7 +238,7 @@ class Summary(Answer, kw_only=True):
     rankings : list of Ranking
         The most used amounts of every segment, as published.
     rankings_changed : list of RankingChange
-        The segments in which they are others than in the table that was replaced.
+        The segments whose most used amounts differ from the replaced table's.
     """
 
     rankings: list[Ranking] = msgspec.field(default_factory=list)
@@ -251,7 +250,7 @@ class Summary(Answer, kw_only=True):
         answer.errors = self._first_errors()
         answer.segments_published, answer.segments_changed = len(self.rankings), len(self.rankings_changed)
         answer.segments_undecided = sum(not (ranking.doubt and ranking.doubt.decided) for ranking in self.rankings)
-        answer.changes = [_shortened(change) for change in self.rankings_changed[:_MAX_CHANGES_TOLD]]
+        answer.changes = [_shortened(change) for change in self.rankings_changed[:_MAX_CHANGES_LISTED]]
         # A word for the rules to match: EventBridge compares numbers up to 5.0e9 only, and a backlog has more bytes;
         # CloudFormation has written the booleans of a pattern as texts.
         # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-create-pattern-operators.html
@@ -261,7 +260,7 @@ class Summary(Answer, kw_only=True):
 
 
 def _shortened(change: RankingChange) -> RankingChange:
-    before, after = change.before[:_MAX_TIED_TOLD], change.after[:_MAX_TIED_TOLD]
+    before, after = change.before[:_MAX_TIED_LISTED], change.after[:_MAX_TIED_LISTED]
     return msgspec.structs.replace(change, before=before, after=after)
 
 
@@ -271,11 +270,11 @@ class Plan(msgspec.Struct, frozen=True):
     Attributes
     ----------
     items, objects : int
-        How many items there are, and objects in them.
+        How many work items there are, and how many objects in them.
     backlog_bytes : int
-        How much work they are, see `functions.refresh.usecases.reconcile.estimated_bytes`.
+        How much there is to count, see `functions.refresh.usecases.walk.estimated_bytes`.
     manifest : str
-        Key of the list of the items, a JSON array.
+        The key of the list of the work items, a JSON array.
     """
 
     items: int

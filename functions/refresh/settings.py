@@ -31,13 +31,13 @@ class RefreshSettings(DatabaseSettings, frozen=True, kw_only=True, rename="upper
     prefix : str
         Keys of the dataset begin with it.
     countries : str
-        The countries to publish, as `read_names` takes them apart.
+        The countries to publish, separated as `read_names` says.
     inline_bytes : int
         The most that one run counts; more is a backlog, which many functions count item by item.
     item_bytes : int
-        How large an item of a backlog is, more or less.
+        The approximate size of a work item.
     max_rejected_share : float
-        An object of whose rows more are rejected is refused, so that its earlier counts stay.
+        An object with a larger share of rejected rows is refused, so that its earlier counts stay.
     max_lost_share : float
         If a run takes away more than this share of a country's records, it reports the country.
     unknown_amount_is_used : bool
@@ -59,12 +59,12 @@ class RefreshSettings(DatabaseSettings, frozen=True, kw_only=True, rename="upper
     def __post_init__(self) -> None:
         super().__post_init__()
         if not self.published_countries:
-            raise SettingsError(f"COUNTRIES {self.countries!r} names no country: Peru,China names two")
+            raise SettingsError(f"COUNTRIES {self.countries!r} names no country: write them like Peru,China")
         # The key of rejected rows contains that of their object.
         for first_key in (REJECTED_PREFIX + self.prefix, REPORTS_PREFIX, PLANS_PREFIX):
             if first_key.startswith(self.prefix):
                 raise SettingsError(
-                    f"PREFIX {self.prefix!r} takes in {first_key!r}, where the function writes: it would count that"
+                    f"PREFIX {self.prefix!r} includes {first_key!r}, where the function writes: choose another prefix"
                 )
 
     @property
@@ -74,7 +74,7 @@ class RefreshSettings(DatabaseSettings, frozen=True, kw_only=True, rename="upper
 
 
 def read_names(text: str) -> list[str]:
-    """Take names apart that are separated by commas, or by semicolons where there is one.
+    """Split names at commas, or at semicolons if the text has one.
 
     A name in double quotes is taken as it is.
 
@@ -92,5 +92,5 @@ def read_names(text: str) -> list[str]:
 
 
 def write_names(names: Iterable[str]) -> str:
-    """Put names together so that `read_names` takes them apart again, whatever they hold; empty when there is none."""
+    """Join names so that `read_names` returns them again, whatever characters they have; empty without names."""
     return "".join('"' + name.replace('"', '""') + '";' for name in names)

@@ -59,6 +59,6 @@ def make_verification(settings: RefreshSettings, database: Database, clock: Call
 
 
 def make_questions(database: Database) -> Callable[[Question], msgspec.Struct]:
-    """Wire what answers questions, on a database whose schema is that of this release."""
+    """Wire the answering of questions, on a database whose schema is that of this release."""
     check_schema(database)
     return partial(answer, database)

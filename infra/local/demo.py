@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pg8000.exceptions import DatabaseError
 
-from functions.refresh.publishing.countries import tell_missing
+from functions.refresh.publishing.countries import describe_missing
 from functions.refresh.settings import read_names
 from infra.local.objects import counted_of, objects_of
 from infra.local.processes import LocalError, step, wait_for
@@ -117,7 +117,7 @@ def _print_published(stack: Stack, *, full: bool) -> str:
     connection = stack.connect()
     try:
         rows = connection.run(_COUNTS)
-        missing = tell_missing(connection, read_names(stack.countries))
+        missing = describe_missing(connection, read_names(stack.countries))
         said = verdict(connection)
     finally:
         connection.close()

@@ -146,7 +146,7 @@ def free_port() -> int:
 
 
 def answers(port: int) -> bool:
-    """Tell whether somebody listens on a port of 127.0.0.1."""
+    """Return whether somebody listens on a port of 127.0.0.1."""
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
@@ -215,7 +215,7 @@ def _runs(process: psutil.Process) -> bool:
 
 
 def is_running(pid: int, name: str) -> bool:
-    """Tell whether a process runs that has a word in its command line."""
+    """Return whether a process runs that has a word in its command line."""
     try:
         return name in " ".join(psutil.Process(pid).cmdline())
     except psutil.NoSuchProcess:

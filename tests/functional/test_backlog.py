@@ -445,5 +445,5 @@ def test_the_steps_go_through_the_handler(
     {"step": "plan", "event": {}, "prefix": "vouchers/"},
 ])  # fmt: skip
 def test_a_step_that_is_none_is_refused(event: dict[str, Any]) -> None:
-    with pytest.raises(EventError, match="steps are taken by the state machine"):
+    with pytest.raises(EventError, match="only the state machine sends steps"):
         read_step(event)

@@ -16,7 +16,7 @@ from functions.refresh.publishing import cuts, trial
 from functions.refresh.publishing.cuts import suggest_cuts
 from functions.refresh.usecases.events import QuestionError
 from functions.refresh.usecases.questions import read_question
-from functions.refresh.usecases.what_if import WhatIf, WhatIfRequest, tell_what_if
+from functions.refresh.usecases.what_if import WhatIf, WhatIfRequest, answer_what_if
 from infra.operations.analyses import read_rules
 from infra.operations.deployed import OperationError
 from infra.sample.sample import make_sample
@@ -38,7 +38,7 @@ def ask(pipeline: Pipeline, rules: str, folder: Path, **more: Any) -> WhatIf:
     event = json.loads(json.dumps({"what_if": {"families": families, "segments": segments}, **more}))
     question = read_question(event)
     assert isinstance(question, WhatIfRequest)
-    return msgspec.convert(msgspec.to_builtins(tell_what_if(pipeline.database, question)), WhatIf)
+    return msgspec.convert(msgspec.to_builtins(answer_what_if(pipeline.database, question)), WhatIf)
 
 
 def table(found: WhatIf) -> Published:

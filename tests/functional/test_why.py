@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from functions.common.ranking import ChangedObject, RankingChange
 from functions.refresh.results import Summary
 from functions.refresh.usecases.events import QuestionError
-from functions.refresh.usecases.why import WhyRequest, tell_why
+from functions.refresh.usecases.why import WhyRequest, answer_why
 from tests.functional.conftest import Pipeline
 from tests.support import ROOT, created, daily, deleted, record
 
@@ -205,7 +205,7 @@ def test_why_is_answered_from_what_was_kept(pipeline: Pipeline) -> None:
     pipeline.refresh(daily("2020-12-21"))
     pipeline.refresh(daily("2020-12-21"))
     for asked in ("frequent_segment 0-4", "frequent_segment"):
-        latest, first = tell_why(pipeline.database, WhyRequest(asked, "Peru")).changes
+        latest, first = answer_why(pipeline.database, WhyRequest(asked, "Peru")).changes
         assert (latest.refresh_id, str(latest.as_of), latest.before, latest.after) == (2, "2020-12-21", [2640], [4400])
         assert [(one.key, one.vouchers) for one in latest.objects] == [("vouchers/b.parquet", 2)]
         assert (first.causes, first.before) == (["first_publication"], [])
@@ -213,4 +213,4 @@ def test_why_is_answered_from_what_was_kept(pipeline: Pipeline) -> None:
         assert [first.published_at, latest.published_at] == published[:2]
     for unknown in (("frequent_segment 5-13",), ("frequent_segment", "Chile"), ("x",)):
         with pytest.raises(QuestionError, match=r"there is no segment .* published: frequent_segment 0-4, "):
-            tell_why(pipeline.database, WhyRequest(*unknown))
+            answer_why(pipeline.database, WhyRequest(*unknown))

@@ -167,7 +167,7 @@ class _Tests:
         return pytest.main(arguments, plugins=[self]) == pytest.ExitCode.OK
 
     def pass_in_fork(self, mutant: _Mutant, line: int, limit: float) -> bool:
-        """Tell whether the tests pass on a mutant, with a change in a line, within so many seconds."""
+        """Return whether the tests pass on a mutant, with a change in a line, within so many seconds."""
         self._line = line
         answers, answer = os.pipe()
         child = os.fork()

@@ -45,7 +45,7 @@ def forms_of_number(number: Decimal | None) -> list[Form]:
 
 
 def holds(kind: pa.DataType, number: Decimal) -> bool:
-    """Tell whether a type holds a number exactly."""
+    """Return whether a type holds a number exactly."""
     try:
         return bool(pa.scalar(raw(kind, number), kind).as_py() == number)
     except (OverflowError, pa.ArrowInvalid):

@@ -8,7 +8,7 @@ from functions.common.ranking import Ranking, RankingChange
 from functions.refresh.results import ItemSummary, Outcome, Summary
 
 NOW = datetime(2020, 12, 22, 14, 12, 3, tzinfo=UTC)
-KEYS_TOLD, ERRORS_TOLD, CHANGES_TOLD, TIED_TOLD = 50, 20, 10, 12
+KEYS_LISTED, ERRORS_LISTED, CHANGES_LISTED, TIED_LISTED = 50, 20, 10, 12
 
 
 def test_a_summary_starts_at_nothing_and_adds_outcomes() -> None:
@@ -24,31 +24,31 @@ def test_a_summary_starts_at_nothing_and_adds_outcomes() -> None:
 
 
 def test_a_summary_names_the_first_keys() -> None:
-    keys = [str(number) for number in range(KEYS_TOLD + 1)]
+    keys = [str(number) for number in range(KEYS_LISTED + 1)]
     summary = ItemSummary()
     for key in keys:
         summary.add(Outcome("ignored", keys=[key]))
         summary.add(Outcome("counted", keys=[key]))
-    assert summary.ignored == summary.accepted == keys[:KEYS_TOLD]
+    assert summary.ignored == summary.accepted == keys[:KEYS_LISTED]
 
 
 def test_an_answer_has_the_first_errors_and_says_how_many_more_there_are() -> None:
-    summary = ItemSummary(errors=["e"] * ERRORS_TOLD)
+    summary = ItemSummary(errors=["e"] * ERRORS_LISTED)
     assert summary.answer().errors == summary.errors
     summary.errors.append("e")
-    assert summary.answer().errors == [*["e"] * ERRORS_TOLD, "and 1 more; see the table refreshes"]
+    assert summary.answer().errors == [*["e"] * ERRORS_LISTED, "and 1 more; see the table refreshes"]
 
 
 def test_an_answer_has_the_first_changes_and_the_first_of_tied_amounts() -> None:
-    amounts = list(range(TIED_TOLD + 1))
+    amounts = list(range(TIED_LISTED + 1))
     change = RankingChange("Peru", "recency_segment", "180+", amounts, amounts)
     summary = Summary(
         refresh_id=1, trigger="daily", as_of=NOW.date(), started_at=NOW, countries=[],
-        rankings_changed=[change] * (CHANGES_TOLD + 1),
+        rankings_changed=[change] * (CHANGES_LISTED + 1),
     )  # fmt: skip
     answer = summary.answer()
-    assert (len(answer.changes), answer.segments_changed) == (CHANGES_TOLD, CHANGES_TOLD + 1)
-    assert (len(answer.changes[0].before), len(answer.changes[0].after)) == (TIED_TOLD, TIED_TOLD)
+    assert (len(answer.changes), answer.segments_changed) == (CHANGES_LISTED, CHANGES_LISTED + 1)
+    assert (len(answer.changes[0].before), len(answer.changes[0].after)) == (TIED_LISTED, TIED_LISTED)
 
 
 def test_an_answer_says_in_how_many_segments_the_first_place_is_undecided() -> None:

@@ -60,7 +60,7 @@ def check_type(name: str, read_as: ColumnKind, kind: pa.DataType) -> None:
     Raises
     ------
     ObjectError
-        When it has not, whatever the column holds.
+        When its type cannot be read, whatever values it holds.
     """
     types = pa.types
     kind = kind.value_type if types.is_dictionary(kind) else kind
@@ -96,7 +96,7 @@ def try_direct_codes(column: pa.Array) -> DirectCodes | None:
     if pa.types.is_temporal(kind):
         numbers = _day_numbers(column).fill_null(DIRECT_CODE_LIMIT).to_numpy()
     elif pa.types.is_floating(kind) or pa.types.is_integer(kind):
-        if nulls and kind.bit_width < 32:  # which does not hold `DIRECT_CODE_LIMIT`
+        if nulls and kind.bit_width < 32:  # too narrow for `DIRECT_CODE_LIMIT`
             column = column.cast(pa.int32() if pa.types.is_integer(kind) else pa.float32())
         numbers = (column.fill_null(DIRECT_CODE_LIMIT) if nulls else column).to_numpy()
     else:
@@ -173,7 +173,7 @@ def _apply(rule: "_Rule", value: Any, name: str) -> CleanValue:
         return Rejected(f"{name}_{error}")
 
 
-# Every object has the same small numbers again. The limit is that of a few columns, so that hostile ones cost little.
+# The same small numbers occur in every object. The limit suffices for a few columns, and bounds what hostile ones cost.
 _apply_once = lru_cache(maxsize=10_000)(_apply)
 
 
@@ -182,7 +182,7 @@ def _day_numbers(moments: pa.Array) -> pa.Array:
         return moments.cast(pa.int32())
     unit = moments.type.unit if pa.types.is_timestamp(moments.type) else "ms"
     # Arrow holds moments in UTC, or without a zone, which is taken as UTC. Its own cast to days
-    # rounds towards 1970 and wraps around far from it.
+    # rounds towards 1970, and wraps around for days far from 1970.
     units = moments.cast(pa.int64())
     days = units.fill_null(0).to_numpy() // _UNITS_PER_DAY[unit]
     return pa.array(days, mask=units.is_null().to_numpy(zero_copy_only=False))

@@ -1,6 +1,6 @@
 """Codes: the values of columns as small numbers from 0, and how often they occur together.
 
-Numbers can be counted without their meaning, ten million rows in a tenth of a second.
+Counting such numbers is fast: ten million rows take a tenth of a second.
 """
 
 from collections.abc import Sequence
@@ -31,11 +31,11 @@ Integers = npt.NDArray[np.int64]
 _MAX_DISTINCT = 500_000
 # 16 MB of counts, enough for fifty countries with twenty amounts each. Beyond, combinations are sorted instead.
 _MAX_CELLS = 2_000_000
-_UNMET = np.iinfo(np.int32).min
+_UNSEEN = np.iinfo(np.int32).min
 
 
 def check_size(distinct: int) -> None:
-    """Check that there are not more distinct values, or combinations of them, than vouchers can have.
+    """Check that there are no more distinct values, or combinations of them, than voucher records can have.
 
     Raises
     ------
@@ -47,7 +47,7 @@ def check_size(distinct: int) -> None:
 
 
 def _take(codes: Codes, places: Codes | pa.Array) -> Codes:
-    """Return the codes at places. All places have to exist: the bounds check, left out, costs a third of the time."""
+    """Return the codes at places, which have to exist: checking the bounds would take a third of the time."""
     taken: Codes = pc.take(pa.array(codes), pa.array(places), boundscheck=False).to_numpy()
     return taken
 
@@ -76,7 +76,7 @@ class ColumnEncoder:
 
     @cached_property
     def _code_of_number(self) -> Codes:
-        return np.full(DIRECT_CODE_LIMIT + 1, _UNMET, np.int32)
+        return np.full(DIRECT_CODE_LIMIT + 1, _UNSEEN, np.int32)
 
     @property
     def unknown(self) -> int:
@@ -84,30 +84,30 @@ class ColumnEncoder:
         return self._codes.get(UNKNOWN, -1)
 
     def encode(self, column: pa.Array) -> Codes:
-        """Return the code of each row of a column, whose type `check_type` lets pass."""
+        """Return the code of each row of a column, whose type `check_type` has to accept."""
         numbers = try_direct_codes(column)
         if numbers is not None:
             return self._encode_directly(numbers)
         distinct = dictionary_encode(column, self._read_as)
-        # Parquet has one dictionary for a whole row group, so most batches have that of the batch before.
+        # Parquet has one dictionary for a whole row group, so most batches have that of the previous batch.
         if not distinct.dictionary.equals(self._raw):
             self._code_of_raw = self._codes_of(clean(distinct.dictionary, self._name, self._read_as))
             self._raw = distinct.dictionary
             check_size(len(self._values))
-        indices, met = distinct.indices, self._code_of_raw[:-1]
+        indices, seen = distinct.indices, self._code_of_raw[:-1]
         if indices.null_count:
-            indices, met = indices.fill_null(len(self._raw)), self._code_of_raw
-        self.rejects = bool(met.min(initial=0) < 0)
+            indices, seen = indices.fill_null(len(self._raw)), self._code_of_raw
+        self.rejects = bool(seen.min(initial=0) < 0)
         return _take(self._code_of_raw, indices)
 
     def _encode_directly(self, numbers: Codes) -> Codes:
         """Look up the codes of small numbers; each number is cleaned at its first occurrence."""
         codes = _take(self._code_of_number, numbers)
         lowest = codes.min(initial=0)
-        if lowest == _UNMET:
-            unmet = np.flatnonzero(np.bincount(numbers[codes == _UNMET]))
-            met = [None if number == DIRECT_CODE_LIMIT else number for number in unmet.tolist()]
-            self._code_of_number[unmet] = self._codes_of(clean_numbers(met, self._name, self._read_as))
+        if lowest == _UNSEEN:
+            unseen = np.flatnonzero(np.bincount(numbers[codes == _UNSEEN]))
+            raw = [None if number == DIRECT_CODE_LIMIT else number for number in unseen.tolist()]
+            self._code_of_number[unseen] = self._codes_of(clean_numbers(raw, self._name, self._read_as))
             codes = _take(self._code_of_number, numbers)
             lowest = codes.min(initial=0)
         self.rejects = bool(lowest < 0)
@@ -129,11 +129,11 @@ class ColumnEncoder:
         return code
 
     def reason(self, code: int) -> str:
-        """Return the reason of a negative code."""
+        """Return the reason that a negative code stands for."""
         return self._reasons[-code - 1]
 
     def take(self, codes: Integers | Codes, kind: pa.DataType) -> pa.Array:
-        """Return the values of codes."""
+        """Return the values that codes stand for."""
         return pa.array(self._values, kind).take(pa.array(codes))
 
 
@@ -149,18 +149,18 @@ class Numbers:
     def encode(self, numbers: Integers) -> Codes:
         """Return the code of each number."""
         distinct = pa.array(numbers).dictionary_encode()
-        met = distinct.dictionary.to_pylist()
-        codes = np.array([self._codes.setdefault(number, len(self._codes)) for number in met], np.int32)
+        seen = distinct.dictionary.to_pylist()
+        codes = np.array([self._codes.setdefault(number, len(self._codes)) for number in seen], np.int32)
         check_size(len(self._codes))
         return _take(codes, distinct.indices)
 
     def take(self, codes: Integers, kind: pa.DataType) -> pa.Array:
-        """Return the numbers of codes."""
+        """Return the numbers that codes stand for."""
         return pa.array(list(self._codes), kind).take(pa.array(codes))
 
 
 class PairEncoder:
-    """The pairs of country and amount that occur, few of all, numbered in the order of their occurrence."""
+    """The few pairs of country and amount that occur, numbered in the order of their occurrence."""
 
     def __init__(self) -> None:
         self._codes: dict[tuple[int, int], int] = {}
@@ -175,12 +175,12 @@ class PairEncoder:
             raise ObjectError(f"more than {_MAX_CELLS:,} pairs of country and amount: these are not voucher records")
         both = countries * np.int32(width) + amounts
         code_of_pair = np.zeros(shape[0] * width, np.int32)
-        met = np.flatnonzero(np.bincount(both, minlength=len(code_of_pair)))
-        code_of_pair[met] = [self._codes.setdefault(divmod(pair, width), len(self._codes)) for pair in met.tolist()]
+        seen = np.flatnonzero(np.bincount(both, minlength=len(code_of_pair)))
+        code_of_pair[seen] = [self._codes.setdefault(divmod(pair, width), len(self._codes)) for pair in seen.tolist()]
         return _take(code_of_pair, both)
 
     def decode(self, codes: Integers) -> tuple[Integers, Integers]:
-        """Return the countries and the amounts of codes."""
+        """Return the countries and the amounts that codes stand for."""
         countries, amounts = np.array(list(self._codes), np.int64).reshape(-1, 2)[codes].T
         return countries, amounts
 

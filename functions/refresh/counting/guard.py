@@ -8,7 +8,7 @@ _MAX_REASONS = 5
 
 
 def check_rejected_share(usage: Usage, limit: float) -> None:
-    """Check that an object has not too many rejected rows.
+    """Check that an object does not have too many rejected rows.
 
     Parameters
     ----------
@@ -28,13 +28,13 @@ def check_rejected_share(usage: Usage, limit: float) -> None:
     reasons = ", ".join(f"{reason} {rows:,}" for reason, rows in usage.rows_rejected.most_common(_MAX_REASONS))
     raise ObjectError(
         f"{rejected:,} of {usage.rows_read:,} rows are rejected, which is more than MaxRejectedShare {limit:g}:"
-        f" {reasons}{_example(usage)}; what was counted of it before stays. If the object is right, count it by"
+        f" {reasons}{_example(usage)}; what was counted of it before stays. If the object is right, count it with"
         " make refresh ACCEPT=key"
     )
 
 
 def _example(usage: Usage) -> str:
-    """Show the first rejected row that is kept. No row is kept of an object that was counted in parts."""
+    """Describe the first rejected row that is kept; empty for an object that was counted in parts, which keeps none."""
     rows = usage.rejected.table
     if rows is None:
         return ""

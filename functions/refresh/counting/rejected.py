@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from functions.refresh.counting.encoding import Codes
 
 MAX_REJECTED_ROWS = 10_000
-"""The most rejected rows that are kept of an object. More of them share a fault, which these show."""
+"""The most rejected rows that are kept of an object. More rows would only repeat the same faults."""
 
 # In parquet a long text is stored once for many rows. Here each row gets a copy, so the bytes are limited.
 _MAX_TEXT_BYTES = 16 * 2**20
@@ -45,7 +45,8 @@ class RejectedRows:
         rows : numpy.ndarray
             Which rows of the batch are rejected.
         columns : mapping of str to (numpy.ndarray, callable)
-            For each needed column its codes, negative where a value is bad, and what returns the reason of such a code.
+            For each needed column its codes, negative where a value is bad, and a function that returns such a code's
+            reason.
         """
         if not self._room:
             return

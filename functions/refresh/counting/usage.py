@@ -108,7 +108,7 @@ class Usage:
         self._others_defaulted.update(values_defaulted)
 
     def add(self, records: pa.RecordBatch, first_row: int) -> None:
-        """Count a batch of voucher records, whose types `check_type` lets pass.
+        """Count a batch of voucher records, whose types `check_type` has to accept.
 
         Raises
         ------

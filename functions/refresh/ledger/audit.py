@@ -27,7 +27,7 @@ _DUE_TOTALS = f"""
         GROUP BY country_code, dimension, value, voucher_amount
         HAVING sum(count) <> 0
     )
-"""  # noqa: S608 - of texts in this code
+"""  # noqa: S608 - made of constants
 
 _COUNT_WRONG_TOTALS = """
     SELECT count(*)
@@ -49,7 +49,7 @@ _COUNTS_WITHOUT_VERSION = """
 
 
 class Comparison(NamedTuple):
-    """What the ledger says of an object, beside a recount of it.
+    """The ledger's entry of an object, compared with a recount.
 
     Attributes
     ----------
@@ -58,7 +58,7 @@ class Comparison(NamedTuple):
     error : str or None
         Why a later version could not be counted.
     rows_counted : int
-        As the ledger says.
+        The rows that the ledger counts.
     is_alike : bool
         Whether size, rows, and rejected rows by reason equal those of the recount.
     counts_different : int
@@ -82,12 +82,12 @@ class LedgerAudit:
     database: Database
 
     def keys_that_count_without_version(self) -> set[str]:
-        """Return the keys that count something though no version of them is counted."""
+        """Return the keys whose entry holds counts although it names no version."""
         with self.database.transaction() as connection:
             return {key for (key,) in connection.run(_COUNTS_WITHOUT_VERSION)}
 
     def compare(self, key: str, entry: LedgerEntry, version: ObjectVersion | None, usage: Usage) -> Comparison | None:
-        """Compare what the ledger says of an object with a recount; None when the entry changed since it was read."""
+        """Compare the ledger's entry of an object with a recount; None when the entry changed since it was read."""
         with self.database.transaction() as connection:
             needed = usage.dimensions.names if version else None
             [[revision, etag, size, dimensions, rows_read, rows_counted, rows_rejected, error, counts_different]] = (
@@ -107,7 +107,7 @@ class LedgerAudit:
         return int(count)
 
     def repair_totals(self) -> int:
-        """Make the totals the sum of the usage in the ledger, and return how many were not."""
+        """Set the totals to the sum of the usage in the ledger, and return how many were wrong."""
         with self.database.transaction() as connection:
             lock(connection)
             [[count]] = connection.run(_DUE_TOTALS + _COUNT_WRONG_TOTALS)

@@ -64,5 +64,5 @@ def count_lacking(connection: Connection, needed: Dimensions) -> dict[str, Lacki
 
 
 def forget_needless_errors(connection: Connection, needed: Dimensions) -> None:
-    """Remove the errors of counted versions that are about dimensions that no family needs any more."""
+    """Remove errors of counted versions that concern only dimensions that no family needs any more."""
     connection.run(_FORGET_NEEDLESS_ERRORS, needed=needed.names)

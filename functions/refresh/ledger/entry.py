@@ -23,9 +23,9 @@ class LedgerEntry(NamedTuple):
     error : str or None
         Why a later version, or this one by more dimensions, could not be counted.
     refused_etag : str or None
-        That version, if its content is the reason.
+        The version that `error` is about, if its content is the cause.
     refused_dimensions : sequence of str
-        The dimensions that it could not be counted by.
+        The dimensions by which that version could not be counted.
     accepted_etag : str or None
         The version that a person accepted, however many of its rows are rejected.
     """
@@ -40,9 +40,9 @@ class LedgerEntry(NamedTuple):
     accepted_etag: str | None
 
     def matches(self, version: ObjectVersion | None, needed: Dimensions) -> bool:
-        """Return whether the entry agrees with the bucket: it has this version, or no object.
+        """Return whether the entry agrees with the bucket: it counts this version, or nothing where there is no object.
 
-        A version that is counted by further dimensions agrees too, unless these rejected rows.
+        A version that is counted by further dimensions agrees too, unless these made it reject rows.
         """
         if version is None or self.etag != version.etag:
             return version is None and self.etag is None and self.error is None

@@ -1,7 +1,7 @@
 """The ledger of counted objects and the usage totals, which always change together.
 
 Every writer reads an entry, then looks at the object in S3, and writes only if the entry still has
-the revision that was read. So a write never rests on an older look at the object than the one it
+the revision that was read. So no write is based on an older look at the object than the write it
 replaces, whatever the order of events and however many refreshes run at once.
 """
 
@@ -21,7 +21,7 @@ from functions.refresh.ledger.schema import lock, usage_of
 from functions.refresh.reading.bucket import ObjectVersion
 from functions.refresh.results import ItemSummary
 
-# Subtract and add in one statement, so that rows alike in both stay untouched.
+# Subtract and add in one statement, so that rows that are equal in both stay untouched.
 CHANGE = f"""
     WITH change AS (
         SELECT country_code, dimension, value, voucher_amount, sum(count) AS count
@@ -37,8 +37,8 @@ CHANGE = f"""
         GROUP BY country_code, dimension, value, voucher_amount
         HAVING sum(count) <> 0
     )
-"""  # noqa: S608 - of texts in this code
-"""The start of a statement: what an object adds to the totals by the given usage, minus what it adds by the ledger."""
+"""  # noqa: S608 - made of constants
+"""The start of a statement: the given usage of an object, minus the usage that the ledger has of it."""
 
 _APPLY_TO_TOTALS = """
     MERGE INTO voucher_customer.usage_totals AS total USING change
@@ -50,8 +50,8 @@ _APPLY_TO_TOTALS = """
         VALUES (change.country_code, change.dimension, change.value, change.voucher_amount, change.count)
 """
 
-# The parts of the object are obsolete now, whichever version they are of. What was counted of it at the last
-# publication is kept until the next one, which finds out from it why most used amounts changed.
+# Parts of the object, of any version, are obsolete now. Its usage at the last publication is kept for the next one,
+# which finds out from it why most used amounts changed.
 _WRITE = """
     WITH parts AS (DELETE FROM voucher_customer.partial_counts WHERE key = :key), published AS (
         INSERT INTO voucher_customer.changed_objects (
@@ -197,7 +197,7 @@ class Ledger:
             How many rows of the object are not counted any more; None, and nothing written, when the entry changed
             since `entry` was read.
         """
-        # Written out before the lock is taken: pg8000 needs ten milliseconds for it, and others would wait.
+        # Encoded before the lock is taken: it takes pg8000 ten milliseconds, for which other writers would wait.
         arrays = {name: array_literal(column) for name, column in usage.table.to_pydict().items()}
         defaulted = json.dumps(usage.values_defaulted)
         with self.database.transaction() as connection:
@@ -214,7 +214,7 @@ class Ledger:
         return int(rows_lost)
 
     def confirm(self, key: str, entry: LedgerEntry, *, now: datetime) -> bool:
-        """Raise the revision of an entry that agrees with the bucket, so that no earlier look at the object is written.
+        """Raise the revision of an entry that agrees with the bucket, so that writes based on earlier looks fail.
 
         Returns
         -------

@@ -1,4 +1,4 @@
-"""Parts of large objects: counted one by one, and combined to the object's usage when all are there.
+"""Parts of large objects: counted one by one, and combined into the object's usage when all are counted.
 
 A part belongs to one version, so counting it again gives the same. Parts are written without the lock: nothing is
 derived from them before the ledger's entry of the whole object is written.
@@ -34,7 +34,7 @@ _ROWS = f"""
     SELECT count(*), coalesce(sum(rows_read), 0), coalesce(sum(rows_counted), 0),
            coalesce(json_agg(rows_rejected), '[]'), coalesce(json_agg(values_defaulted), '[]')
     FROM voucher_customer.partial_counts WHERE {_THESE}
-"""  # noqa: S608 - of constants
+"""  # noqa: S608 - made of constants
 
 # Columns, because pg8000 decodes rows field by field.
 _USAGE = f"""
@@ -45,7 +45,7 @@ _USAGE = f"""
         WHERE {_THESE}
         GROUP BY country_code, dimension, value, voucher_amount
     ) AS combined
-"""  # noqa: S608 - of constants
+"""  # noqa: S608 - made of constants
 
 
 @dataclass(frozen=True)

@@ -22,11 +22,11 @@ def count_wrong_rows(table: str) -> str:
             (TABLE due EXCEPT TABLE voucher_customer.{table})
             UNION ALL (TABLE voucher_customer.{table} EXCEPT TABLE due)
         ) AS wrong
-    """  # noqa: S608 - a name in this code
+    """  # noqa: S608 - made of constants
 
 
 def lock(connection: Connection) -> None:
-    """Take the lock of the writers, which the transaction holds until its end."""
+    """Take the writers' lock, and hold it until the transaction ends."""
     # A table lock, because a session that waits for an advisory lock holds a snapshot: VACUUM could not remove replaced
     # counts, and the more sessions wait, the longer each object would take.
     connection.execute_simple("LOCK TABLE voucher_customer.write_lock IN EXCLUSIVE MODE")
@@ -46,7 +46,7 @@ def load_families(connection: Connection) -> list[Family]:
     connection.execute_simple((SQL_FOLDER / "customer_segments.sql").read_text())
     families = read_families(connection)
     if not families:
-        raise SegmentRulesError("there is no segment family: segment_families is empty")
+        raise SegmentRulesError("segment_families is empty: name a family in infra/sql/customer_segments.sql")
     return families
 
 
@@ -66,7 +66,7 @@ def read_families(connection: Connection) -> list[Family]:
 
 
 def needed_dimensions(database: Database) -> Dimensions:
-    """Return the dimensions that infra/sql/customer_segments.sql names, and leave the published tables as they are."""
+    """Return the dimensions of the families in infra/sql/customer_segments.sql; published tables stay as they are."""
     with database.transaction() as connection:
         lock(connection)
         connection.run("SAVEPOINT published")

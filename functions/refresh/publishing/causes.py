@@ -25,7 +25,7 @@ _PREVIOUS = """
     FROM voucher_customer.publication JOIN voucher_customer.refreshes USING (refresh_id)
 """
 
-# What the changed objects add to the totals now, less what they added at the publication before.
+# What the changed objects add to the totals now, minus what they added at the previous publication.
 _CHANGE = f"""
     WITH placed AS (
         SELECT * FROM {PLACED}
@@ -48,14 +48,14 @@ _CHANGE = f"""
         WHERE country_code = ANY (CAST(:countries AS text[]))
         GROUP BY key, etag, etag_before, country_code, segment_name, segment_type, voucher_amount
     )
-"""  # noqa: S608 - of texts in this code
+"""  # noqa: S608 - made of constants
 
 _BY_SEGMENT = """
     SELECT country_code, segment_name, segment_type, voucher_amount, CAST(sum(count) AS bigint) FROM change
     GROUP BY country_code, segment_name, segment_type, voucher_amount
 """
 
-# An object contributes what it adds to the amounts that won, and what it takes from those that lost.
+# An object contributes what it adds to the new most used amounts, and what it takes from the old ones.
 _CONTRIBUTIONS = """
     , contributed AS (
         SELECT country_code, segment_name, segment_type, key, etag, etag_before, sum(count * sign) AS vouchers
@@ -89,7 +89,7 @@ _KEEP = """
     FROM json_array_elements(CAST(:changes AS json)) AS changed
 """
 
-# Values that are gone altogether have a segment too.
+# Values that no longer occur are needed too: their segments lost vouchers.
 _OCCURRING = """
     SELECT dimension, value, CAST(sum(count) AS bigint) FROM (
         SELECT dimension, value, count FROM voucher_customer.usage_totals
@@ -124,7 +124,7 @@ class Basis(NamedTuple):
 
 
 def read_basis(connection: Connection) -> Basis | None:
-    """Return what the published table was made by; None when nothing is published."""
+    """Return the countries, rules and as-of day of the published table; None when nothing is published."""
     found = connection.run(_PREVIOUS)
     if not found:
         return None
@@ -169,8 +169,8 @@ def count_causes(changes: Iterable[RankingChange]) -> dict[str, int]:
     return dict(Counter(cause for change in changes for cause in change.causes))
 
 
-def _by_themselves(change: RankingChange, before: Basis, after: Basis) -> list[Cause]:
-    """Return causes that need no counts: a country or a family that only one of the publications has."""
+def _causes_without_counts(change: RankingChange, before: Basis, after: Basis) -> list[Cause]:
+    """Return a cause that needs no counts: a country or a family that only one of the publications has."""
     if (change.country_code in before.countries) != (change.country_code in after.countries):
         return ["countries"]
     if before.dimension_of(change.segment_name) != after.dimension_of(change.segment_name):
@@ -185,7 +185,7 @@ def _possible(change: RankingChange, before: Basis, after: Basis) -> list[Cause]
         ("as_of", before.as_of != after.as_of),
         ("data", True),
     ]
-    return _by_themselves(change, before, after) or [cause for cause, has_changed in moved if has_changed]
+    return _causes_without_counts(change, before, after) or [cause for cause, has_changed in moved if has_changed]
 
 
 class _Stages:
@@ -206,7 +206,7 @@ class _Stages:
         self._with_rules = self._most_used(before.as_of) if rules and day else self._with_day if rules else None
 
     def causes(self, change: RankingChange) -> list[Cause]:
-        if found := _by_themselves(change, self._before, self._after):
+        if found := _causes_without_counts(change, self._before, self._after):
             return found
         with_rules = change.before if self._with_rules is None else self._with_rules.get(change.segment_key, [])
         with_day = with_rules if self._with_day is None else self._with_day.get(change.segment_key, [])
@@ -231,7 +231,7 @@ class _Stages:
         return found
 
     def _most_used(self, as_of: date) -> dict[SegmentKey, list[int]]:
-        """Return what would be most used by the rules of now, as of a day, by the data of the publication before."""
+        """Return the most used amounts by today's rules, as of a day, with the data of the previous publication."""
         placed = self._placed(as_of)
         counts = _counts(self._connection.run(_COUNTS, **placed))
         changed = self._connection.run(_CHANGE + _BY_SEGMENT, **placed)
@@ -258,7 +258,7 @@ def _counts(rows: Iterable[Sequence[Any]]) -> Counts:
 
 
 def _weights(change: RankingChange) -> list[tuple[int, int]]:
-    """Return the amounts that won with 1 and those that lost with -1."""
+    """Return the new most used amounts with 1 and the old ones with -1."""
     won = [amount for amount in change.after if amount not in change.before] or change.after
     lost = [amount for amount in change.before if amount not in change.after] or change.before
     return [(amount, 1) for amount in won] + [(amount, -1) for amount in lost]

@@ -14,8 +14,8 @@ _COUNTED = "SELECT DISTINCT country_code FROM voucher_customer.usage_totals ORDE
 _MAX_NAMES = 20
 
 
-def tell_missing(connection: Connection, countries: Sequence[str]) -> str:
-    """Return which countries have no record, and which ones the data has; empty when all have some or nothing has."""
+def describe_missing(connection: Connection, countries: Sequence[str]) -> str:
+    """Return which countries have no record, and which ones the data has; empty when none is missing or no data is."""
     missing = [name for (name,) in connection.run(_MISSING, countries=list(countries))]
     if not missing:
         return ""

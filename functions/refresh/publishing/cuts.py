@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 MAX_BINS = 200
-"""Values side by side are taken together until so many are left: the work grows with the square of their number."""
+"""More values than this are merged with their neighbours: the work grows with the square of their number."""
 
 _MIN_VOUCHERS = 30
 
@@ -94,14 +94,14 @@ def _best(below: Integers, segments: int) -> tuple[list[int], int]:
     Segments of fewer than 30 vouchers are not made, unless there are fewer in all.
     """
     bins = len(below) - 1
-    gain = np.full(
-        (bins, bins + 1), -1, np.int64
-    )  # of a segment from one bin to before another; -1 where there is none
+    # gain[start, end]: how many vouchers a segment of the bins from start to before end has of its most used amount; -1
+    # where such a segment is not made.
+    gain = np.full((bins, bins + 1), -1, np.int64)
     for start in range(bins):
         inside = below[start + 1 :] - below[start]
         is_enough = inside.sum(axis=1) >= min(_MIN_VOUCHERS, int(below[-1].sum()))
         gain[start, start + 1 :] = np.where(is_enough, inside.max(axis=1), -1)
-    # sums[end]: the best of all bins before an end with one segment more each time; -1 where it cannot be.
+    # sums[end]: the highest sum of all bins before end, with one segment more in each round; -1 where there is none.
     sums, cuts = gain[0].copy(), []
     reached = [int(sums[bins])]
     for _ in range(1, segments):

@@ -1,4 +1,4 @@
-"""Losses: which countries have far fewer records than at the publication before."""
+"""Losses: which countries have far fewer records than at the previous publication."""
 
 from collections.abc import Sequence
 

@@ -10,7 +10,7 @@ from functions.common.families import Family
 from functions.refresh.publishing.unknowns import UnknownRules
 
 Placed = dict[str, Any]
-"""What statements take that count by segment: values with their segments, countries, and what unknown amounts are."""
+"""The parameters of statements that count by segment: values with segments, countries, use of unknown amounts."""
 
 _COLUMNS = ("dimension", "value", "segment_name", "segment_type", "min_range", "max_range")
 

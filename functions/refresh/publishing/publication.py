@@ -15,7 +15,7 @@ from functions.common.ranking import changed_rankings
 from functions.refresh.ledger.completeness import Lacking, count_lacking, forget_needless_errors
 from functions.refresh.ledger.schema import count_wrong_rows, load_families, lock, read_families
 from functions.refresh.publishing.causes import Basis, count_causes, explain, keep_changes, read_basis
-from functions.refresh.publishing.countries import tell_missing
+from functions.refresh.publishing.countries import describe_missing
 from functions.refresh.publishing.losses import keep_records
 from functions.refresh.publishing.placing import place_totals
 from functions.refresh.publishing.rankings import read_rankings
@@ -35,7 +35,7 @@ _DUE = f"""
                ) - 1, min_range, max_range, segment_name, voucher_amount, count, country_code, segment_type
         FROM ({count_by_segment()}) AS counted
     )
-"""  # noqa: S608 - of texts in this code
+"""  # noqa: S608 - made of constants
 
 _PUBLISH = "INSERT INTO voucher_customer.voucher_segments TABLE due"
 
@@ -72,7 +72,7 @@ _FINISH = f"""
         SELECT {_COLUMNS} FROM jsonb_populate_record(CAST(NULL AS voucher_customer.refreshes), CAST(:row AS jsonb))
     )
     WHERE refresh_id = :refresh_id
-"""  # noqa: S608 - of names in this code
+"""  # noqa: S608 - made of constants
 
 
 class PublishedTable(NamedTuple):
@@ -83,7 +83,7 @@ class PublishedTable(NamedTuple):
     refresh_id : int
         The refresh that made it.
     as_of : date
-        The day that it is as of.
+        Its as-of day.
     rows_different : int
         Rows that should not be there, and rows that are missing.
     is_followed : bool
@@ -117,8 +117,8 @@ class Publications:
     def publish(self, summary: Summary, now: datetime) -> None:
         """Replace the published table and finish the refresh, in one transaction.
 
-        An automatic run never takes the as-of day back behind an earlier one of its kind: events come
-        late and out of order. A family whose dimension counted objects lack is left out, and named in the summary.
+        An automatic run never publishes as of an earlier day than an automatic run before it: events come late and out
+        of order. A family whose dimension counted objects lack is left out, and named in the summary.
 
         Raises
         ------
@@ -147,7 +147,7 @@ class Publications:
             summary.causes = count_causes(summary.rankings_changed)
             keep_changes(connection, summary.rankings_changed, summary.refresh_id, summary.as_of)
             summary.countries_shrunk = keep_records(connection, families, self.max_lost_share)
-            summary.countries_missing = tell_missing(connection, summary.countries)
+            summary.countries_missing = describe_missing(connection, summary.countries)
             connection.run(_SET_PUBLICATION, refresh_id=summary.refresh_id, **self.unknowns._asdict())
             connection.run(
                 _KEEP_RANKINGS, as_of=summary.as_of, refresh_id=summary.refresh_id,

@@ -1,4 +1,4 @@
-"""Tables that usage would give by some rules: answered, not published."""
+"""Trial tables: what usage gives by some rules, for an answer, without publishing it."""
 
 from collections.abc import Sequence
 from typing import Any, TypeVar
@@ -10,7 +10,7 @@ from functions.common.ranking import Doubt, rank
 from functions.refresh.publishing.unknowns import count_by_segment
 
 MAX_CELLS = 1000
-"""Segments and amounts in an answer: the state machine that brings it takes 256 KB."""
+"""The most segments and amounts in an answer: Step Functions, which hands it on, takes 256 KB."""
 
 _COUNT = f"""
     SELECT country_code, segment_name, segment_type, min_range, max_range,
@@ -18,7 +18,7 @@ _COUNT = f"""
     FROM ({count_by_segment("%s")}) AS counted
     GROUP BY country_code, segment_name, segment_type, min_range, max_range
     ORDER BY country_code, segment_name, min_range
-"""  # noqa: S608 - of texts in this code
+"""  # noqa: S608 - made of constants
 
 
 class CountedSegment(SegmentOfCountry, frozen=True):
@@ -41,16 +41,16 @@ def count_segments(connection: Connection, kind: type[Counted], used: str, **giv
     Parameters
     ----------
     kind : type
-        What is made of each segment.
+        The class of the result for each segment.
     used : str
         A query of this code for the usage: `country_code`, `dimension`, `value`, `voucher_amount` and `count`.
     **given : object
-        What `place_totals` returns, and what the query takes beside it.
+        The parameters that `place_totals` returns, and others of the query.
     """
     return [_segment(kind, *row) for row in connection.run(_COUNT % used, **given)]
 
 
-def tell_excess(segments: Sequence[CountedSegment]) -> str | None:
+def describe_excess(segments: Sequence[CountedSegment]) -> str | None:
     """Return how many segments and amounts there are, if they are more than an answer holds."""
     cells = sum(1 + len(segment.amounts) for segment in segments)
     return f"{cells:,} segments and amounts, an answer holds {MAX_CELLS:,}" if cells > MAX_CELLS else None

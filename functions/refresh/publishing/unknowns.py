@@ -30,7 +30,7 @@ def count_by_segment(used: str = USED_TOTALS) -> str:
         FROM ({used}) AS used JOIN {PLACED} USING (dimension, value)
         WHERE country_code = ANY (CAST(:countries AS text[]))
         GROUP BY country_code, segment_name, segment_type, min_range, max_range, voucher_amount
-    """  # noqa: S608 - of texts in this code
+    """  # noqa: S608 - made of constants
 
 
 _DUE = f"""
@@ -49,7 +49,7 @@ _DUE = f"""
         WHERE country_code = ANY (CAST(:countries AS text[]))
         GROUP BY country_code, segment_name, segment_type
     )
-"""  # noqa: S608 - of text in this module
+"""  # noqa: S608 - made of constants
 
 _PUBLISH = """
     , published AS (INSERT INTO voucher_customer.segment_unknowns TABLE due)
@@ -95,7 +95,7 @@ def publish_unknowns(
 
 
 def count_wrong_unknowns(connection: Connection, families: Sequence[Family], placed: Mapping[str, Any]) -> int:
-    """Return how many rows differ from what the totals give."""
+    """Return how many rows of `segment_unknowns` differ from what the totals give."""
     [[is_apart]] = connection.run(
         "SELECT NOT EXISTS (SELECT FROM voucher_customer.segment_unknowns WHERE unknown_amounts IS NULL)"
     )

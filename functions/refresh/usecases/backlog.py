@@ -1,7 +1,7 @@
 """The backlog: more than one run can count. It is planned, counted on many functions, and published once.
 
 A state machine (infra/templates/backlog.yaml) invokes the steps: plan, count each work item, many at a time, and
-publish. Every step rests on the ledger alone, so any of them may be repeated.
+publish. Every step depends on the ledger alone, so any of them may be repeated.
 """
 
 import tempfile
@@ -58,7 +58,7 @@ def read_step(event: Mapping[str, Any]) -> Step:
     try:
         step: Step = msgspec.convert(event, Step)
     except msgspec.ValidationError as error:
-        raise EventError(f"step cannot be read: {error}; steps are taken by the state machine") from error
+        raise EventError(f"step cannot be read: {error}; only the state machine sends steps, so start it") from error
     return step
 
 
@@ -98,7 +98,7 @@ class Backlog:
             for item in self._make_items(trigger, deadline):
                 manifest.write((b",\n" if items else b"[") + msgspec.json.encode(item))
                 items += 1
-                # Keep the parts of an object together.
+                # The parts of an object follow each other: count the object once.
                 if item.objects[0].key != last_key:
                     objects += len(item.objects)
                     backlog_bytes += sum(estimated_bytes(planned.version) for planned in item.objects)

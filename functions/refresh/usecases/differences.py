@@ -6,7 +6,7 @@ import msgspec
 
 # An answer through Step Functions holds 256 KiB, a key up to 1 KiB and a reason 2,000 characters. More
 # differences usually have one cause.
-_MAX_DIFFERENCES_TOLD = 50
+_MAX_DIFFERENCES_LISTED = 50
 
 DifferenceKind = Literal[
     "entry missing",
@@ -28,7 +28,7 @@ class Difference(msgspec.Struct, frozen=True):
     kind : str
         In two words.
     detail : str
-        What the ledger has, and what the recount.
+        What the ledger has, and what the recount has.
     is_repaired : bool
         Whether the ledger agrees with the bucket now.
     """
@@ -53,7 +53,7 @@ class Verified(msgspec.Struct, kw_only=True):
     objects_different, objects_repaired : int
         Those that still differ after this invocation, and those that it repaired.
     differences : list of Difference
-        Both, the first 50.
+        The first 50 of both.
     go_on_after : str or None
         The key after which the next invocation has to go on, because the time was over; None at the end. Totals and
         published table are verified at the end.
@@ -68,7 +68,7 @@ class Verified(msgspec.Struct, kw_only=True):
     refreshed : int or None
         The refresh that published what was repaired.
     errors : list of str
-        What went wrong beside that.
+        What went wrong while publishing the repairs.
     """
 
     objects: int = 0
@@ -90,5 +90,5 @@ class Verified(msgspec.Struct, kw_only=True):
         """Note a difference."""
         self.objects_repaired += difference.is_repaired
         self.objects_different += not difference.is_repaired
-        if len(self.differences) < _MAX_DIFFERENCES_TOLD:
+        if len(self.differences) < _MAX_DIFFERENCES_LISTED:
             self.differences.append(difference)

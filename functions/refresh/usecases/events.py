@@ -80,19 +80,19 @@ def read_event(event: Mapping[str, Any], *, bucket: str, prefix: str, now: datet
     Parameters
     ----------
     event : mapping
-        An EventBridge event (S3 "Object Created" or "Object Deleted", a schedule, or what a rule makes of the
-        result of a run that left objects, "Refresh Unfinished" or "Refresh Backlog"), or a manual one:
+        An EventBridge event (S3 "Object Created" or "Object Deleted", a schedule, or "Refresh Unfinished" or "Refresh
+        Backlog", which rules make from the result of a run that deferred objects), or a manual one:
         `{}` or `{"as_of": "2018-08-05"}`, for a part of the dataset with `{"prefix": "vouchers/2019/"}`; with
         `{"accept": "vouchers/a.parquet"}` where an object is to be counted though most of its rows are rejected.
     bucket, prefix : str
-        Of the dataset that the function serves.
+        Where the dataset of the function is.
     now : datetime
         The present moment, for a manual event that names no day.
 
     Raises
     ------
     EventError
-        When the event is none of these; the message says what is.
+        When the event is none of these; the message names the ones to use.
     """
     if "detail-type" not in event:
         return _read_manual(event, prefix, now)

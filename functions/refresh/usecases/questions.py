@@ -8,8 +8,8 @@ import msgspec
 from functions.common.database import Database
 from functions.refresh.usecases.events import EventError
 from functions.refresh.usecases.slices import SliceRequest, take_slice
-from functions.refresh.usecases.what_if import WhatIfRequest, tell_what_if
-from functions.refresh.usecases.why import WhyRequest, tell_why
+from functions.refresh.usecases.what_if import WhatIfRequest, answer_what_if
+from functions.refresh.usecases.why import WhyRequest, answer_why
 
 Question = WhyRequest | SliceRequest | WhatIfRequest
 """A question."""
@@ -52,7 +52,7 @@ def answer(database: Database, question: Question) -> msgspec.Struct:
         When there is no answer.
     """
     if isinstance(question, WhatIfRequest):
-        return tell_what_if(database, question)
+        return answer_what_if(database, question)
     if isinstance(question, SliceRequest):
         return take_slice(database, question)
-    return tell_why(database, question)
+    return answer_why(database, question)

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from functions.refresh.publishing.publication import Publications
 from functions.refresh.report.writer import Reports
-from functions.refresh.results import MAX_KEYS_TOLD, Outcome, Summary, in_short
+from functions.refresh.results import MAX_KEYS_LISTED, Outcome, Summary, in_short
 from functions.refresh.usecases.deadline import Deadline
 from functions.refresh.usecases.events import Trigger
 from functions.refresh.usecases.reconcile import Reconciler
@@ -40,9 +40,8 @@ class Refresh:
     def run(self, trigger: Trigger, deadline: Deadline | None = None) -> Summary:
         """Refresh once.
 
-        An object that cannot be counted is noted and does not stop the others, nor the publication. Nor does
-        the deadline: what is left is counted by the next run. A report that cannot be written is noted in the summary
-        only.
+        An object that cannot be counted is noted, and stops neither the others nor the publication. Nor does the
+        deadline: the next run counts what is left. A report that cannot be written is noted in the summary only.
 
         Raises
         ------
@@ -53,7 +52,7 @@ class Refresh:
         return self.publish(trigger, self._outcomes(trigger, deadline or Deadline()))
 
     def publish(self, trigger: Trigger, outcomes: Iterable[Outcome]) -> Summary:
-        """Publish as of the trigger's day once what became of each object is known; raises what `run` raises."""
+        """Add up the outcomes of objects, then publish as of the trigger's day; raises what `run` raises."""
         summary = self.publications.start(trigger.kind, trigger.as_of, self.countries, self.clock())
         with self._noting_failure(summary):
             for outcome in outcomes:
@@ -76,7 +75,7 @@ class Refresh:
         with self._noting_failure(summary):
             for outcome in self.reconciler.reconcile_all(looking, deadline or Deadline(), inline_bytes=0):
                 summary.add(outcome)
-            # What the items counted is as it should be by now, and what cannot be counted is known as refused.
+            # The comparison saw what the work items counted as skipped, and what they refused as refused before.
             changes = self.reconciler.ledger.changes(since, trigger.prefix)
             summary.objects_counted = changes.objects_counted
             summary.objects_skipped = max(0, summary.objects_skipped - changes.objects_counted)
@@ -85,7 +84,7 @@ class Refresh:
             summary.rows_read, summary.rows_counted = changes.rows_read, changes.rows_counted
             summary.rows_rejected = changes.rows_rejected
             summary.rows_lost += changes.rows_lost
-            summary.accepted = changes.accepted[:MAX_KEYS_TOLD]
+            summary.accepted = changes.accepted[:MAX_KEYS_LISTED]
             summary.errors += changes.errors
             self.publications.publish(summary, self.clock())
         self._write_report(summary)

@@ -9,7 +9,7 @@ from functions.common.ranking import drift
 from functions.common.settings import NonEmpty
 from functions.refresh.publishing.causes import read_basis
 from functions.refresh.publishing.placing import Placed, place_totals
-from functions.refresh.publishing.trial import CountedSegment, count_segments, tell_excess
+from functions.refresh.publishing.trial import CountedSegment, count_segments, describe_excess
 from functions.refresh.usecases.events import QuestionError
 
 # Shorter than the limit on every statement, so that the error says what to do.
@@ -22,9 +22,9 @@ _OBJECTS = """
     WHERE etag IS NOT NULL AND starts_with(key, :prefix)
 """
 
-# Counts are summed by value first, so that each value's segment is looked up once. MATERIALIZED keeps that a step of
-# its own: with the countries in it PostgreSQL expects few rows, and sorts millions. As columns of a SELECT the arrays
-# of an entry are taken apart in half the time that they take as a table.
+# Counts are summed by value first, so that each value's segment is looked up once. MATERIALIZED keeps that a separate
+# step: with the filter on countries in it, PostgreSQL expects few rows and sorts millions. Unnesting the arrays of an
+# entry as columns of a SELECT takes half the time of unnesting them as a table.
 _USED = """
     WITH counted AS MATERIALIZED (
         SELECT country_code, dimension, value, greatest(voucher_amount, 0) AS voucher_amount, sum(count) AS count
@@ -42,7 +42,7 @@ _USED = """
 
 
 class SliceRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The prefix whose objects are asked for, and that of those to compare them with; empty means none."""
+    """The prefix of the objects to count, and the prefix of objects to compare them with; empty means none."""
 
     slice: NonEmpty
     against: str = ""
@@ -89,7 +89,8 @@ def take_slice(database: Database, request: SliceRequest) -> SliceAnswer:
     with database.transaction() as connection:
         connection.run("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         connection.run(f"SET LOCAL statement_timeout = '{_SECONDS}s'")
-        # For a table of the distinct values, without which all counts are sorted; workers would have to pass on all.
+        # Room for a hash table of the distinct values, instead of sorting all counts. Parallel workers do not pay: they
+        # would have to pass on every count.
         connection.run("SET LOCAL work_mem = '64MB'")
         connection.run("SET LOCAL max_parallel_workers_per_gather = 0")
         basis = read_basis(connection)
@@ -112,7 +113,7 @@ def _read(connection: Connection, prefix: str, placed: Placed) -> Slice:
             what = f"the objects under {prefix!r} take more than {_SECONDS} s"
             raise QuestionError(f"{what}: name a longer prefix") from error
         raise
-    if excess := tell_excess(segments):
+    if excess := describe_excess(segments):
         raise QuestionError(f"{prefix!r} has {excess}: name a longer prefix")
     return Slice(prefix, objects, rows, segments)
 

@@ -45,7 +45,7 @@ class Verification:
     def run(self, request: VerificationRequest, deadline: Deadline) -> Verified:
         """Verify, from where the request says to the end or to the deadline."""
         found = Verified(go_on_after=request.after)
-        # An object without time is reported as `not verified`, not as refused.
+        # With progress marked, an object that runs out of time is reported as `not verified`, not as refused.
         deadline.mark_progress()
         if request.fix and not request.after:
             # Totals first: repairing an object changes them by the difference, and they must not fall below 0.
@@ -73,10 +73,10 @@ class Verification:
             is_first = found.go_on_after == request.after
             is_over = is_over or (finding is None and not is_first)
             if is_over:
-                continue  # numbered only
+                continue  # only in the number of objects
             found.objects_verified += 1
             found.go_on_after = key
-            # Otherwise the next invocation would begin with it, and get no further.
+            # The first object is reported even if the time was over, else the next invocation would get no further.
             finding = finding or _Finding(Difference(key, "not verified", _NO_TIME))  # noqa: PLW2901
             outcome = finding.repair() if request.fix and finding.repair else None
             if outcome:
@@ -106,12 +106,16 @@ class Verification:
                 yield key, finding.result()
 
     def _look(self, prefix: str) -> list[ObservedObject]:
-        """Look at every key that the bucket holds, or of which the ledger says something, in the order of the keys."""
-        said = self.audit.keys_that_count_without_version()
+        """Return, in the order of keys, what the bucket holds or the ledger counts or has an error of."""
+        inconsistent = self.audit.keys_that_count_without_version()
         reconciler = self.refresh.reconciler
         observed = observe(reconciler.ledger, reconciler.bucket, prefix)
         return sorted(
-            (one for one in observed if one.version or one.key in said or not one.entry.matches(None, NO_DIMENSIONS)),
+            (
+                one
+                for one in observed
+                if one.version or one.key in inconsistent or not one.entry.matches(None, NO_DIMENSIONS)
+            ),
             key=attrgetter("key"),
         )
 

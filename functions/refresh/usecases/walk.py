@@ -10,14 +10,13 @@ from functions.refresh.reading.bucket import Bucket, ObjectVersion
 
 PROCESSORS = os.cpu_count() or 1
 
-# So many objects at once, if they are not larger than that together: small ones wait for S3, large ones for each
-# other.
+# At most this many objects at once, and this many bytes together: small objects wait for S3, large ones for each other.
 OBJECTS_AT_ONCE = 8
 _BYTES_AT_ONCE = 48 * 2**20
-# One more than there are processors, so that one can wait for S3.
+# Of objects larger than this, one more than there are processors, so that one can wait for S3.
 _BUSY_BYTES = 8 * 2**20
 
-# The bytes that could be read in an object's fixed time: docs/scale.md.
+# The fixed time of an object, as the bytes that could be read in it: docs/scale.md.
 _OBJECT_BYTES = 2**20
 
 

@@ -16,7 +16,7 @@ from functions.refresh.publishing.causes import read_basis
 from functions.refresh.publishing.cuts import Cuts, suggest_cuts
 from functions.refresh.publishing.placing import place_totals
 from functions.refresh.publishing.rankings import read_rankings
-from functions.refresh.publishing.trial import CountedSegment, count_segments, tell_excess
+from functions.refresh.publishing.trial import CountedSegment, count_segments, describe_excess
 from functions.refresh.publishing.unknowns import USED_TOTALS, UnknownRules
 from functions.refresh.usecases.events import QuestionError
 
@@ -26,7 +26,7 @@ MAX_COUNTRIES = 10
 _USAGE = f"""
     SELECT json_agg(json_build_array(value, voucher_amount, count)) FROM ({USED_TOTALS}) AS used
     WHERE country_code = :country_code AND dimension = :dimension
-"""  # noqa: S608 - of texts in this code
+"""  # noqa: S608 - made of constants
 
 _LARGEST = """
     SELECT country_code FROM voucher_customer.usage_totals WHERE country_code = ANY (CAST(:countries AS text[]))
@@ -45,7 +45,7 @@ class Rules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class WhatIfRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Rules to try, as of a day, for some countries; without these as of the day and for the countries published."""
+    """Rules to try, as of a day and for some countries; by default the published day and countries."""
 
     what_if: Rules
     as_of: date | None = None
@@ -84,7 +84,7 @@ class WhatIf(msgspec.Struct, frozen=True):
     suggestions: list[Suggestion]
 
 
-def tell_what_if(database: Database, request: WhatIfRequest) -> WhatIf:
+def answer_what_if(database: Database, request: WhatIfRequest) -> WhatIf:
     """Return the table that other rules would give, and how it differs from what is published; nothing is written.
 
     Raises
@@ -105,7 +105,7 @@ def tell_what_if(database: Database, request: WhatIfRequest) -> WhatIf:
         families = [family for family in families if family.segment_name not in not_counted]
         placed, unplaced = place_totals(connection, families, countries, as_of, basis.unknowns)
         segments = count_segments(connection, CountedSegment, USED_TOTALS, **placed)
-        if excess := tell_excess(segments):
+        if excess := describe_excess(segments):
             raise QuestionError(f"there would be {excess}: name fewer countries")
         changes = _changes(read_rankings(connection), segments, countries, not_counted)
         suggestions = _suggestions(connection, families, countries, as_of, basis.unknowns)

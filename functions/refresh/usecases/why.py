@@ -23,7 +23,7 @@ _CHANGES = f"""
         WHERE {_SEGMENT}
         ORDER BY refresh_id DESC, country_code, segment_name, segment_type LIMIT :at_most
     ) AS found
-"""  # noqa: S608 - of text in this module
+"""  # noqa: S608 - made of constants
 
 _IS_PUBLISHED = f"SELECT EXISTS (SELECT FROM voucher_customer.voucher_segments WHERE {_SEGMENT})"  # noqa: S608
 
@@ -51,7 +51,7 @@ class Why(msgspec.Struct, frozen=True):
     changes: list[PublishedChange]
 
 
-def tell_why(database: Database, request: WhyRequest) -> Why:
+def answer_why(database: Database, request: WhyRequest) -> Why:
     """Return the latest changes of a segment's most used amounts, with causes and objects.
 
     Raises

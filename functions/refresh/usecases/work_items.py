@@ -17,7 +17,7 @@ from functions.refresh.usecases.events import Trigger
 from functions.refresh.usecases.reconcile import Reconciler
 from functions.refresh.usecases.walk import ObservedObject
 
-# Each time another function, or a writer of the object, was faster. Give up instead of waiting it out.
+# Each time another function, or a writer of the object, was faster. After that the object is deferred.
 _ATTEMPTS = 5
 
 
@@ -35,9 +35,9 @@ class WorkItem(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_f
     Attributes
     ----------
     objects : tuple of PlannedObject
-        The objects; a single one where there is a part.
+        The objects; a single one if the item is a part.
     part : Part or None
-        The part of the object.
+        The part of the object to count; None for whole objects.
     """
 
     objects: tuple[PlannedObject, ...]
