@@ -74,7 +74,8 @@ def deploy(stack: Deployed, given: Mapping[str, str]) -> None:
     deployed = stack.asked_again()
     _check_deployed(deployed, before)
     migrate(deployed)
-    print(f"deployed; the API answers at {deployed.api_url}")
+    not_there = " (on an emulator, nothing answers at the ApiUrl above)" if stack.endpoint else ""
+    print(f"deployed; the API answers at {deployed.api_url}{not_there}")
 
 
 def _deploy_archives(endpoint: str, options: Sequence[str], runtime: str, architecture: str) -> None:

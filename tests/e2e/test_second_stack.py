@@ -30,6 +30,7 @@ def deploy(stack: RunningStack, **settings: str) -> str:
     words = " ".join(f"{name}={shlex.quote(value)}" for name, value in settings.items())
     said = operate(stack, f"make deploy STACK=second PARAMETERS={shlex.quote(words)}")
     assert re.search(r"^stack second, account \d{12}, region \S+ of http://127.0.0.1", said, re.M)
+    assert "nothing answers at the ApiUrl above" in said
     return said.split("the API answers at ")[1].split()[0]
 
 

@@ -42,7 +42,7 @@ def test_an_overwrite_whose_rows_are_mostly_rejected_is_refused_once_and_the_cou
     assert refuse(pipeline, created(KEY)) == (
         f"{KEY}: 10 of 12 rows are rejected, which is more than MaxRejectedShare 0.5: last_order_ts_unreadable 10;"
         " in row 0 last_order_ts is '03/05/2018'; what was counted of it before stays. If the object is right,"
-        " count it with make refresh ACCEPT=key"
+        " count it with make refresh ACCEPT=its-key"
     )
     assert pipeline.published() == published
     [(error, rows_counted)] = pipeline.sql.run("SELECT error, rows_counted FROM voucher_customer.ledger")
@@ -116,7 +116,7 @@ def test_an_object_that_is_counted_in_parts_is_guarded_as_a_whole(pipeline: Pipe
     summaries = [backlog.count(item) for item in backlog.plan()[1]]
     assert [error for summary in summaries for error in summary.errors] == [
         f"{key}: 20 of 30 rows are rejected, which is more than MaxRejectedShare 0.5: last_order_ts_unreadable 20;"
-        " what was counted of it before stays. If the object is right, count it with make refresh ACCEPT=key"
+        " what was counted of it before stays. If the object is right, count it with make refresh ACCEPT=its-key"
     ]
 
 

@@ -29,7 +29,7 @@ def check_rejected_share(usage: Usage, limit: float) -> None:
     raise ObjectError(
         f"{rejected:,} of {usage.rows_read:,} rows are rejected, which is more than MaxRejectedShare {limit:g}:"
         f" {reasons}{_example(usage)}; what was counted of it before stays. If the object is right, count it with"
-        " make refresh ACCEPT=key"
+        " make refresh ACCEPT=its-key"
     )
 
 
