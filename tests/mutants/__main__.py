@@ -79,7 +79,8 @@ TESTS = {
     "functions/refresh/usecases/walk.py": ["tests/unit/test_walk.py", "tests/functional/test_backlog.py", *_LEDGER],
     "functions/refresh/usecases/reconcile.py": [
         "tests/unit/test_walk.py", "tests/functional/test_backlog.py", "tests/functional/test_deadline.py",
-        "tests/functional/test_bad_objects.py", "tests/functional/test_costs.py", "tests/functional/test_rejected.py",
+        "tests/functional/test_bad_objects.py", "tests/functional/test_costs.py", "tests/functional/test_dataset.py",
+        "tests/functional/test_guard.py", "tests/functional/test_rejected.py",
         *_LEDGER,
     ],
     "chalice_app/app.py": ["tests/functional/test_request_log.py", *_LOOKUP],
