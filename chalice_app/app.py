@@ -46,7 +46,7 @@ _READ = ["GET", "HEAD"]
 
 _OPENAPI = Path(__file__).parent / "chalicelib" / "openapi.json"
 
-# Chalice logs to the logger that has its name, which is the one of Powertools: so its errors are lines of JSON too.
+# The logger of Powertools has the name that Chalice logs to, so that Chalice's errors are lines of JSON too.
 logger = Logger(service=SERVICE)
 app = Chalice(app_name=SERVICE, configure_logs=False)
 # No answer here is binary. Chalice looks for each of its 23 binary types in every request otherwise, for 2 us.
@@ -57,7 +57,7 @@ _request: ContextVar[Request] = ContextVar("request")
 
 
 def _add_request_ids(record: logging.LogRecord) -> bool:
-    """Add to a line of log whose request it is about; beforehand for all lines, that would cost 7 us a request."""
+    """Add the ids of the request to a line of log; setting them beforehand would cost every request 7 us."""
     if request := _request.get(None):
         vars(record).update(request_ids(request))
     return True
@@ -80,7 +80,7 @@ def database() -> Database:
 
 @cache
 def published() -> PublicationCache:
-    """Return what the process knows of the publication, made on first use."""
+    """Return the process's cache of the publication, made on first use."""
     return PublicationCache(
         database(),
         check_seconds=settings().publication_check_seconds,
@@ -152,7 +152,7 @@ def health() -> Any:
 def voucher_amount() -> Response:
     """Answer the most used amounts of a customer's segment.
 
-    With `explain` come all that led to them and how sure they are; of every family where `segment_name` is left out.
+    With `explain` the answer adds all that led to them and how sure they are; without `segment_name`, for every family.
     With `fallback` the answer comes from a wider level where the segment has none. Fields come as a JSON body or, on
     GET, as a query string.
     """
@@ -194,7 +194,7 @@ def segments() -> Response:
 def history() -> Response:
     """Answer the most used amounts of a family's segments by as-of day.
 
-    With them since when they are those of the latest day, and why they changed.
+    The answer also says since when the latest amounts have been the most used ones, and why they changed.
     """
     asked = read_fields(HistoryOfFamily, _query())
     return _published(lambda publication: read_history(database(), publication, asked))
@@ -216,25 +216,25 @@ def openapi() -> Response:
 def _known() -> Publication | None:
     try:
         return published().known
-    except SettingsError:  # which the answer is about
+    except SettingsError:  # the answer reports it
         return None
 
 
 def _query() -> dict[str, Any]:
-    """Take the query string apart; a field that is there twice would have two values to choose from."""
+    """Return the fields of the query string; a field that occurs twice is refused, because it has no single value."""
     query = _request.get().query_params
     if not query:
         return {}
     if twice := [name for name in query if len(query.getlist(name)) > 1]:
-        raise FieldsError([FieldProblem(name, "is there more than once") for name in twice])
+        raise FieldsError([FieldProblem(name, "occurs more than once") for name in twice])
     return dict(query)
 
 
 def _fields() -> dict[str, Any]:
     """Take a request's fields from its JSON body, or from the query string where there is no body."""
     try:
-        body = cast(bytes, _request.get().raw_body)  # a str only where there is none
-    except ValueError as error:  # base64 that is none, or half of a surrogate pair
+        body = cast(bytes, _request.get().raw_body)  # a str only if it is empty
+    except ValueError as error:  # not base64, or half of a surrogate pair
         raise MalformedError(f"the body cannot be decoded: {error}") from error
     if not body:
         return _query()
@@ -248,7 +248,7 @@ def _fields() -> dict[str, Any]:
         raise MalformedError(_TOO_DEEP) from error
     if not isinstance(fields, dict):
         raise MalformedError("the body must be a JSON object")
-    # Counted first: it takes a tenth of the time, and few bodies have so many.
+    # Brackets are counted first: that takes a tenth of the time, and few bodies have that many.
     if body.count(b"{") + body.count(b"[") > _MAX_LEVELS and _is_too_deep(fields):
         raise MalformedError(_TOO_DEEP)
     return fields
@@ -274,7 +274,7 @@ def _published(answer: Callable[[Publication], msgspec.Struct | Explained]) -> R
     }
     if published().is_stale:
         headers["Voucher-Stale"] = "true"
-    # Not left to Chalice, which takes 2 us more for the shortest answer.
+    # Encoded here, because Chalice takes 2 us more for the shortest answer.
     body = msgspec.json.encode(answer(publication)).decode()
     if _request.get().method in _READ and etag in _request.get().headers.get("if-none-match", ""):
         return Response("", status_code=304, headers=headers)

@@ -1,1 +1,1 @@
-"""What the routes of the lookup API stand on."""
+"""The functions and models that the routes of the lookup API use."""

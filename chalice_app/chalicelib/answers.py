@@ -1,6 +1,6 @@
-"""The answers of the API, typed: its description is made from them, with what their docstrings say of each field.
+"""The answers of the API, typed: its description is made from them and their docstrings.
 
-Members are in the order in which they are answered. One that is `UNSET` is left out of an answer.
+An answer has its fields in this order, without those that are `UNSET`.
 """
 
 from datetime import date
@@ -92,7 +92,7 @@ class Explanation(MostUsed, frozen=True, kw_only=True):
     runner_up : Place or None
         The amounts with the next lower count, if there are any.
     unknown : Unknown or None
-        null where a whole country answers, and until objects are counted again that an earlier release counted.
+        null where a whole country answers, and until all objects that an earlier release counted are counted again.
     number : int
         The customer's number in the dimension of the family that answers, by the dimension's own name.
     as_of : date
@@ -114,7 +114,7 @@ class Explanation(MostUsed, frozen=True, kw_only=True):
 
 @cache
 def explanation_of(number_name: str) -> type[Explanation]:
-    """Return the explanations that call the customer's number so: made once, because lookups need it."""
+    """Return the explanations in which the customer's number has this name; made once, because lookups need it."""
     return cast(
         type[Explanation],
         defstruct(
@@ -140,7 +140,7 @@ class NoExplanation(Struct, frozen=True):
 
 
 Explained = Explanation | dict[str, Explanation | NoExplanation]
-"""The explanation of a family, or by name of each."""
+"""The explanation of one family, or of every family by name."""
 
 
 class CustomerProblem(Struct, frozen=True):
@@ -167,7 +167,7 @@ class BatchResult(Struct, frozen=True):
     Attributes
     ----------
     customer_id : any
-        As it was sent, if it was.
+        As it was sent; left out if it was not.
     voucher_amount : list of float
         Amounts with the highest count, lowest first; more than one when they are tied.
     level : str
@@ -207,7 +207,7 @@ class SegmentCounts(Struct, frozen=True):
     doubt : Doubt or None
         null where no voucher was used.
     unknown : Unknown or None
-        null where no voucher was used, and until objects are counted again that an earlier release counted.
+        null where no voucher was used, and until all objects that an earlier release counted are counted again.
     """
 
     segment_type: str
@@ -220,7 +220,7 @@ class SegmentCounts(Struct, frozen=True):
 
 
 class FamilyDimension(Struct, frozen=True):
-    """What a family is ranges of, and the field that a lookup needs.
+    """The dimension that a family divides into ranges, and the field that a lookup needs.
 
     Attributes
     ----------

@@ -14,9 +14,9 @@ from functions.common.settings import NonEmpty
 _MAX_BIGINT = 2**63 - 1
 
 
-# In a query string a + is a space, so a zone such as +05:00 arrives as what is not a zone.
+# In a query string a + is a space, so that a zone such as +05:00 cannot be read unless the + is escaped.
 _WHAT_A_DATE_IS = (
-    "must be a date or timestamp like 2018-05-03 or 2018-05-03T00:00:00+05:00, of which a query string writes + as %2B"
+    "must be a date or timestamp like 2018-05-03 or 2018-05-03T00:00:00+05:00; in a query string write + as %2B"
 )
 
 FLAGS_AS_TEXT = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
@@ -27,7 +27,7 @@ class Day(int):
 
 
 class CustomerFields(msgspec.Struct, frozen=True):
-    """What every lookup names."""
+    """The fields that every lookup needs."""
 
     country_code: NonEmpty
 
@@ -38,7 +38,7 @@ class Customer(CustomerFields, frozen=True):
     Attributes
     ----------
     value : int
-        What the field of the family's dimension says: the number, or the day number of the date.
+        The value of the field that the family's dimension needs: the number, or the day number of the date.
     """
 
     family: ClassVar[Family]
@@ -46,7 +46,7 @@ class Customer(CustomerFields, frozen=True):
 
 
 def customer_of(family: Family) -> type[Customer]:
-    """Return the customers of a family, who name its dimension's field: made once, because every lookup needs it."""
+    """Return the model of a family's customers, with the field of its dimension; made once, because lookups need it."""
     kind = Annotated[int, msgspec.Meta(ge=0, le=_MAX_BIGINT)] if family.dimension.kind == "number" else Day
     made = msgspec.defstruct(
         "FamilyCustomer", [("value", kind)], bases=(Customer,), namespace={"family": family},
@@ -62,7 +62,7 @@ class Country(msgspec.Struct, frozen=True):
 
 
 class HistoryOfFamily(Country, frozen=True):
-    """The request for the most used amounts of a family by as-of day, so many days at most."""
+    """The request for the most used amounts of a family by as-of day, `limit` days at most."""
 
     segment_name: NonEmpty
     limit: Annotated[int, msgspec.Meta(ge=1, le=366)] = 30
@@ -81,12 +81,12 @@ class Batch(msgspec.Struct, frozen=True):
 
 
 def read_flag(values: Mapping[str, Any], name: Literal["explain", "fallback"]) -> bool:
-    """Return whether a request asks for all that led to an answer, or for an answer of a wider level; false without it.
+    """Return whether a request sets the flag `explain` or `fallback`; false without the field.
 
     Raises
     ------
     FieldsError
-        When it is something else.
+        When the field is neither true nor false.
     """
     value = values.get(name, False)
     if isinstance(value, str):
@@ -102,7 +102,7 @@ def read_customer(kinds: Mapping[str, type[Customer]], values: Mapping[str, Any]
     Parameters
     ----------
     kinds : mapping of str to type
-        The customers of each published family, by its name.
+        The model of the customers of each published family, by the family's name.
     values : mapping
         The request's fields.
     today : date

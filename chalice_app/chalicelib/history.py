@@ -14,7 +14,7 @@ from functions.common.database import Database
 from functions.common.fields import FieldProblem, FieldsError
 from functions.common.ranking import Cause, ChangedObject, Doubt, KeptChange, Ranking, Share, share, since_when
 
-# As one value, filtered where it lies: a day has the segments of every country and family.
+# As one value, filtered in the database: a day has the segments of every country and family.
 _READ = """
     SELECT CAST(coalesce(json_agg(json_build_object(
         'as_of', as_of, 'refresh_id', refresh_id, 'rankings', (
@@ -68,7 +68,7 @@ class HistoryDay(Struct, frozen=True):
     refresh_id : int
         The refresh that published last as of the day.
     segments : list of HistorySegment
-        Those with vouchers.
+        The segments with vouchers.
     """
 
     as_of: date
@@ -77,7 +77,7 @@ class HistoryDay(Struct, frozen=True):
 
 
 class HistoryChange(Struct, frozen=True):
-    """A change of the most used amounts of a segment, and why it came.
+    """A change of the most used amounts of a segment, and its causes.
 
     Attributes
     ----------
@@ -109,10 +109,9 @@ class History(Struct, frozen=True):
     Attributes
     ----------
     since : dict
-        By segment, the first of the days from which on, without a break, the most used amounts are those of the
-        latest day.
+        By segment, the day since which the most used amounts have been those of the latest day, without a break.
     days : list of HistoryDay
-        The day that is published first.
+        The published day first, then the days before it.
     changes : list of HistoryChange
         The latest changes, the last one first.
     """
@@ -131,9 +130,9 @@ class _Day(Struct, frozen=True):
 
 
 def read_history(database: Database, publication: Publication, asked: HistoryOfFamily) -> History:
-    """Return the most used amounts of a family's segments by as-of day, the day that is published first.
+    """Return the most used amounts of a family's segments by as-of day, and their latest changes with causes.
 
-    With them the latest changes of them, the last one first, and why they came.
+    Days begin with the published day and go back; changes begin with the last one.
 
     Raises
     ------

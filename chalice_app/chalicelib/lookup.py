@@ -1,4 +1,4 @@
-"""Answers, made from what is published."""
+"""Answers to lookups, made from the publication."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -33,16 +33,16 @@ class NoAnswerError(Exception):
 
 
 class Answer(NamedTuple):
-    """What was used where a customer belongs.
+    """The segment or country that answers a lookup, and what was used in it.
 
     Attributes
     ----------
     use : SegmentUse
-        What was used there.
+        What was used in it.
     family, number, segment : Family, int, Segment or None
-        The segment with its family, and the customer's number in it; none of them where it is a whole country.
+        The segment, its family and the customer's number; not set where a whole country answers.
     level : Level
-        Where that is, with `fallback` only.
+        Which level answers; set with `fallback` only.
     """
 
     use: SegmentUse
@@ -103,7 +103,7 @@ def explanations(publication: Publication, values: dict[str, Any], *, today: dat
     Raises
     ------
     FieldsError, NoAnswerError
-        For the family that is named; where none is, a family without an answer says why in its place.
+        For the family that `segment_name` names. Without it, a family that has no answer has the reason in its place.
     """
     if "segment_name" in values:
         return explanation(publication, values, today=today)
@@ -131,7 +131,7 @@ def batch_result(publication: Publication, values: dict[str, Any], *, today: dat
 def segments_of(publication: Publication, country_code: str) -> Segments:
     """Return every family and segment of a country with its counts and its most used amounts.
 
-    With them the dimension of each family, and the field that a lookup of it needs.
+    The answer also has the dimension of each family, and the field that a lookup of it needs.
 
     Raises
     ------
@@ -168,7 +168,7 @@ def _counts(publication: Publication, country_code: str, segment: Segment) -> Se
 
 
 def _answer(publication: Publication, customer: Customer, values: Mapping[str, Any], *, today: date) -> Answer:
-    """Find the customer's segment; with `fallback` else that of the family with the most vouchers, else the country."""
+    """Find the customer's segment; with `fallback`, else that of another family with most vouchers, or the country."""
     if not read_flag(values, "fallback"):
         return _find(publication, customer)
     try:
@@ -204,7 +204,7 @@ def _find(publication: Publication, customer: Customer) -> Answer:
 
 
 def check_served(publication: Publication, country_code: str) -> None:
-    """Refuse a country that is not served.
+    """Check that a country is served.
 
     Raises
     ------

@@ -15,7 +15,7 @@ from functions.common.fields import FieldProblem, FieldsError
 
 
 class Problem(Struct, frozen=True):
-    """Why a request was not answered, as RFC 9457 has it.
+    """Why a request was not answered, in the form of RFC 9457.
 
     Attributes
     ----------
@@ -53,11 +53,11 @@ class GatewayProblem(Struct, frozen=True):
 
 
 class MalformedError(Exception):
-    """A request's body is not what a route takes; the message says what is."""
+    """A request's body cannot be read; the message says why."""
 
 
 class TooLargeError(Exception):
-    """A request's body is larger than what is taken; the message says how large it may be."""
+    """A request's body is too large; the message says how large it may be."""
 
 
 STATUS_OF_ERROR: dict[type[Exception], HTTPStatus] = {
@@ -70,7 +70,7 @@ STATUS_OF_ERROR: dict[type[Exception], HTTPStatus] = {
     PostgresError: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 
-# What goes on inside is for the log, not for the caller.
+# The reasons of internal errors are for the log, not for the caller.
 _DETAIL_OF_ERROR: dict[type[Exception], str] = {
     FieldsError: "fields are missing or wrong",
     NothingPublishedError: "nothing is published yet: ask again after the first refresh",
@@ -78,7 +78,7 @@ _DETAIL_OF_ERROR: dict[type[Exception], str] = {
     PostgresError: "the database did not answer as it should: ask again shortly",
 }
 
-# As RFC 9110 names them; Python before 3.13 has the names of the one before.
+# As RFC 9110 names them; Python before 3.13 has the names of its predecessor.
 _TITLES = {
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "Content Too Large",
     HTTPStatus.UNPROCESSABLE_ENTITY: "Unprocessable Content",
@@ -112,12 +112,12 @@ def problem_response(error: Exception) -> Response:
 
 
 def normalize_error(response: Response) -> Response:
-    """Turn an error that Chalice answers by itself (wrong verb, media type, failure inside) into a problem document.
+    """Turn an error that Chalice answers by itself (wrong verb, media type, internal failure) into a problem document.
 
     Parameters
     ----------
     response : chalice.Response
-        Any response; one that is not an error of Chalice's comes back as it is.
+        Any response; if it is not an error of Chalice's, it is returned unchanged.
     """
     body = response.body
     if response.status_code < HTTPStatus.BAD_REQUEST or not isinstance(body, dict) or "Message" not in body:

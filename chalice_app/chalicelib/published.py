@@ -17,7 +17,7 @@ from functions.common.database import Database, DatabaseUnreachableError
 from functions.common.families import Family, Segment, check_families
 from functions.common.ranking import Ranked, Unknown, measure_unknown, rank
 
-# One statement, so that all of it is of one publication.
+# One statement, so that everything comes from one publication.
 _READ = """
     SELECT refresh_id, as_of, published_at, countries,
            (SELECT json_agg(json_build_array(segment_name, dimension)) FROM voucher_customer.segment_families),
@@ -47,7 +47,7 @@ class SegmentUse(NamedTuple):
     amounts : list of AmountUse
         Every amount with its count, lowest amount first.
     ranked : Ranked
-        The same by how often they were used.
+        The same amounts, ranked by how often they were used.
     """
 
     amounts: list[AmountUse]
@@ -55,7 +55,7 @@ class SegmentUse(NamedTuple):
 
 
 class Publication(NamedTuple):
-    """The published table and what is to know of it.
+    """The published table, the rules behind it, and when it was published.
 
     Attributes
     ----------
@@ -68,15 +68,16 @@ class Publication(NamedTuple):
     countries : list of str
         Every country that is served.
     families : dict of str to Family
-        Those that are published, by name.
+        The published families, by name.
     customers : dict of str to type
-        The customers of each.
+        The model of each family's customers, by its name.
     uses : dict
         What was used, by country and segment; a segment without vouchers is absent.
     uses_of_countries : dict of str to SegmentUse
         What was used in a country in all, by the family that counts most of it.
     unknowns : dict
-        What is unknown, by country, family and segment type; empty until all objects are counted with it.
+        The shares of unknown values, by country, family and segment type; empty until all objects have them counted
+        apart.
     """
 
     refresh_id: int
@@ -90,14 +91,14 @@ class Publication(NamedTuple):
     unknowns: dict[tuple[str, str, str], Unknown]
 
     def unknown(self, country_code: str, segment: Segment) -> Unknown | None:
-        """Return what is unknown in a segment; None where it holds no voucher or it is not recorded."""
+        """Return the shares of unknown values in a segment; None if it holds no voucher or they are not recorded."""
         return self.unknowns.get((country_code, segment.segment_name, segment.segment_type))
 
 
 class PublicationCache:
-    """The current publication, read anew only when there is another.
+    """The current publication, read again only when there is another.
 
-    Safe under threads. While the database is unreachable, answers come from memory until a limit.
+    Safe for threads. While the database is unreachable, the publication comes from memory, for a limited time.
 
     Parameters
     ----------
@@ -106,7 +107,7 @@ class PublicationCache:
     check_seconds : float
         How often at most the database is asked whether there is another publication.
     stale_seconds : float
-        How long to go on after the last time that the database answered.
+        For how long after the database's last answer the publication may come from memory.
     monotonic : callable
         Gives seconds that never run backwards.
     """
@@ -145,7 +146,7 @@ class PublicationCache:
         known = self._publication
         if known is not None and self._monotonic() - self._asked < self._check_seconds:
             return self._unless_too_old(known)
-        # One thread asks; the others answer from what is known, and wait only where nothing is.
+        # One thread asks the database; the others answer from memory, and wait only while it is empty.
         if known is None:
             self._asking.acquire()
         elif not self._asking.acquire(blocking=False):
@@ -161,7 +162,7 @@ class PublicationCache:
         if known is not None and now - self._asked < self._check_seconds:
             return self._unless_too_old(known)  # another thread asked meanwhile
         try:
-            current = self._read_if_other(known)
+            current = self._read_if_changed(known)
         except (DatabaseUnreachableError, PostgresError):
             self._asked = now
             if known is None or now - self._answered >= self._stale_seconds:
@@ -172,12 +173,12 @@ class PublicationCache:
         return current
 
     def _unless_too_old(self, known: Publication) -> Publication:
-        # What was asked in time is good until it is asked again, hence the check's seconds on top.
+        # A publication that was checked in time holds until the next check, hence the check's seconds on top.
         if self._monotonic() - self._answered >= self._stale_seconds + self._check_seconds:
             raise DatabaseUnreachableError("the database has been away for too long")
         return known
 
-    def _read_if_other(self, known: Publication | None) -> Publication:
+    def _read_if_changed(self, known: Publication | None) -> Publication:
         with reading(self._database) as connection:
             rows = connection.run("SELECT refresh_id FROM voucher_customer.publication")
             if known is not None and rows and rows[0][0] == known.refresh_id:
@@ -188,12 +189,12 @@ class PublicationCache:
 
 @contextmanager
 def reading(database: Database) -> Iterator[Connection]:
-    """Read in one transaction; tables that nobody has made yet hold no publication.
+    """Read in one transaction; before the first migration nothing is published.
 
     Raises
     ------
     NothingPublishedError
-        When a table is not there.
+        When a table does not exist.
     """
     try:
         with database.transaction() as connection:
@@ -225,7 +226,7 @@ def _use(amounts: list[tuple[float, int]]) -> SegmentUse:
 
 
 def _uses_of_countries(amounts: Mapping[tuple[str, Segment], list[tuple[float, int]]]) -> dict[str, SegmentUse]:
-    """Add up the segments of each family, and choose the family that counts most vouchers: they are the same ones."""
+    """Add up the segments of each family, and choose the family with most vouchers: each counts the same vouchers."""
     sums: dict[tuple[str, str], Counter[float]] = {}
     for (country_code, segment), used in amounts.items():
         sums.setdefault((country_code, segment.segment_name), Counter()).update(dict(used))

@@ -13,7 +13,7 @@ from functions.common.ranking import Cause, Count, Share
 
 _READ = "SELECT to_json(run) FROM voucher_customer.refreshes AS run ORDER BY refresh_id DESC LIMIT :limit"
 
-# Columns that callers know by their first names.
+# Columns that were renamed: answers keep the original names.
 _ANSWERED_AS = {
     "objects_refused": "objects_failed", "objects_refused_before": "objects_bad", "objects_deferred": "objects_left"
 }  # fmt: skip
@@ -25,7 +25,7 @@ class Refresh(Struct, frozen=True):
     Attributes
     ----------
     trigger : str
-        What made it run.
+        What started it.
     as_of : date
         The day that it published as of.
     countries : list of str
@@ -51,7 +51,7 @@ class Refresh(Struct, frozen=True):
     rows_lost : int
         Rows that were counted before and are not any more: of objects taken out, and of those that have fewer now.
     accepted : list of str
-        The first objects that were counted, though most of their rows are rejected, because a person accepted them.
+        The first objects that were counted because a person accepted them, though too many of their rows are rejected.
     rows_published : int or None
         Rows of the published table.
     rows_in_no_segment : dict
@@ -104,9 +104,9 @@ class Refreshes(Struct, frozen=True):
 
 
 def read_refreshes(database: Database, limit: int) -> Refreshes:
-    """Read the latest runs of the refresh function, so many at most.
+    """Return the latest runs of the refresh function, `limit` at most.
 
-    Columns for those who look after the bucket are left out.
+    Columns that only the operators of the bucket need are left out.
     """
     with reading(database) as connection:
         runs = [run for (run,) in connection.run(_READ, limit=limit)]

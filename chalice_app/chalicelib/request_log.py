@@ -48,11 +48,11 @@ def log_request(request: Request, status: int, seconds: float, publication: Publ
     request : chalice.app.Request
         The request.
     status : int
-        Of its answer.
+        The status of the answer.
     seconds : float
         How long the answer took.
     publication : Publication or None
-        What is known of the publication, whose age is measured at lookups.
+        The publication in memory, whose age is measured at lookups.
     """
     duration_ms = round(seconds * 1000, 3)
     line: dict[str, Any] = {
@@ -76,5 +76,5 @@ def log_request(request: Request, status: int, seconds: float, publication: Publ
             "Lookups": 1,
             "LookupDuration": duration_ms,
         }
-    # In one call: Lambda makes a line of log of each, and print() makes two.
+    # In one call: Lambda makes each call a line of log, and print() calls twice.
     sys.stdout.write(_encode(line).decode() + "\n")

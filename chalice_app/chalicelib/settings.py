@@ -15,7 +15,7 @@ class LookupSettings(DatabaseSettings, frozen=True, kw_only=True, rename="upper"
     Attributes
     ----------
     publication_check_seconds : float
-        How long an answer may lag behind a new publication: the database is asked for one this often at most.
+        How long an answer may lag behind a new publication: how long the database is not asked again.
     publication_stale_seconds : float
         How long to go on answering from memory while the database is unreachable.
     """

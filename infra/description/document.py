@@ -81,9 +81,9 @@ class Route(NamedTuple):
     answer : dict
         The schema of its answer.
     errors : tuple of int
-        The statuses that the app answers on it, beside 415.
+        The error statuses that the app answers on it, besides 415.
     query : dict of str to dict
-        What it takes in the query string, by name; those in `needed` have to be there.
+        The fields of its query string, by name; those in `needed` are required.
     body : str
         The schema of the body that POST takes.
     is_published : bool
@@ -202,7 +202,7 @@ def _responses(method: str, route: Route, shown: list[Schema]) -> Schema:
 
 
 def _shown(examples: list[Schema], member: str) -> Schema:
-    """Return the examples of a request's body or of an answer, by what they show and, of a GET, for which query."""
+    """Return the examples of a request's body or of an answer by what they show; those of a GET with their query."""
     values = {
         example["shows"].replace(" ", "_"): {
             "summary": example["shows"],

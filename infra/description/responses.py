@@ -54,13 +54,13 @@ _REFUSALS: dict[int, Refusal] = {
     **_refusal(
         415,
         "UnsupportedMediaType",
-        "The body is labelled as something else than JSON.",
+        "The body is labelled as something other than JSON.",
         "Unsupported media type: text/xml",
     ),
     **_refusal(
         422,
         "BadFields",
-        "Fields are missing, wrong, or more than once in the query string; `errors` names each.",
+        "Fields are missing, wrong, or occur more than once in the query string; `errors` names each.",
         "fields are missing or wrong",
         [FieldProblem("total_orders", "is missing")],
     ),

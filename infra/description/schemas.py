@@ -46,7 +46,7 @@ def reference(name: str) -> Schema:
 
 
 def lookup_fields(families: Mapping[str, Dimension]) -> dict[str, Schema]:
-    """Describe the fields of a lookup, by name: those that each family needs among them."""
+    """Describe the fields of a lookup, by name, including those that each family needs."""
     return {
         "country_code": COUNTRY,
         "segment_name": _SEGMENT_NAME,
@@ -58,7 +58,7 @@ def lookup_fields(families: Mapping[str, Dimension]) -> dict[str, Schema]:
 
 def _flag(description: str) -> Schema:
     as_text = {"type": "string", "pattern": f"^(?:{'|'.join(FLAGS_AS_TEXT)})$"}
-    # Without a `default`, for which openapi-typescript would have every caller send the field.
+    # No `default`: because of one, openapi-typescript would require every caller to send the field.
     return {"description": f"{description} Left out, it is false.", "anyOf": [{"type": "boolean"}, as_text]}
 
 
@@ -133,12 +133,12 @@ def _requests(families: Mapping[str, Dimension]) -> dict[str, Schema]:
     }
 
 
-_CUSTOMER = "A customer. A family that is added needs the field that `GET /segments` names, beside those below."
+_CUSTOMER = "A customer. Families that were added may need other fields than these: `GET /segments` names them."
 _BATCH = "A customer that lacks fields, or has wrong ones, has a problem of its own in the answer."
 
 
 def _needs(families: Mapping[str, Dimension], otherwise: Schema) -> Schema:
-    """Say which field each family needs: an `if` inside of the other's `else`, because generators merge an `allOf`."""
+    """Say which field each family needs: each `if` inside the `else` before, because generators merge an `allOf`."""
     rule = otherwise
     for name, dimension in reversed(list(families.items())):
         named = _require("segment_name", segment_name={"const": name})
@@ -183,6 +183,6 @@ def _describe_fields(schema: Schema, doc: str) -> None:
         for name in names.split(", "):
             if name in schema["properties"]:
                 field = schema["properties"][name]
-                # Beside a reference older generators read nothing.
+                # Older generators ignore what stands beside a reference.
                 described = {"allOf": [field]} if "$ref" in field else field
                 schema["properties"][name] = {"description": " ".join(text.split()), **described}
