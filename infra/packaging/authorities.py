@@ -1,7 +1,7 @@
 """The certificate authorities that a function trusts when it connects to Amazon RDS.
 
-They come from a package that is locked with its hash (`rds-ca.txt` beside this file), or from a file of
-one's own.
+They come from a package that is locked with its hash (`rds-ca.txt` beside this file), or from a file that
+RDS_CA names.
 """
 
 import re
@@ -12,7 +12,7 @@ from typing import Any
 from infra.packaging.errors import BuildError
 
 BUNDLE = "rds-ca.pem"
-"""Where both packages have the authorities: `/var/task/rds-ca.pem` on Lambda."""
+"""Where every package has the authorities: `/var/task/rds-ca.pem` on Lambda."""
 
 REGIONS = (
     "af-south-1", "ap-east-1", "ap-northeast-1", "ap-northeast-2", "ap-northeast-3", "ap-south-1", "ap-south-2",
@@ -41,7 +41,7 @@ def amazon_authorities(installed: Path) -> str:
 
 
 def own_authorities(path: Path) -> str:
-    """Return the authorities in a PEM file of one's own, and nothing else that it holds.
+    """Return the authorities in the user's own PEM file, without anything else that it holds.
 
     Raises
     ------
@@ -71,7 +71,7 @@ def _unfit(path: Path, why: str) -> BuildError:
 
 
 def _common_name(certificate: str) -> str:
-    """Return the name of an authority, empty when it goes without; ValueError for what is not an authority."""
+    """Return the name of an authority, empty if it has none; raise ValueError if it is not an authority."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.load_verify_locations(cadata=certificate)
     [authority] = context.get_ca_certs()

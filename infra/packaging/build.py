@@ -1,7 +1,7 @@
 """Build one function's package: `python -m infra.packaging.build refresh|migrate|lookup FOLDER`.
 
-`sam build` calls it through the Makefile beside each function's code. The runtime, the architecture and
-authorities of one's own come from the environment variables RUNTIME, ARCHITECTURE and RDS_CA, because SAM does
+`sam build` calls it through the Makefile beside each function's code. The runtime, the architecture and the
+user's own authorities come from the environment variables RUNTIME, ARCHITECTURE and RDS_CA, because SAM does
 not hand its parameters to make.
 """
 
@@ -25,7 +25,7 @@ LAMBDA_SYSTEM = "linux"
 _PLATFORMS = {
     (LAMBDA_SYSTEM, "x86_64"): "x86_64-manylinux_2_28",
     (LAMBDA_SYSTEM, "arm64"): "aarch64-manylinux_2_28",
-    # For a stack on such a machine, whose emulator runs functions as processes of its own.
+    # For a stack on such a machine, whose emulator runs functions as local processes.
     ("darwin", "x86_64"): "x86_64-apple-darwin",
     ("darwin", "arm64"): "aarch64-apple-darwin",
 }
@@ -206,7 +206,7 @@ def _remove(folder: Path, patterns: Iterable[str]) -> None:
 
 
 def _remove_second_copies(folder: Path) -> None:
-    """Keep of each shared library the name that others load it by: wheels hold no links, only copies."""
+    """Keep one copy of each shared library, under the name by which others load it: wheels hold copies, not links."""
     _remove(folder, ("*.so.*.*.*",))
     for library in folder.glob("lib*.so"):
         if any(folder.glob(f"{library.name}.*")):
@@ -234,9 +234,9 @@ def sources(source: Path) -> list[Path]:
 
 
 def _compile(folder: Path, runtime: str) -> None:
-    """Ship byte code: without it a cold start spends a second and more compiling what it imports.
+    """Compile the package to byte code: without it a cold start spends more than a second on that.
 
-    Only the same Python can make it. Where that is not installed, the package works without.
+    Only the same version of Python can make it. If it is not installed, the package works without byte code.
     """
     found = subprocess.run(
         [str(_UV), "python", "find", "--no-python-downloads", f"cpython@{runtime.removeprefix('python')}"],

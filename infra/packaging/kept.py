@@ -15,7 +15,7 @@ from infra.packaging.folder import archived
 KEPT = ROOT / ".local" / "packages"
 """Where they are kept."""
 
-# For each function. A build that runs beside this one may still need the last.
+# For each function. A build that runs at the same time may still need the previous archive.
 _MOST_KEPT = 2
 
 
@@ -24,7 +24,7 @@ def kept_package(name: str, *, runtime: str, architecture: str, system: str) -> 
 
     Parameters
     ----------
-    name : {'refresh', 'lookup'}
+    name : {'refresh', 'migrate', 'lookup'}
         The function.
     runtime, architecture, system : str
         What it is built for: see `infra.packaging.build.build`.

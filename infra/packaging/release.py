@@ -1,6 +1,6 @@
 """The files of a release: `python -m infra.packaging.release v1.2.3 FOLDER`.
 
-They are both packages for both processors, their checksums, and the version's section of CHANGELOG.md. The release
+They are every package for both processors, their checksums, and the version's section of CHANGELOG.md. The release
 workflow (.github/workflows/release.yml) calls it for a tag and publishes the folder.
 """
 
@@ -37,7 +37,7 @@ def check_release(tag: str, version: str, changelog: str) -> str:
     tag : str
         Such as `v1.2.3`.
     version : str
-        What the code says that it is.
+        The version in the code.
     changelog : str
         The text of CHANGELOG.md.
 
@@ -55,7 +55,7 @@ def check_release(tag: str, version: str, changelog: str) -> str:
         raise BuildError(f"the tag is {tag!r}, but functions/__init__.py has the version {version}: tag v{version}")
     changes = read_changes(changelog)
     if not changes.get(version):
-        raise BuildError(f"CHANGELOG.md tells nothing of {version}: give it a section '## [{version}] - its day'")
+        raise BuildError(f"CHANGELOG.md has nothing about {version}: add a section '## [{version}] - its day'")
     if changes.get("Unreleased"):
         raise BuildError(f"CHANGELOG.md has changes under Unreleased: move them to the section of {version}")
     return changes[version]

@@ -50,8 +50,8 @@ def test_a_release_tells_what_is_new_in_it() -> None:
     [
         ("v1.2.1", "1.2.0", CHANGELOG, "functions/__init__.py has the version 1.2.0: tag v1.2.0"),
         ("1.2.0", "1.2.0", CHANGELOG, "tag v1.2.0"),
-        ("v1.3.0", "1.3.0", CHANGELOG, "tells nothing of 1.3.0"),
-        ("v1.2.0", "1.2.0", CHANGELOG.replace("### Added\n\n- More.\n", ""), "tells nothing of 1.2.0"),
+        ("v1.3.0", "1.3.0", CHANGELOG, "has nothing about 1.3.0"),
+        ("v1.2.0", "1.2.0", CHANGELOG.replace("### Added\n\n- More.\n", ""), "has nothing about 1.2.0"),
         ("v1.2.0", "1.2.0", CHANGELOG.replace("[Unreleased]\n", "[Unreleased]\n\n- Even more.\n"), "under Unreleased"),
     ],
 )
