@@ -1,11 +1,11 @@
 -- The segment families and their ranges, loaded at every refresh. docs/segments.md says how to change them.
 --
--- A family is ranges of a dimension, of which there are three kinds:
+-- A family divides a dimension into ranges. There are three kinds of dimensions:
 --     total_orders                               a whole number of the voucher record
 --     days_since(last_order_ts)                  days from a date of the record to the as-of day
 --     days_between(last_order_ts, timestamp)     days from one date of the record to another
 -- Both ends belong to a range. Ranges of a family may leave gaps (a customer in a gap is in no segment) but must not
--- overlap. segment_type is the source system's label and takes no part in the counting.
+-- overlap. segment_type is the source system's label and does not affect the counts.
 
 DELETE FROM voucher_customer.segment_families;
 DELETE FROM voucher_customer.customer_segments;

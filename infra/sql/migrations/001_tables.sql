@@ -1,4 +1,4 @@
--- Applied once, by the refresh function before its first use of a database.
+-- The tables of the first release.
 
 CREATE TABLE voucher_customer.customer_segments (
     segment_name text NOT NULL,
