@@ -1,6 +1,6 @@
 """A line that moves while something takes its time: what is under way, its latest detail, and for how long.
 
-It is the standard library's alone, because `make setup` shows how it installs everything else:
+It uses the standard library only, because `make setup` runs it before anything else is installed:
 `python infra/progress.py TEXT COMMAND ...` runs a command behind the line, and prints what it said only if it fails.
 """
 
@@ -77,12 +77,12 @@ class Progress:
             _paint(f"\r\x1b[K{took}")
 
     def tell(self, line: str) -> None:
-        """Show what a line of output is about: a package, a resource; anything else is passed over."""
+        """Show the package or the resource that a line of output is about; ignore other lines."""
         if found := _DETAIL.search(line):
             self._detail = found["resource"] or f"{found['package']} {found['version']}"
 
     def show(self, detail: str) -> None:
-        """Show how far it is; where no line moves, in a line for each change."""
+        """Show how far the work is; without a terminal, in a new line for each change."""
         if detail != self._detail and not self._moves:
             _paint(f"{self._text}: {detail}\n")
         self._detail = detail
@@ -106,7 +106,7 @@ def _paint(text: str) -> None:
 
 
 def main() -> None:
-    """Run the command that the command line holds; end as it does."""
+    """Run the command in the arguments; if it fails, print its last lines and fail too."""
     text, *command = sys.argv[1:]
     lines: list[str] = []
     with Progress(text) as progress:

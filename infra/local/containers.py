@@ -13,14 +13,14 @@ from infra.local.processes import LocalError, free_port, run_logged
 
 COMPOSE = ROOT / "localstack-compose.yml"
 
-# Images of some gigabytes come first.
+# The first start downloads images of some gigabytes.
 _TIMEOUT_SECONDS = 1800
 
 _DATABASE = DatabaseAddress("127.0.0.1", 0, "vouchers", "vouchers", "", "off")
 
 
 def why_no_engine() -> str:
-    """Return why no container can be started, in Docker's own words; nothing where Docker runs and has Compose."""
+    """Return why no container can be started, in Docker's own words; empty if Docker runs and has Compose."""
     if shutil.which("docker") is None:
         return "there is no docker on PATH"
     for words in (["docker", "version", "--format", "{{.Server.Version}}"], ["docker", "compose", "version"]):
@@ -49,7 +49,7 @@ def start_containers(folder: Path) -> tuple[int, DatabaseAddress]:
     Parameters
     ----------
     folder : Path
-        Takes their logs, and the variables that they get: names, ports that are free and a new password.
+        Takes their logs and their variables: names, free ports and a new password.
 
     Returns
     -------
@@ -78,12 +78,12 @@ def start_containers(folder: Path) -> tuple[int, DatabaseAddress]:
         _compose(folder, "up", "--wait")
     except LocalError as error:
         _keep_log(folder)
-        raise LocalError(f"{error}; what the containers said is in {log_of(folder)}") from error
+        raise LocalError(f"{error}; the containers' logs are in {log_of(folder)}") from error
     return port, address
 
 
 def stop_containers(folder: Path) -> None:
-    """Stop both, and the functions' containers, and remove what they hold; harmless when they do not run.
+    """Stop both and the functions' containers, and remove their data; harmless when they do not run.
 
     Raises
     ------
@@ -105,13 +105,13 @@ def _socket() -> str:
     """Return the socket on which the engine listens: LocalStack starts functions through it."""
     if given := os.environ.get("DOCKER_SOCKET"):
         return given
-    # It follows DOCKER_HOST too.
+    # This follows DOCKER_HOST too.
     command = ["docker", "context", "inspect", "--format", "{{.Endpoints.docker.Host}}"]
     host = subprocess.run(command, check=False, capture_output=True, text=True).stdout.strip()
     if not host.startswith("unix://"):
         raise LocalError(
             f"Docker's engine is at {host or 'no address'}, and LocalStack needs one with a socket on this machine:"
-            " have DOCKER_HOST or the context name that (unix:///...)"
+            " name the socket by DOCKER_HOST or the context (unix:///...)"
         )
     return host.removeprefix("unix://")
 
@@ -121,7 +121,7 @@ def _variables(folder: Path) -> Path:
 
 
 def _remove(folder: Path) -> None:
-    """Remove containers, network and volumes of the checkout, those of functions that LocalStack left too."""
+    """Remove containers, network and volumes of the checkout, and the functions' containers that LocalStack left."""
     _compose(folder, "down", "--volumes", "--remove-orphans")
     label = f"label=com.docker.compose.project={project_of(folder)}"
     for kind, options in (("container", ["--all"]), ("network", []), ("volume", [])):
@@ -138,7 +138,7 @@ def _keep_log(folder: Path) -> None:
 
 def _compose(folder: Path, *words: str, log: Path | None = None) -> None:
     command: list[str | Path] = ["docker", "compose", "--file", COMPOSE, "--env-file", _variables(folder), *words]
-    # The environment would win over the file.
+    # The environment would take precedence over the file.
     ours = ("COMPOSE_", "DOCKER_SOCKET", "LOCALSTACK_PORT", "POSTGRES_")
     environment = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     run_logged(command, log or folder / "compose.log", env=environment, timeout_seconds=_TIMEOUT_SECONDS)

@@ -141,7 +141,7 @@ def _drop(stack: Stack, objects: Mapping[str, Path]) -> None:
         print(f"Ignored, because not part of the dataset: {len(ignored)}: {', '.join(ignored[:_MAX_SHOWN])}{more}")
     with step("wait for the event to refresh (S3, EventBridge, Lambda)"):
         wait_for(
-            f"refresh of {len(keys)} objects (see {stack.folder}/emulator.log)",
+            f"refresh of {count_of(len(keys), 'object')} (see {stack.folder}/emulator.log)",
             lambda: _is_refreshed(stack, len(keys)),
             seconds=_REFRESH_SECONDS,
         )
@@ -161,7 +161,7 @@ def _is_refreshed(stack: Stack, objects: int) -> bool | None:
 
 
 def _has_report(stack: Stack) -> bool | None:
-    """Fetch the report, and return whether it shows the latest publication: it is written after it."""
+    """Fetch the report, and return whether it shows the latest publication already."""
     connection = stack.connect()
     try:
         [[refresh_id]] = connection.run("SELECT refresh_id FROM voucher_customer.publication")

@@ -71,7 +71,7 @@ class Emulator:
     def _spawn(self, folder: Path, port: int, log: Path) -> subprocess.Popen[bytes]:
         python = ROOT / ".local" / "tools" / self.tool / "bin" / "python"
         if not python.exists():
-            raise LocalError(f"it is not installed: `make .local/tools/{self.tool}/.ready` does that")
+            raise LocalError(f"it is not installed: run `make .local/tools/{self.tool}/.ready`")
         temporary = folder / "tmp"
         temporary.mkdir(exist_ok=True)
         env = {"PATH": os.environ["PATH"], "HOME": str(folder), "TMPDIR": str(temporary)}

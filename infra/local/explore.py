@@ -41,7 +41,7 @@ from infra.local.stack import PREFIX
 from infra.words import count_of
 
 REPORT = ROOT / ".local" / "explored.html"
-"""Where the page goes."""
+"""Where the report is written."""
 
 _BUCKET = "explored"
 _TIMEOUT_SECONDS = 60
@@ -142,7 +142,7 @@ def _refresh(database_url: str, countries: str, as_of: date | None) -> Summary:
 
 
 def _print_schema(bucket: Bucket, key: str, version: ObjectVersion, columns: Columns) -> None:
-    """Print the columns that are needed beside those that are there."""
+    """Print how each needed column can be read, and which columns are ignored."""
     try:
         description = bucket.describe(key, version, columns)
     except ObjectError:
@@ -156,7 +156,7 @@ def _print_schema(bucket: Bucket, key: str, version: ObjectVersion, columns: Col
 
 def _verdict(description: Description, name: str) -> str:
     if (there := description.names.count(name)) != 1:
-        return "there twice" if there else "missing"
+        return "occurs twice" if there else "missing"
     try:
         description.check_type(name)
     except ObjectError as error:
@@ -181,7 +181,7 @@ def _print_profile(bucket: Bucket, key: str, version: ObjectVersion, columns: Co
     for name, (first, last) in profile.days.items():
         print(f"  {name}: {np.datetime64(first, 'D')} to {np.datetime64(last, 'D')}")
     if nulls := [f"{name} {rows:,}" for name, rows in profile.unknown.items() if rows]:
-        print(f"  nothing there, counted as 0 by default: {', '.join(nulls)}")
+        print(f"  null or blank, counted as 0 by default: {', '.join(nulls)}")
     _print_rejected(profile)
     return profile.countries
 
@@ -206,7 +206,7 @@ def _print_rejected(profile: Profile) -> None:
 
 
 def _print_left_out(occurring: Counter[str], summary: Summary, *, is_chosen: bool) -> None:
-    """Print the countries that are counted and not in the table, and those that COUNTRIES names and no row has."""
+    """Print the countries that are counted but not in the table, and those that COUNTRIES names but no row has."""
     left_out = [name for name, _ in occurring.most_common() if name not in summary.countries]
     if left_out:
         shown = ", ".join(map(repr, left_out[:_MAX_SHOWN]))

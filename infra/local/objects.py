@@ -37,7 +37,7 @@ def objects_of(data: str) -> dict[str, Path]:
         raise LocalError("DATA is missing: name a parquet file, several, or a folder by DATA=path/to/vouchers.parquet")
     try:
         objects = _find_objects(data)
-    except (OSError, RuntimeError) as error:  # the second of a home directory that nobody has
+    except (OSError, RuntimeError) as error:  # RuntimeError: the home directory of an unknown user
         raise LocalError(f"DATA: {error}") from error
     for key, path in objects.items():
         _check_can_be_put(key, path)
@@ -65,7 +65,7 @@ def _find_objects(data: str) -> dict[str, Path]:
 def _exists(path: Path) -> bool:
     try:
         return path.exists()
-    except OSError:  # several names can be longer than one may be
+    except OSError:  # several names are together longer than a path may be
         return False
 
 
@@ -110,7 +110,7 @@ def check_files(objects: Mapping[str, Path]) -> None:
 
 
 def _needed_columns() -> Columns:
-    """Return the needed columns that can be known without a database to load the families' file."""
+    """Return the needed columns, read from the families' file without a database that loads it."""
     try:
         return combine(shipped_families().values()).columns
     except DimensionError as error:
@@ -122,7 +122,7 @@ def countries_of(objects: Mapping[str, Path]) -> list[str]:
     columns: Columns = {"country_code": "country"}
     rows: Counter[str] = Counter()
     for key in counted_of(objects):
-        # What it leaves out, the refresh function refuses, and says why.
+        # Files that cannot be read are left out: the refresh function refuses them and says why.
         with suppress(ObjectError), errors_of(key), _opened(objects[key]) as (file, size):
             description = check_file(file, size, columns)
             for batch in read_groups(file, description, range(description.metadata.num_row_groups)):

@@ -66,7 +66,7 @@ class DatabaseAddress(NamedTuple):
 
 
 def read_address(url: str) -> DatabaseAddress:
-    """Take a DATABASE_URL apart.
+    """Read a DATABASE_URL.
 
     Raises
     ------
@@ -75,7 +75,7 @@ def read_address(url: str) -> DatabaseAddress:
     """
     try:
         parts = read_database_url(url)
-    except (SettingsError, ValueError) as error:  # the second of a port that is not a number
+    except (SettingsError, ValueError) as error:  # ValueError: a port that is not a number
         raise LocalError(f"DATABASE_URL: {error}") from error
     return DatabaseAddress(
         parts["DATABASE_HOST"],
@@ -150,7 +150,7 @@ def start_postgres() -> tuple[Path, DatabaseAddress]:
     Returns
     -------
     tuple
-        The folder, from which `Postgres` knows the server again, and the address.
+        The folder, by which `Postgres` finds the server again, and the address.
 
     Raises
     ------
@@ -185,7 +185,7 @@ def _create_database(address: DatabaseAddress) -> None:
 
 
 def _give_to_server_user(folder: Path) -> None:
-    """PostgreSQL refuses to run as root, so for root `nobody` runs it, or a copy if it is out of their reach."""
+    """Let `nobody` run PostgreSQL for root, as whom it refuses to run; a copy if `nobody` cannot reach it."""
     if os.geteuid() != 0:
         return
     nobody = pwd.getpwnam("nobody")
@@ -200,7 +200,7 @@ def _give_to_server_user(folder: Path) -> None:
 
 
 def _is_within_reach() -> bool:
-    """Whether the server's user may run what is installed: below /root they may not."""
+    """Return whether the server's user may run the installed programs, which they may not below /root."""
     try:
         done = subprocess.run(
             [_INSTALLED / "bin" / "initdb", "--version"], cwd="/", check=False, capture_output=True, **_server_user()

@@ -1,4 +1,4 @@
-"""Running other programs: bounded, logged, stopped for certain."""
+"""Running other programs: with a time limit, a log and a certain end."""
 
 import os
 import signal
@@ -53,9 +53,9 @@ _received: list[int] = []
 
 
 def unwind_on_signals() -> None:
-    """Have Ctrl-C, a closed terminal and a polite end unwind this process, so that everything is stopped.
+    """Let Ctrl-C, a closed terminal and SIGTERM unwind this process, so that everything is stopped.
 
-    What follows the first of these signals is the stopping: the others, such as a second Ctrl-C, are ignored.
+    The first of these signals starts the stopping; later ones, such as a second Ctrl-C, are ignored.
     """
     for one in _ENDING:
         signal.signal(one, _unwind)
@@ -80,8 +80,8 @@ def _end_by(number: int) -> None:
 
 @contextmanager
 def uninterrupted() -> Iterator[None]:
-    """Ignore these signals, also in the programs that are started meanwhile."""
-    if threading.current_thread() is not threading.main_thread():  # which is the one that signals reach
+    """Ignore the signals of `unwind_on_signals`, also in the programs that are started meanwhile."""
+    if threading.current_thread() is not threading.main_thread():  # signals reach the main thread only
         yield
         return
     before = {one: signal.signal(one, signal.SIG_IGN) for one in _ENDING}
@@ -133,7 +133,7 @@ def run_logged(
 
 
 def last_line(log: Path) -> str:
-    """Return the last line of a log that says anything."""
+    """Return the last line of a log that is not blank."""
     lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
     return lines[-1].strip() if lines else "it said nothing"
 
@@ -168,7 +168,7 @@ def wait_for(what: str, ask: Callable[[], Found | None], *, seconds: float, ever
 
 
 def stop_session(pid: int, *, name: str) -> None:
-    """Kill a process that we started, and all that it started: nothing of theirs is kept.
+    """Kill a process that we started, and all that it started: they have no data to save.
 
     Parameters
     ----------
@@ -180,7 +180,7 @@ def stop_session(pid: int, *, name: str) -> None:
     Raises
     ------
     LocalError
-        When some of them run still.
+        When some of them are still running.
     """
     if not is_running(pid, name):
         return

@@ -13,7 +13,7 @@ from functions.refresh.reading.parquet_file import Columns
 
 
 class BadValue(NamedTuple):
-    """A raw value that makes its row useless, and why."""
+    """A raw value that rejects its row, and the reason."""
 
     reason: str
     value: str
@@ -38,7 +38,7 @@ class Profile:
     first_rows : dict of BadValue to int
         The number of the first row that has it.
     unknown : collections.Counter
-        Rows in which a column of numbers holds nothing, by column.
+        Rows in which a column of numbers is null or blank, by column.
     days : dict of str to tuple of int
         The first and the last day of each column of dates, as day numbers.
     """

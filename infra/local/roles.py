@@ -36,7 +36,9 @@ def create_roles(address: DatabaseAddress, *names: str) -> list[DatabaseAddress]
 def _create(connection: Connection, role: DatabaseAddress, creator: str) -> None:
     [[is_there]] = connection.run("SELECT to_regrole(:name) IS NOT NULL", name=role.user)
     if is_there:
-        raise LocalError(f"DATABASE_URL: its server has the role {role.user} already; drop that or name another")
+        raise LocalError(
+            f"DATABASE_URL: its server has the role {role.user} already; drop the role or name another server"
+        )
     try:
         connection.run(f"CREATE ROLE {role.user} LOGIN PASSWORD {literal(role.password)}")
     except DatabaseError as error:

@@ -21,10 +21,10 @@ PREFIX = "vouchers/"
 DEFAULT_COUNTRIES = "Peru"
 
 CONTAINERS = "containers"
-"""What stands for AWS where it is not an emulator of this machine: LocalStack in containers, with PostgreSQL."""
+"""The name that stands for LocalStack and PostgreSQL in containers, where others name an emulator on this machine."""
 
 OWN_DATABASE = "STACK_DATABASE_URL"
-"""The variable that repeats DATABASE_URL where that is the stack's own: no other stack takes it for a user's then."""
+"""The variable that repeats DATABASE_URL if it is the stack's own, so that no other stack takes it for the user's."""
 
 
 @dataclass
@@ -52,7 +52,7 @@ class Stack:
 
     @property
     def address_for_functions(self) -> DatabaseAddress:
-        """Where functions find it."""
+        """Where functions find the database."""
         return seen_from_functions(self.address) if self.emulator == CONTAINERS else self.address
 
     @property
@@ -79,7 +79,7 @@ class Stack:
     def client(self, service: str) -> Any:
         """Return a boto3 client of the emulator."""
         variables = self.environment()
-        make_client: Any = boto3.client  # its stubs want to know the service beforehand
+        make_client: Any = boto3.client  # its type stubs take only literal names of services
         return make_client(
             service,
             endpoint_url=self.endpoint,
@@ -105,7 +105,7 @@ class Stack:
 
     @property
     def is_running(self) -> bool:
-        """Whether its emulator runs still: after a restart of the machine only `state.json` is left."""
+        """Whether its emulator is still running: after a restart of the machine only `state.json` is left."""
         if self.emulator == CONTAINERS:
             return answers(self.emulator_port)
         return is_running(self.emulator_pid, EMULATORS[self.emulator].program)
@@ -116,7 +116,7 @@ class Stack:
         Returns
         -------
         str
-            What is gone with it.
+            What was removed, for people.
         """
         with uninterrupted(), Progress("stop the stack"):
             if self.emulator == CONTAINERS:

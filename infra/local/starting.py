@@ -23,16 +23,16 @@ from infra.progress import Tell
 
 
 def start_stack(folder: Path, *, countries: str, emulator: str) -> Stack:
-    """Start database and emulator, have both functions' packages, deploy the template.
+    """Start database and emulator, package the functions, deploy the template.
 
     A database that the variable DATABASE_URL names is used instead of an embedded one; it must not hold the
-    schema `voucher_customer` yet nor its server the role of the API, and loses both again when the stack stops.
-    Remains in the folder of a stack whose processes are gone are removed first.
+    schema `voucher_customer` yet nor its server the roles of the functions, and loses both again when the stack stops.
+    What is left in the folder of a stack that does not run any more is removed first.
 
     Parameters
     ----------
     folder : Path
-        Takes everything that the stack writes, PostgreSQL's files excepted.
+        Takes everything that the stack writes, except PostgreSQL's files.
     countries : str
         The countries to publish, separated by commas.
     emulator : {'ministack', 'localstack', 'containers'}
@@ -46,7 +46,7 @@ def start_stack(folder: Path, *, countries: str, emulator: str) -> Stack:
     if earlier := load_stack(folder):
         if earlier.is_running:
             raise LocalError(f"a stack runs already in {folder}: `make down` stops it")
-        print(f"removing what is left of a stack that runs no more: {earlier.stop()}", file=sys.stderr)
+        print(f"removing what is left of a stack that does not run any more: {earlier.stop()}", file=sys.stderr)
     folder.mkdir(parents=True, exist_ok=True)
     for log in folder.glob("*.log"):
         log.unlink()
@@ -79,14 +79,14 @@ def _start_parts(stack: Stack) -> None:
         stack.save()
 
 
-def _database_of_ones_own() -> str | None:
+def _users_database_url() -> str | None:
     """Return the DATABASE_URL that the user set: a sourced `.local/env` sets one too, and says so."""
     url = os.environ.get("DATABASE_URL")
     return None if url == os.environ.get(OWN_DATABASE) else url
 
 
 def _use_database(stack: Stack) -> None:
-    if url := _database_of_ones_own():
+    if url := _users_database_url():
         stack.database_url = read_address(url).url
         try:
             connection = stack.connect()
@@ -95,7 +95,9 @@ def _use_database(stack: Stack) -> None:
         [[is_there]] = connection.run("SELECT to_regnamespace('voucher_customer') IS NOT NULL")
         connection.close()
         if is_there:
-            raise LocalError("DATABASE_URL: it holds the schema voucher_customer already; drop that or name another")
+            raise LocalError(
+                "DATABASE_URL: it holds the schema voucher_customer already; drop the schema or name another database"
+            )
         _create_roles(stack)
         stack.owns_schema = True
     else:
@@ -106,7 +108,7 @@ def _use_database(stack: Stack) -> None:
 
 
 def _use_containers(stack: Stack) -> None:
-    if _database_of_ones_own():
+    if _users_database_url():
         raise LocalError("DATABASE_URL: functions in containers use the PostgreSQL that comes with them; unset it")
     stack.emulator_port, address = start_containers(Path(stack.folder))
     stack.database_url = address.url
@@ -192,18 +194,18 @@ def _deploy(stack: Stack, tell: Tell) -> None:
 
 
 def _reason(stack: Stack) -> str:
-    """Return what a deployment failed on, which SAM cuts to pieces or leaves out."""
+    """Return why a deployment failed, which SAM cuts short or leaves out."""
     deployed = stack.deployed
     try:
         why = f"; {why_it_failed(deployed)}" if deployed.status in NEVER_MADE else ""
     except OperationError as error:  # the emulator itself may be gone
         why = f"; {error}"
-    said = f"; what the containers said is in {log_of(Path(stack.folder))}" if stack.emulator == CONTAINERS else ""
-    return why + said
+    logs = f"; the containers' logs are in {log_of(Path(stack.folder))}" if stack.emulator == CONTAINERS else ""
+    return why + logs
 
 
 def _write_environment(stack: Stack) -> None:
-    """Write `env` to source, and put the command lines that it speaks to beside it."""
+    """Write `env` for the shell to source, and link aws, psql and chalice beside it."""
     tools = Path(stack.folder, "bin")
     tools.mkdir(exist_ok=True)
     chalice = ROOT / ".venv" / "bin" / "chalice"
@@ -219,7 +221,7 @@ def _write_environment(stack: Stack) -> None:
 
 
 def _runtime(emulator: str) -> str:
-    """Return a runtime that the emulator has: ministack runs functions on its own Python."""
+    """Return a Lambda runtime that the emulator has: ministack runs functions on its own Python."""
     if emulator == CONTAINERS and sys.version_info < (3, 12):
         return DEFAULT_RUNTIME  # the image of 3.11 has an older C library than the packages ask for
     return f"python{sys.version_info.major}.{sys.version_info.minor}"

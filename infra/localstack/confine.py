@@ -1,7 +1,7 @@
 """Start a function's process as Lambda does: only its temporary folder can be written to.
 
-`python confine.py FOLDER HANDLER` becomes AWS's runtime client. It is a program of its own because what it gives up is
-given up for good, and runs on the function's Python, so it imports the standard library only.
+`python confine.py FOLDER HANDLER` becomes AWS's runtime client. It is a program of its own because a process cannot
+regain the rights that it gives up. It runs on the function's Python, so it imports the standard library only.
 """
 
 import ctypes
@@ -26,7 +26,7 @@ class _Ruleset(ctypes.Structure):
 
 class _Rule(ctypes.Structure):
     _pack_ = 1
-    _layout_ = "ms"  # what `_pack_` means anyway, and from Python 3.14 on has to be said
+    _layout_ = "ms"  # `_pack_` implies it; from Python 3.14 on it has to be named
     _fields_ = (("allowed_access", ctypes.c_uint64), ("parent_fd", ctypes.c_int32))
 
 

@@ -78,7 +78,7 @@ class ProcessExecutor(RuntimeExecutor):
         return _LOCALHOST
 
     def get_runtime_endpoint(self) -> str:
-        """Return an address for LocalStack's own program in its containers, which there is none of here."""
+        """Return an address for LocalStack's own program in its containers, of which there is none here."""
         return f"http://{_LOCALHOST}"
 
 

@@ -44,19 +44,19 @@ class FailureError(Exception):
 
 
 def runtime_python(runtime: str) -> Path:
-    """Find the Python that has what Lambda's runtime has, and nothing else.
+    """Find the Python that has the packages of Lambda's runtime, and no others.
 
     Raises
     ------
     SandboxError
-        When this machine has none of that version.
+        When this machine has no such Python.
     """
     for package in _TOOLS.glob(f"lambda*/lib/{runtime}/site-packages/awslambdaric"):
         return package.parents[3] / "bin" / "python"
     version = runtime.removeprefix("python")
     raise SandboxError(
-        f"no runtime {runtime} on this machine; where that Python is installed,"
-        f" `make .local/tools/lambda-{version}/.ready` makes it"
+        f"no runtime {runtime} on this machine: install Python {version},"
+        f" then run `make .local/tools/lambda-{version}/.ready`"
     )
 
 
@@ -116,7 +116,7 @@ class RuntimeProcess:
                 [str(python), confine.__file__, temporary, handler],
                 cwd=code, env={**environment, **ours},
                 stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
-                # A group of its own within our session, in which whoever ends us finds it.
+                # A group of its own, but in our session, so that whoever ends the session ends it too.
                 process_group=0,
             )  # fmt: skip
 
@@ -145,7 +145,7 @@ class RuntimeProcess:
 
     @property
     def has_ended(self) -> bool:
-        """Whether the process has ended; how, `_status` keeps. It is not waited for, so its number stays its own."""
+        """Whether the process has ended; `_status` says how. It is not reaped, so no other process gets its number."""
         with self._ending:
             if self._status is None:
                 ended = os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
@@ -163,7 +163,7 @@ class RuntimeProcess:
             self._status = self._status or "Runtime exited with error: signal: killed"
 
     def look_at_memory(self) -> int:
-        """Return what the process and its children hold now, in MB, and keep the most."""
+        """Return the memory of the process and its children now, in MB; `most_mb` keeps the highest."""
         now = sum(_resident_bytes(process, self._process.pid) for process in Path("/proc").glob("[0-9]*")) // 2**20
         self.most_mb = max(self.most_mb, now)
         return now
@@ -175,7 +175,7 @@ class RuntimeProcess:
             try:
                 return self._api.answers.get(timeout=_WATCH_SECONDS)
             except queue.Empty:
-                if ended:  # and nothing came since: its last act may have been an answer
+                if ended:  # and no answer came since, which may have been its last act
                     raise FailureError("Runtime.ExitError", self._status or "") from None
             ended = self.has_ended
             if self.look_at_memory() > self._memory_mb:

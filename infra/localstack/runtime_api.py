@@ -149,8 +149,8 @@ class _Requests(BaseHTTPRequestHandler):
         except OSError:  # the process has ended meanwhile; its owner notices that
             self.close_connection = True
 
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the name that its base gives it
-        """Say nothing."""
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - named by the base class
+        """Log nothing."""
 
 
 def _headers(invocation: Invocation) -> dict[str, str]:

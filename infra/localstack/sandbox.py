@@ -54,7 +54,7 @@ class Outcome(NamedTuple):
     payload : bytes
         JSON: the function's result, or `errorType` and `errorMessage`.
     is_error : bool
-        What Lambda calls a function error.
+        Whether it is a function error, as Lambda calls it.
     logs : str
         What the function printed, between Lambda's own lines.
     """
@@ -129,7 +129,7 @@ class Sandbox:
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _ready_process(self) -> RuntimeProcess:
-        """Return the process of the invocation before, or a new one."""
+        """Return the process of the previous invocation, or a new one."""
         if self._process is not None and self._process.has_ended:
             self._process.end()  # it may have left children
             self._process = None
@@ -154,7 +154,7 @@ class Sandbox:
         return self._process
 
     def _payload(self, failure: FailureError, request_id: str) -> bytes:
-        """Say a failure in Lambda's words."""
+        """Return a failure as Lambda words it."""
         message = f"RequestId: {request_id} Error: {failure.message}"
         if failure.body:
             return failure.body

@@ -39,7 +39,7 @@ def why(stack: Deployed, segment: str, countries: str) -> None:
     """
     names = read_names(countries)
     if len(names) > 1:
-        raise OperationError(f"COUNTRIES: {countries!r} are {len(names)}; name one, or none for all of them")
+        raise OperationError(f"COUNTRIES: {countries!r} names {len(names)} countries; name one, or none for all")
     asked = {"why": segment} | ({"country_code": names[0]} if names else {})
     found = msgspec.convert(stack.invoke_refresh(asked), Why)
     for change in found.changes:
@@ -52,7 +52,7 @@ def why(stack: Deployed, segment: str, countries: str) -> None:
                 f"  {one.vouchers:+,} vouchers by {one.key}: {one.etag_before or 'nothing'} -> {one.etag or 'nothing'}"
             )
     if not found.changes:
-        print(f"the most used amounts of {segment} have not changed since changes are kept")
+        print(f"the most used amounts of {segment} have not changed since the first recorded publication")
 
 
 _CAUSES = {
@@ -65,7 +65,7 @@ _CAUSES = {
 
 
 def show_slice(stack: Deployed, prefix: str, against: str | None) -> None:
-    """Print the table of the objects under a prefix, beside that of another, with the drift of each segment."""
+    """Print the table of the objects under a prefix, compared with another prefix if one is named."""
     asked = {"slice": prefix, **({"against": against} if against else {})}
     found = msgspec.convert(stack.invoke_refresh(asked), SliceAnswer)
     others = _most_used(found.against) if found.against else {}
@@ -85,12 +85,12 @@ def show_slice(stack: Deployed, prefix: str, against: str | None) -> None:
 
 
 def what_if(stack: Deployed, rules: Path, as_of: date | None, countries: str) -> None:
-    """Print the table that the rules of a file would give, what would change, and where else one could cut.
+    """Print the table that the rules of a file would give, what would change, and other places to cut.
 
     Raises
     ------
     OperationError
-        When the file cannot be read or is no SQL.
+        When the file cannot be read or is not valid SQL.
     """
     families, segments = read_rules(rules)
     asked: dict[str, object] = {"what_if": {"families": families, "segments": segments}}
@@ -115,7 +115,8 @@ def _print_consequences(found: WhatIf) -> None:
     for name, rows in found.rows_in_no_segment.items():
         print(f"{name}: {rows:,} records in no segment")
     for name, objects in found.not_counted.items():
-        print(f"{name}: its dimension is not counted yet, {objects:,} objects lack it: deploy the family to count it")
+        lacking = "lacks it" if objects == 1 else "lack it"
+        print(f"{name}: not counted by its dimension yet: {count_of(objects, 'object')} {lacking}; deploy the family")
     for change in found.changes:
         print(f"would change: {_change_text(change)}")
     for one in found.suggestions:

@@ -1,4 +1,4 @@
-"""Have a backlog counted by the stack's state machine, and follow it."""
+"""Count a backlog by the stack's state machine, and follow it."""
 
 import json
 import time
@@ -13,23 +13,23 @@ from infra.progress import Progress
 _SECONDS_BETWEEN_LOOKS = 2
 _MOST_OTHERS = 10
 
-# How long after its time a line of log may be found first.
+# How much later than its time a line of log may appear.
 _LOG_DELAY_SECONDS = 60
 
 _COUNTED = "took step count"
 
 
 def count_backlog(stack: Deployed, event: dict[str, Any]) -> dict[str, Any]:
-    """Start the state machine, print how it gets on, and return the summary of its publication.
+    """Start the state machine, print its progress, and return the summary of its publication.
 
-    While another execution runs, a new one ends at once; then this waits for the other and starts again.
+    While another execution runs, a new one ends at once; then this waits for the end of the other and starts again.
 
     Parameters
     ----------
     stack : Deployed
         The stack.
     event : dict
-        What the refresh function would be invoked with.
+        The event of the refresh, as the refresh function takes it.
 
     Raises
     ------
@@ -49,7 +49,7 @@ def count_backlog(stack: Deployed, event: dict[str, Any]) -> dict[str, Any]:
         other = output["oldest"]["execution"]["ExecutionArn"]
         print(f"another execution is at work, waiting for its end: {other}", flush=True)
         _follow(stack, other)
-    raise OperationError("others were at work all the time: try again later")
+    raise OperationError("other executions ran all the time: try again later")
 
 
 def _follow(stack: Deployed, execution: str) -> dict[str, Any]:
@@ -72,9 +72,9 @@ def _follow(stack: Deployed, execution: str) -> dict[str, Any]:
 
 
 def read_rows(stack: Deployed, since: float, rows: dict[str, int]) -> str:
-    """Add what the log has since then to the rows of each invocation, and say how many they are together.
+    """Add the rows in the log since a moment to those of each invocation, and return a text with their sum.
 
-    Where the log cannot be read, say why: the execution goes on without it.
+    If the log cannot be read, the text says why: the execution goes on without it.
     """
     try:
         rows.update(rows_of_items(line for _, _, line in stack.log_events(since, ["refresh"])))
@@ -100,7 +100,7 @@ def rows_of_items(lines: Iterable[str]) -> dict[str, int]:
 
 
 def _items(client: Any, execution: str) -> str:
-    """Say how far the items of the latest plan are."""
+    """Return how many items of the latest plan are counted, in words; empty before the first plan."""
     runs = client.list_map_runs(executionArn=execution)["mapRuns"]
     if not runs:
         return ""

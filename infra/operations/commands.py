@@ -49,7 +49,7 @@ def refresh(stack: Deployed, as_of: date | None, prefix: str | None, accept: str
 
 
 def backlog(stack: Deployed, as_of: date | None, prefix: str | None) -> None:
-    """Have the state machine count what is not counted yet, however little it is."""
+    """Let the state machine count what is not counted yet, however little it is."""
     answer = count_backlog(stack, _event(as_of, prefix))
     print(_in_words(answer), flush=True)
     _check(answer)
@@ -90,8 +90,8 @@ def _in_words(answer: dict[str, Any]) -> str:
     causes = f" (by cause: {because})" if because else ""
     families = "".join(
         [
-            *(f"; {name} waits for {n} objects" for name, n in summary.families_waiting.items()),
-            *(f"; {name} lacks {n} refused objects" for name, n in summary.families_partial.items()),
+            *(f"; {name} waits for {count_of(n, 'object')}" for name, n in summary.families_waiting.items()),
+            *(f"; {name} lacks {count_of(n, 'refused object')}" for name, n in summary.families_partial.items()),
         ]
     )
     return (
@@ -100,7 +100,7 @@ def _in_words(answer: dict[str, Any]) -> str:
         f"objects: {summary.objects_counted} counted, {summary.objects_skipped} unchanged, "
         f"{summary.objects_removed} removed{left}{ignored}; "
         f"rows: {summary.rows_read:,} read, {summary.rows_counted:,} counted, {rejected:,} rejected{lost}; "
-        f"most used amounts changed in {summary.segments_changed} segments{causes}, "
+        f"most used amounts changed in {count_of(summary.segments_changed, 'segment')}{causes}, "
         f"undecided in {summary.segments_undecided} of {summary.segments_published}"
         f"{unknown}{families}{accepted}{shrunk}{missing}{report}{_day_in_words(summary)}"
     )
@@ -198,7 +198,7 @@ def redrive(stack: Deployed) -> None:
         else:
             stack.delete_failure(receipt)
             done += 1
-    # Only now: put back earlier, they would be taken again and again.
+    # Only now: if they were put back earlier, the loop would receive them again and again.
     for receipt in failed:
         stack.put_failure_back(receipt)
     print(f"{done} redriven, {len(failed)} failed again")
@@ -228,7 +228,7 @@ def report(stack: Deployed, as_of: date | None, *, in_browser: bool) -> None:
 
 
 def fetch_report(stack: Deployed, as_of: date | None = None) -> int:
-    """Fetch the report's page to `REPORT`, lay the API's page beside it, and return the refresh that the report shows.
+    """Fetch the report's page to `REPORT`, copy the API's page beside it, and return the refresh that the report shows.
 
     Raises
     ------
@@ -249,7 +249,7 @@ def fetch_report(stack: Deployed, as_of: date | None = None) -> int:
 
 
 def logs(stack: Deployed, minutes: int, *, raw: bool) -> None:
-    """Print what both functions logged, in the order of its time: a line for each run and request, or all as it is."""
+    """Print what both functions logged, in order of time: a line for each run and request, or `raw` every line."""
     events = sorted(stack.log_events(time.time() - minutes * 60), key=itemgetter(0))
     lines = [(timestamp, function, line if raw else in_one_line(line)) for timestamp, function, line in events]
     shown = [entry for entry in lines if entry[2] is not None]

@@ -26,14 +26,14 @@ def check(stack: Deployed, given: Mapping[str, str]) -> None:
     Raises
     ------
     OperationError
-        When something has to be put right first.
+        When something has to be corrected first.
     """
     preflight(planned(stack, given, os.environ.get("RDS_CA", "")))
     print("ready to deploy: make deploy. What only an account can settle: docs/aws-unproven.md")
 
 
 def deploy(stack: Deployed, given: Mapping[str, str]) -> None:
-    """Check account and region, build both functions, deploy the template, bring the schema up to date.
+    """Check account and region, build the functions, deploy the template, bring the schema up to date.
 
     Parameters
     ----------
@@ -49,8 +49,8 @@ def deploy(stack: Deployed, given: Mapping[str, str]) -> None:
     """
     if stack.exists and _is_localstack(stack.endpoint):
         raise OperationError(
-            "LocalStack cannot change the API of a stack that is there:"
-            " make down and make up-localstack, or name another by STACK="
+            "LocalStack cannot change the API of a stack that exists:"
+            " run make down and make up-localstack, or name another stack by STACK=name"
         )
     plan = planned(stack, given, os.environ.get("RDS_CA", ""))
     parameters = {**preflight(plan), **given}
@@ -128,4 +128,4 @@ def _sam(name: str, environment: Mapping[str, str], *options: str, on_emulator: 
     with tempfile.TemporaryDirectory() as temporary:  # SAM leaves folders behind
         done = subprocess.run(command, cwd=ROOT, env={**environment, "TMPDIR": temporary}, check=False)
     if done.returncode != 0:
-        raise OperationError(f"sam {name} ended with status {done.returncode}; what it printed says why")
+        raise OperationError(f"sam {name} ended with status {done.returncode}; its output above says why")

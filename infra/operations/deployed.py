@@ -32,12 +32,12 @@ class OperationError(Exception):
 
 def client_of_environment(service: str) -> Any:
     """Return a boto3 client of the place that the environment points to."""
-    make_client: Any = boto3.client  # its stubs want to know the service beforehand
+    make_client: Any = boto3.client  # its type stubs take only literal names of services
     return make_client(service)
 
 
 def settle_region(variables: MutableMapping[str, str]) -> None:
-    """Make one region of AWS_REGION and AWS_DEFAULT_REGION, for every tool that these variables reach.
+    """Set AWS_DEFAULT_REGION to AWS_REGION, so that every tool uses the same region.
 
     AWS_REGION counts first, then AWS_DEFAULT_REGION, then the profile's region. boto3, SAM and version 1 of the AWS
     CLI read AWS_DEFAULT_REGION only; version 2 of the AWS CLI reads AWS_REGION first.
@@ -103,7 +103,7 @@ class Deployed:
     def place(self) -> str:
         """The stack's name, account and region, for people."""
         where = f" of {self.endpoint}" if self.endpoint else ""
-        region = self.region  # which a client for asking who calls needs
+        region = self.region  # first, because the client that asks for the caller needs a region
         return f"stack {self.name}, account {self.caller['Account']}, region {region}{where}"
 
     def asked_again(self) -> "Deployed":

@@ -16,7 +16,7 @@ _OF_TRACEBACK = (" ", "Traceback ")
 
 
 def in_one_line(message: str) -> str | None:
-    """Return a message of a function's log in one line, None for what says nothing of a run or a request.
+    """Return a message of a function's log in one line, None if it is not about a run or a request.
 
     Examples
     --------

@@ -9,7 +9,7 @@ from infra.operations.deployed import Deployed, OperationError
 from infra.operations.teardown import ONLY_DELETABLE, why_it_failed
 from infra.packaging.authorities import REGIONS
 
-# AWS keeps so many executions unreserved: docs.aws.amazon.com/lambda/latest/dg/configuration-concurrency.html
+# AWS keeps this many executions unreserved: docs.aws.amazon.com/lambda/latest/dg/configuration-concurrency.html
 _UNRESERVED_AT_LEAST = 100
 
 _RESERVATIONS = {"RefreshConcurrency": 5, "LookupConcurrency": 40}
@@ -22,9 +22,9 @@ class Finding(NamedTuple):
     Attributes
     ----------
     text : str
-        What is there.
+        What the check found.
     remedy : str
-        What to do before a deployment; empty when nothing is.
+        What to do before a deployment; empty if nothing has to be done.
     parameters : dict of str to str
         Parameters that the deployment is to be given.
     """
@@ -46,7 +46,7 @@ class Deployment(NamedTuple):
     known : mapping of str to str
         All parameters: those named, then what the stack has, then the template's defaults.
     rds_ca : str
-        The file of certificate authorities of one's own; empty for Amazon's.
+        The user's own file of certificate authorities; empty for Amazon's.
     """
 
     stack: Deployed
@@ -111,7 +111,7 @@ def _credentials(plan: Deployment) -> Finding:
 def _state(plan: Deployment) -> Finding:
     name, status = plan.stack.name, plan.stack.status
     if not plan.stack.exists:
-        return Finding(f"{name} is not there yet")
+        return Finding(f"{name} does not exist yet")
     if status in ONLY_DELETABLE:
         return Finding(f"{name} is {status}: {why_it_failed(plan.stack)}. make deploy deletes it and starts afresh")
     if status.endswith("_IN_PROGRESS"):
@@ -143,15 +143,15 @@ def _authorities(plan: Deployment) -> Finding:
     if region not in REGIONS:
         return Finding(
             f"the package has none for RDS in {region}: every connection to the database would fail",
-            f"let RDS_CA name the file of https://truststore.pki.rds.amazonaws.com/{region}/{region}-bundle.pem,"
-            " or deploy to another region",
+            f"download https://truststore.pki.rds.amazonaws.com/{region}/{region}-bundle.pem and name the file by"
+            " RDS_CA, or deploy to another region",
         )
     return Finding(f"the package has those of RDS in {region}")
 
 
 def _database(plan: Deployment) -> Finding:
     if not plan.makes_database:
-        return Finding(f"{plan.known['DatabaseHost']} is yours")
+        return Finding(f"{plan.known['DatabaseHost']} is an existing database")
     wanted, region = plan.known["DatabaseClass"], plan.stack.region
     engine, version = _engine()
     pages = plan.stack.client("rds").get_paginator("describe_orderable_db_instance_options")

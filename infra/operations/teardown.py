@@ -61,7 +61,7 @@ def delete(stack: Deployed) -> list[str]:
     if failed:
         raise OperationError(
             f"{stack.name} could not be deleted: {_in_words(failed)}. Remove the cause and repeat the command;"
-            " what cannot be deleted then either is left behind"
+            " what still cannot be deleted then is left behind"
         )
     return kept
 

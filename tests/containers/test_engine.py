@@ -90,7 +90,7 @@ def test_what_a_container_said_that_does_not_start_is_kept(
 ) -> None:
     # Given a program that wants a password, in LocalStack's place
     monkeypatch.setenv("LOCALSTACK_IMAGE", POSTGRES)
-    with pytest.raises(LocalError, match=r"localstack-1 exited .*; what the containers said is in .*/containers\.log"):
+    with pytest.raises(LocalError, match=r"localstack-1 exited .*; the containers' logs are in .*/containers\.log"):
         start_containers(folders[0])
     assert "is not specified" in log_of(folders[0]).read_text()
     stop_containers(folders[0])

@@ -18,7 +18,7 @@ from tests.families import SILENCE, SQL, TENURE, append_example, recount_added
 from tests.support import parquet, record, recount
 
 pytestmark = pytest.mark.skipif(
-    EMULATOR != "ministack", reason="LocalStack cannot change the API of a stack that is there"
+    EMULATOR != "ministack", reason="LocalStack cannot change the API of a stack that exists"
 )
 
 ROWS = [

@@ -66,7 +66,7 @@ def test_a_file_is_profiled_published_and_accepted(
     assert "Rows in no segment: frequent_segment 0, recency_segment 0; rows rejected: 3" in lines
     # And when the orders were, and what counts as 0
     assert "last_order_ts: 2020-01-06 to 2020-01-06" in lines
-    assert "nothing there, counted as 0 by default: voucher_amount 1" in lines
+    assert "null or blank, counted as 0 by default: voucher_amount 1" in lines
     # And the table of the day, for all countries
     assert "0 | 121 | 179 | recency_segment | 2640 | 2 | Peru | 120-180" in lines
     assert "0 | 0 | 4 | frequent_segment | 0 | 1 | Chile | 0-4" in lines
@@ -168,7 +168,7 @@ def test_the_code_of_the_docs_makes_a_file_of_csv_that_is_accepted(
     assert report.exists()
     lines = told(capsys)
     assert lines[-1] == "ACCEPTED: 1 file; 2 of 2 rows counted, 0 rejected"
-    assert {"1 'NA'", "nothing there, counted as 0 by default: voucher_amount 1"} <= set(lines)
+    assert {"1 'NA'", "null or blank, counted as 0 by default: voucher_amount 1"} <= set(lines)
 
 
 @pytest.mark.parametrize("countries", ["", "Chile"])

@@ -19,7 +19,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return copy_checkout(tmp_path_factory.mktemp("checkout"))
 
 
-def test_a_database_of_ones_own_that_does_not_answer_is_told_in_one_line(
+def test_a_database_of_the_user_that_does_not_answer_is_an_error_in_one_line(
     checkout: Path, postgres: DatabaseAddress
 ) -> None:
     for address, says in (

@@ -86,7 +86,7 @@ def test_all_is_well_in_an_account_with_room(operate: Operate) -> None:
     said = operate("preflight")
     assert said.startswith(f"stack voucher-segmenter, account 123456789012, region {REGION}\n")
     assert "OK   credentials: arn:aws:" in said
-    assert "OK   stack: voucher-segmenter is not there yet" in said
+    assert "OK   stack: voucher-segmenter does not exist yet" in said
     assert "OK   authorities: the package has those of RDS in eu-west-1" in said
     assert "OK   database: eu-west-1 offers postgres 18 on db.t4g.micro" in said
     assert "RefreshConcurrency=5 LookupConcurrency=40 are passed on" in said
@@ -122,7 +122,7 @@ def test_a_region_without_authorities_or_class_is_refused(
     said = operate("deploy")
     assert "region ca-west-1\n" in said
     assert "STOP authorities: the package has none for RDS in ca-west-1" in said
-    assert "let RDS_CA name the file" in said
+    assert "and name the file by RDS_CA" in said
     assert "STOP database: ca-west-1 does not offer postgres 18 on db.t4g.micro" in said
     assert said.endswith("failed: not ready to deploy, see above: authorities, database. Nothing was changed")
     monkeypatch.setenv("RDS_CA", "own.pem")
@@ -140,10 +140,10 @@ def test_the_region_of_the_environment_counts_more_than_the_profiles(
     assert "region us-west-2\n" in operate("preflight")
 
 
-def test_a_database_of_ones_own_is_not_asked_for(operate: Operate, account: Account) -> None:
+def test_an_existing_database_is_not_asked_for(operate: Operate, account: Account) -> None:
     account.classes[REGION] = []
     said = operate("preflight", "DatabaseHost=db.example.com", "DatabaseSignIn=secret")
-    assert "OK   database: db.example.com is yours" in said
+    assert "OK   database: db.example.com is an existing database" in said
     assert "OK   authorities: those of DatabaseCa or of the system" in said
 
 
@@ -248,7 +248,7 @@ def test_a_change_set_that_nobody_executed_is_no_stack(
     account.client("cloudformation", REGION).create_change_set(
         StackName="mine", ChangeSetName="first", ChangeSetType="CREATE", TemplateBody='{"Resources": {}}'
     )
-    assert "OK   stack: mine is not there yet" in operate("--stack", "mine", "preflight")
+    assert "OK   stack: mine does not exist yet" in operate("--stack", "mine", "preflight")
     assert "there is no stack mine" in operate("--stack", "mine", "refresh")
     assert "mine is deleted" in operate("--stack", "mine", "teardown", "--confirm", "mine")
     assert stacks() == {}
