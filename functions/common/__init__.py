@@ -1,1 +1,1 @@
-"""Code that both functions share: settings, the database, days and segments."""
+"""Code that the functions share: settings, the database, days and segments."""

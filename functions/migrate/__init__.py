@@ -1,1 +1,1 @@
-"""The function that brings the database's schema up to date, as the user who may."""
+"""The function that brings the database's schema up to date, signed in as the schema's administrator."""

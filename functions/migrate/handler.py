@@ -12,7 +12,7 @@ from functions.common.database import Database
 from functions.common.migrations import migrate
 from functions.common.settings import DatabaseSettings, load_settings
 
-# Bounds each statement, waiting for the refreshes that are under way included.
+# Bounds each statement, including the wait for refreshes that are under way.
 _DATABASE_TIMEOUT_SECONDS = 240
 
 logger = Logger(service="migrate", version=__version__)

@@ -1,6 +1,6 @@
 """The template as SAM expands it: `python -m infra.checks.transform FILE` writes it as JSON, for linters.
 
-SAM's short forms hide what is deployed: roles, permissions, what waits for what. Circular dependencies show only here.
+SAM's short forms hide roles, permissions and dependencies. Circular dependencies show only here.
 """
 
 import json
