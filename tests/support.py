@@ -131,7 +131,7 @@ class Context:
 
 
 def has_ended(pid: int) -> bool | None:
-    """Return whether a process runs no more, or is only waited for; None when it runs."""
+    """Return True if a process has ended or is a zombie; None while it runs."""
     shown = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], check=False, capture_output=True, text=True)
     return shown.stdout.strip()[:1] in ("", "Z") or None
 
@@ -153,7 +153,7 @@ def recount(rows: Iterable[Mapping[str, Any]], as_of: date, countries: Iterable[
 
 
 def record(**values: Any) -> dict[str, Any]:
-    """Return a good voucher record with some values of one's own."""
+    """Return a good voucher record with some values replaced."""
     return {
         "country_code": "Peru",
         "last_order_ts": "2020-01-06 00:00:00+00:00",

@@ -53,7 +53,7 @@ _SOURCE_QUERY = text(
 
 
 class Contender(NamedTuple):
-    """Somebody who answers, in process and over HTTP."""
+    """An implementation that answers, in process and over HTTP."""
 
     name: str
     call: Callable[[], Any]
@@ -136,7 +136,7 @@ def _http_call(port: int) -> Callable[[], Any]:
 
 
 def dimension(calls: dict[str, Callable[[], Any]], requests: int) -> dict[str, list[float]]:
-    """Time each call in turn, round by round, so that a change of the machine's speed meets all of them."""
+    """Time each call in turn, round by round, so that a change of the machine's speed affects all of them."""
     seconds: dict[str, list[float]] = {name: [] for name in calls}
     for call in calls.values():
         for _ in range(20):

@@ -36,7 +36,7 @@ def layouts(rows: int) -> list[Layout]:
 
 
 def compare(layout: Layout, endpoint: Mapping[str, str]) -> dict[str, Medians]:
-    """Let everybody count a dataset in turns, so that a change of the machine's speed meets all of them.
+    """Let all contenders count a dataset in turns, so that a change of the machine's speed affects all of them.
 
     Raises
     ------

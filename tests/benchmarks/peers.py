@@ -1,4 +1,4 @@
-"""The peers: polars' streaming engine and DuckDB, each as who knows it well would have it count.
+"""The peers: polars' streaming engine and DuckDB, each used as its experts would use it.
 
 Like the refresh function they group the raw values, of which there are few, and clean the groups.
 This runs in an environment of its own, which has neither the project's requirements nor its code.

@@ -66,7 +66,7 @@ def _usage(rows: int) -> Usage:
 
 
 def _write(url: str, name: str, objects: int, pause_ms: int, start: Any, results: Any) -> None:
-    """Write objects of one's own, all writers at once, and tell the milliseconds that each took."""
+    """Write objects while the other writers write too, and put the milliseconds that each took into `results`."""
     ledger = Ledger(Database(load_settings(DatabaseSettings, {"DATABASE_URL": url}), timeout_seconds=60))
     usage = _usage(2_500)
     ledger.entry("connected")
@@ -82,7 +82,7 @@ def _write(url: str, name: str, objects: int, pause_ms: int, start: Any, results
 
 
 def _count(manifest: str, number: int, of: int) -> None:
-    """Count every so many-th item of a plan, when told to begin."""
+    """Count every `of`-th item of a plan from `number` on, after a line on standard input."""
     backlog = _backlog()
     items = _items(manifest)
     print("ready", flush=True)
@@ -101,7 +101,7 @@ def _items(manifest: str) -> list[WorkItem]:
 
 
 def _count_at_once(manifest: str, workers: int) -> float:
-    """Let so many processes count a plan, and return the seconds from their common start on."""
+    """Let a number of processes count a plan, and return the seconds from their common start on."""
     command = [sys.executable, "-m", "tests.benchmarks.scale", "count", manifest]
     cores = sorted(os.sched_getaffinity(0))
     started = [
@@ -126,7 +126,7 @@ def _count_at_once(manifest: str, workers: int) -> float:
     for process in started:
         process.communicate()
     if any(process.returncode for process in started):
-        sys.exit("a process failed; what it said stands above")
+        sys.exit("a process failed; its output is above")
     return time.perf_counter() - begun
 
 

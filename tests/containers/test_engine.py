@@ -85,7 +85,7 @@ def test_containers_of_functions_go_even_when_localstack_died_before_them(folder
     assert held(folder) == []
 
 
-def test_what_a_container_said_that_does_not_start_is_kept(
+def test_the_log_of_a_container_that_does_not_start_is_kept(
     folders: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Given a program that wants a password, in LocalStack's place

@@ -77,7 +77,7 @@ class RunningStack:
         return deleted
 
     def invoke_refresh(self, event: dict[str, Any]) -> tuple[dict[str, Any], str]:
-        """Invoke the refresh function; answers what it came to and the end of its log."""
+        """Invoke the refresh function; return its outcome and the end of its log."""
         answer = self.client("lambda").invoke(
             FunctionName=self.variables["REFRESH_FUNCTION"], Payload=json.dumps(event).encode(), LogType="Tail"
         )

@@ -42,7 +42,7 @@ def configure(stack: RunningStack, **settings: str) -> None:
 
 @pytest.fixture(scope="module")
 def small_items(stack: RunningStack) -> Iterator[RunningStack]:
-    """Return the stack in a state in which everything is a backlog, and no S3 event is heard of."""
+    """Return the stack in a state in which everything is a backlog, and no S3 event is delivered."""
     events = stack.client("events")
     rule = stack.resource("ObjectChanged", stack.resource("Events")).rpartition("|")[2]
     events.disable_rule(Name=rule)
@@ -123,7 +123,7 @@ def kill_a_function(stack: RunningStack) -> int:
 
 
 @pytest.mark.skipif(EMULATOR != "ministack", reason="LocalStack goes on sending events of rules that are disabled")
-def test_a_hundred_objects_and_a_large_one_are_counted_whatever_happens_meanwhile(backlog: RunningStack) -> None:
+def test_a_backlog_is_counted_while_objects_change_and_a_function_dies(backlog: RunningStack) -> None:
     # Given a first load
     dice = random.Random(7)
     rows = {f"backlog/{number:02}.parquet": some_rows(dice, 3) for number in range(100)}
@@ -152,10 +152,10 @@ def test_a_hundred_objects_and_a_large_one_are_counted_whatever_happens_meanwhil
         rows[name] = some_rows(dice, 5)
         backlog.put(name, parquet(rows[name]))
     operator.join(3 * MINUTES)
-    # Then the command tells of it all
-    [told] = said
-    assert "101 left for the state machine, too much for one run" in told
-    assert re.search(r"items: \d+ of 10 counted; rows: [1-9][\d,]* read", told)
+    # Then the command reports all of it
+    [printed] = said
+    assert "101 left for the state machine, too much for one run" in printed
+    assert re.search(r"items: \d+ of 10 counted; rows: [1-9][\d,]* read", printed)
     # And the table is a recount of the bucket
     everything = [row for of_object in rows.values() for row in of_object]
     ended(backlog, start(backlog))  # for what changed after the end's look, of which no event told
@@ -163,7 +163,7 @@ def test_a_hundred_objects_and_a_large_one_are_counted_whatever_happens_meanwhil
     assert backlog.rows("SELECT count(*) FROM voucher_customer.partial_counts") == [[0]]
 
 
-def test_a_backlog_of_which_too_much_fails_is_told_of_and_can_be_taken_up_again(backlog: RunningStack) -> None:
+def test_a_backlog_with_too_many_failures_fails_and_can_be_started_again(backlog: RunningStack) -> None:
     # Given an object of which one part in two cannot be written, and others that were counted before
     small = some_rows(random.Random(1), 10)
     backlog.put("backlog/small.parquet", parquet(small))

@@ -1,4 +1,4 @@
-"""The commands of a newcomer: make demo with and without data of one's own, and how they fail."""
+"""The commands of a newcomer: make demo with and without the user's own data, and how they fail."""
 
 import re
 from datetime import date
@@ -28,7 +28,7 @@ def printed_table(output: str) -> Published:
 
 
 @pytest.mark.skipif(not REAL_FILE.exists(), reason=WHY_SKIPPED)
-def test_make_demo_does_the_same_with_data_of_ones_own(checkout: Path) -> None:
+def test_make_demo_does_the_same_with_the_users_own_data(checkout: Path) -> None:
     output = run(f"make demo DATA={REAL_FILE} AS_OF=2018-08-05 COUNTRIES=Peru,China FULL=1", checkout).stdout
     rows = pq.read_table(REAL_FILE).to_pylist()
     assert printed_table(output) == recount(rows, date(2018, 8, 5), ["Peru", "China"])
@@ -57,7 +57,7 @@ def test_a_demo_that_cannot_work_says_so_in_one_line(checkout: Path, tmp_path: P
         assert "Traceback" not in done.stderr
 
 
-def test_make_explore_tells_whether_a_file_would_be_counted(checkout: Path, tmp_path: Path) -> None:
+def test_make_explore_says_whether_a_file_would_be_counted(checkout: Path, tmp_path: Path) -> None:
     (tmp_path / "good.parquet").write_bytes(parquet([record()]))
     (tmp_path / "bad.parquet").write_bytes(b"garbage")
     said = run(f"make explore DATA={tmp_path}/good.parquet AS_OF=2020-12-22", checkout).stdout
@@ -72,7 +72,7 @@ def test_make_explore_tells_whether_a_file_would_be_counted(checkout: Path, tmp_
 def test_a_demo_with_broken_parquet_fails_with_its_name_and_leaves_nothing(
     checkout: Path, tmp_path: Path, postgres: DatabaseAddress
 ) -> None:
-    """On a database of one's own, where the schema and the role that the stack made go too."""
+    """On the user's own database, from which the schema and the roles that the stack made are removed too."""
     ask(postgres, "DROP SCHEMA IF EXISTS voucher_customer CASCADE")
     (tmp_path / "good.parquet").write_bytes(parquet([record()]))
     damaged = bytearray(parquet([record()]))

@@ -51,7 +51,7 @@ def test_a_commit_is_refused_until_it_is_as_make_lint_wants_it(repository: Path)
     assert "Double" in run("git log --oneline --max-count=1", repository).stdout
 
 
-def test_make_clean_takes_the_hooks_along_because_they_need_what_it_removes(repository: Path) -> None:
+def test_make_clean_removes_the_hooks_too_because_they_need_what_it_removes(repository: Path) -> None:
     (repository / ".venv").unlink()
     (repository / ".venv" / "bin").mkdir(parents=True)
     (repository / ".venv" / "bin" / "pre-commit").symlink_to(ROOT / ".venv" / "bin" / "pre-commit")

@@ -150,8 +150,8 @@ def hasty(stack: RunningStack) -> Iterator[None]:
     notify(EventBridgeConfiguration={})
 
 
-def test_runs_that_leave_objects_follow_each_other_until_all_are_counted(stack: RunningStack, hasty: None) -> None:
-    # Given more objects than a run has time for, of which no event told
+def test_runs_that_defer_objects_follow_each_other_until_all_are_counted(stack: RunningStack, hasty: None) -> None:
+    # Given more objects than a run has time for, without events
     runs_of = "SELECT trigger, objects_deferred, objects_counted FROM voucher_customer.refreshes ORDER BY refresh_id"
     earlier = len(stack.rows(runs_of))
     keys = [f"{stack.variables['PREFIX']}many/{number}.parquet" for number in range(1000)]

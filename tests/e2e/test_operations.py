@@ -67,13 +67,13 @@ def test_a_backfill_looks_at_its_prefix_only(stack: RunningStack) -> None:
     stack.wait_until_published({})
 
 
-def test_a_verification_tells_what_differs_and_mends_it(stack: RunningStack) -> None:
+def test_a_verification_reports_differences_and_repairs_them(stack: RunningStack) -> None:
     # Given a counted object
     key = stack.put("verified.parquet", parquet([record()]))
     stack.wait_until_published(recount([record()], today(), COUNTRIES))
     assert "verified 1 of 1 objects: 0 different" in operate(stack, "make verify")
 
-    # When its entry, the totals and the published table are tampered with, then each is told
+    # When its entry, the totals and the published table are tampered with, then each is reported
     stack.rows("UPDATE voucher_customer.ledger SET rows_counted = 7 WHERE etag IS NOT NULL RETURNING key")
     stack.rows("UPDATE voucher_customer.usage_totals SET count = 7 RETURNING count")
     said = operate(stack, ".venv/bin/python -m infra.operations verify --prefix vouchers/", status=1)
@@ -87,7 +87,7 @@ def test_a_verification_tells_what_differs_and_mends_it(stack: RunningStack) -> 
     stack.wait_until_published({})
 
 
-def test_why_an_amount_changed_is_told_in_words(stack: RunningStack) -> None:
+def test_make_why_explains_a_change_in_words(stack: RunningStack) -> None:
     # Given an object that is the only one
     key = stack.put("why.parquet", parquet([record()]))
     stack.wait_until_published(recount([record()], today(), COUNTRIES))
@@ -110,7 +110,7 @@ def test_why_an_amount_changed_is_told_in_words(stack: RunningStack) -> None:
     stack.wait_until_published({})
 
 
-def test_what_fails_for_good_is_told_and_redriven_when_its_cause_is_repaired(stack: RunningStack) -> None:
+def test_a_refresh_that_fails_for_good_is_redriven_when_its_cause_is_repaired(stack: RunningStack) -> None:
     # Given an object that is no parquet
     key = stack.put("broken.parquet", b"no parquet at all")
     find = "SELECT error FROM voucher_customer.ledger WHERE key = 'vouchers/broken.parquet'"

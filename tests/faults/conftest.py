@@ -1,4 +1,4 @@
-"""Fixtures of the faults: a PostgreSQL that may be stopped, S3 over HTTP, and a bucket of which all is known."""
+"""Fixtures of the faults: a PostgreSQL that may be stopped, S3 over HTTP, and a bucket whose whole history is known."""
 
 import resource
 from collections.abc import Iterator

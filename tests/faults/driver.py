@@ -16,7 +16,7 @@ boto3.client("s3", region_name="us-east-1", aws_access_key_id="testing", aws_sec
 
 
 def invoke(event: Mapping[str, Any], environ: Mapping[str, str], folder: str) -> None:
-    """Invoke the function as Lambda does, with its output in `log` and what became of it in `report`."""
+    """Invoke the function as Lambda does, with its output in `log` and its outcome in `report`."""
     os.environ.update(environ)
     log = os.open(Path(folder, "log"), os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     for descriptor in (1, 2):

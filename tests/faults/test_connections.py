@@ -42,7 +42,7 @@ Prepare = Callable[[World, Random], None]
 
 
 def _interrupted(world: World, server: Server, at: int, how: How, *, kill: bool) -> tuple[Report, int]:
-    """Refresh, interrupted at a message; tell what became of it and how many messages it sent."""
+    """Refresh, interrupted at a message; return its outcome and how many messages it sent."""
     with Proxy(server.address.port, at=at, how=how) as proxy:
         run = world.start(daily(str(world.day)), DATABASE_URL=server.address._replace(port=proxy.port).url)
         if kill:
@@ -113,8 +113,8 @@ def test_a_database_that_restarts_in_mid_run_leaves_exact_counts(
     world.check_all_counted()
 
 
-def test_a_database_that_takes_no_writes_is_said_clearly_and_recovered_from(world: World, server: Server) -> None:
-    """Given a read-only database, when a refresh fails, then it says why, and the next one makes up for it."""
+def test_a_read_only_database_fails_the_run_clearly_and_is_recovered_from(world: World, server: Server) -> None:
+    """Given a read-only database, when a refresh fails, then it says why, and the next one counts what it missed."""
     _prepare_later(world, Random(0))
     name = server.address.name
     world.sql.run(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
@@ -131,7 +131,7 @@ def test_a_database_that_takes_no_writes_is_said_clearly_and_recovered_from(worl
 
 
 def test_a_database_that_may_not_grow_fails_the_run_clearly_and_is_recovered_from(world: World, server: Server) -> None:
-    """Given files that may not grow, as on a full disk, when a refresh fails, then the next one makes up for it."""
+    """Given files that may not grow, as on a full disk, when a refresh fails, the next one counts what it missed."""
     _prepare_later(world, Random(0))
     # The file of the totals is as long as it may be, and what is free in it PostgreSQL does not know.
     world.sql.run("ALTER TABLE voucher_customer.usage_totals SET (autovacuum_enabled = false)")

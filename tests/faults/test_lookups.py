@@ -97,7 +97,7 @@ def _connections(world: World) -> int:
 
 
 @pytest.mark.parametrize("part", cases(short=1, full=10))
-def test_threads_get_right_answers_whatever_becomes_of_the_database(
+def test_threads_get_right_answers_while_the_database_fails_and_returns(
     world: World, server: Server, proxy: Proxy, ask: Ask, part: int
 ) -> None:
     """Given 50 threads that ask on, when connections are cut, slow and restarted, then no answer is wrong."""

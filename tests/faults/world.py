@@ -48,7 +48,7 @@ def cases(short: int, full: int) -> range:
 
 
 class Report(NamedTuple):
-    """What became of an invocation: the summary that it returned, or the error that it raised; neither when killed."""
+    """The outcome of an invocation: the summary that it returned, or the error that it raised; neither when killed."""
 
     summary: dict[str, Any] | None = None
     error: str = ""
@@ -65,7 +65,7 @@ class Run:
 
     @property
     def has_ended(self) -> bool:
-        """Whether the process runs no more."""
+        """Whether the process has ended."""
         return not self._process.is_alive()
 
     def kill(self, after_seconds: float = 0) -> None:

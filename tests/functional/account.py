@@ -69,7 +69,7 @@ class Account:
 
     def client(self, service: str, region: str) -> Any:
         """Return a boto3 client of the account."""
-        make_client: Any = boto3.client  # its stubs want to know the service beforehand
+        make_client: Any = boto3.client  # its type stubs take only literal names of services
         return make_client(
             service,
             region_name=region,
@@ -179,7 +179,7 @@ def _known_class(kind: str) -> Any:
 
 
 def _teach_resources(patch: pytest.MonkeyPatch) -> None:
-    """Add what moto's resources do not tell of themselves."""
+    """Add the attributes that moto's resources lack."""
 
     def tell(instance: DBInstance, name: str) -> Any:
         return instance.dbi_resource_id if name == "DbiResourceId" else known(instance, name)

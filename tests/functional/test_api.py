@@ -112,7 +112,7 @@ class TestLookup:
             assert all(error["detail"] for error in problem["errors"])
 
     @pytest.mark.parametrize(("family", "says"), [(None, "is missing"), ("none", "is unknown")])
-    def test_a_family_that_is_not_known_is_told_from_one_that_is_not_there(
+    def test_an_unknown_family_is_distinguished_from_a_missing_one(
         self, call: Call, family: str | None, says: str
     ) -> None:
         _, problem, _ = call("POST", "/voucher_amount", {**FREQUENT_CUSTOMER, "segment_name": family})
@@ -146,11 +146,13 @@ class TestLookup:
             ("/refreshes", {"limit": ["1", "2"]}, "limit"),
         ],
     )
-    def test_a_field_of_a_query_is_there_once(self, call: Call, path: str, query: Any, field: str) -> None:
+    def test_a_field_that_occurs_twice_in_a_query_is_refused(
+        self, call: Call, path: str, query: Any, field: str
+    ) -> None:
         status, problem, _ = call("GET", path, query=query)
         assert (status, problem["errors"]) == (422, [{"field": field, "detail": "occurs more than once"}])
 
-    def test_a_plus_that_a_query_makes_a_space_of_is_told(self, call: Call) -> None:
+    def test_an_unescaped_plus_in_a_query_string_is_explained(self, call: Call) -> None:
         query = {
             **{name: str(value) for name, value in RECENCY_CUSTOMER.items()},
             "last_order_ts": "2020-01-06T00:00:00 05:00",
@@ -188,7 +190,7 @@ class TestLookup:
                 assert answer["results"][0]["customer_id"] == json.loads(nested)
 
     @pytest.mark.parametrize("body", ["{", "[1]", '"text"', "NaN", "\ud800"])
-    def test_a_body_that_is_no_json_object_is_malformed(self, call: Call, body: str) -> None:
+    def test_a_body_that_is_not_a_json_object_is_malformed(self, call: Call, body: str) -> None:
         status, problem, _ = call("POST", "/voucher_amount", body.encode("utf-8", "replace").decode())
         assert (status, problem["title"]) == (400, "Bad Request")
 
@@ -209,7 +211,7 @@ class TestLookup:
             ({"last_order_ts": "2020-11-01"}, "no voucher was used in recency_segment 30-60"),
         ],
     )
-    def test_a_customer_without_an_answer_is_told_why(self, call: Call, changes: dict[str, str], says: str) -> None:
+    def test_a_customer_without_an_answer_gets_the_reason(self, call: Call, changes: dict[str, str], says: str) -> None:
         status, problem, _ = call("POST", "/voucher_amount", {**RECENCY_CUSTOMER, **changes})
         assert status == 404
         assert says in problem["detail"]
@@ -222,7 +224,7 @@ class TestLookup:
             (("frequent_segment", "5+", 5, 99), 2**63 - 1, f"{2**63 - 1} orders: no frequent_segment covers that"),
         ],
     )
-    def test_a_customer_that_no_segment_covers_is_told_why(
+    def test_a_customer_that_no_segment_covers_gets_the_reason(
         self, call: Call, pipeline: Pipeline, rule: tuple[str, str, int, int], orders: int, says: str
     ) -> None:
         # Given one family of one rule
@@ -276,7 +278,7 @@ class TestLookup:
         assert answer["doubt"] == {"lead": 1, "lead_share": 0.2, "z": 0.44, "decided": False}
         assert answer["days_since_last_order"] == 351
 
-    def test_an_explanation_tells_the_share_of_all_vouchers_and_who_comes_second(
+    def test_an_explanation_has_the_share_of_all_vouchers_and_the_runner_up(
         self, call: Call, published: Pipeline
     ) -> None:
         # Given three amounts among customers of few orders
@@ -285,7 +287,7 @@ class TestLookup:
         published.refresh(created(published.put("w.parquet", rows)))
         # When it is explained
         answer = call("POST", "/voucher_amount", {**FREQUENT_CUSTOMER, "total_orders": 1, "explain": True})[1]
-        # Then four decimals of the share are told, and the two that come second
+        # Then the answer has four decimals of the share, and the two runners-up
         assert (answer["voucher_amount"], answer["count"], answer["share"]) == ([1760.0], 3, 0.4286)
         assert answer["runner_up"] == {"voucher_amount": [2640.0, 3520.0], "count": 2}
 
@@ -343,7 +345,7 @@ class TestLookup:
         assert call("GET", "/segments", query={"country_code": "China"})[0] == 404
         assert call("GET", "/segments")[1]["errors"] == [{"field": "country_code", "detail": "is missing"}]
 
-    def test_the_latest_refreshes_are_told(self, call: Call, published: Pipeline) -> None:
+    def test_the_latest_refreshes_are_listed(self, call: Call, published: Pipeline) -> None:
         published.refresh({"as_of": "2018-08-05"})
         status, answer, _ = call("GET", "/refreshes", query={"limit": "1"})
         assert (status, len(answer["refreshes"])) == (200, 1)
@@ -351,9 +353,9 @@ class TestLookup:
         assert (run["trigger"], run["as_of"], run["outcome"]) == ("manual", "2018-08-05", "published")
         assert len(call("GET", "/refreshes")[1]["refreshes"]) == 2
 
-    @pytest.mark.parametrize(("limit", "told"), [("1", 1), ("", 20), ("100", 100), ("0", None), ("101", None)])
-    def test_as_many_refreshes_are_told_as_are_asked_for(
-        self, call: Call, published: Pipeline, limit: str, told: int | None
+    @pytest.mark.parametrize(("limit", "listed"), [("1", 1), ("", 20), ("100", 100), ("0", None), ("101", None)])
+    def test_as_many_refreshes_are_listed_as_are_asked_for(
+        self, call: Call, published: Pipeline, limit: str, listed: int | None
     ) -> None:
         # Given a hundred refreshes after the first
         published.sql.run(
@@ -362,10 +364,10 @@ class TestLookup:
         )
         # When the latest are asked for, then they come, the last one first
         _, answer, _ = call("GET", "/refreshes", query={"limit": limit} if limit else None)
-        if told is None:
+        if listed is None:
             assert answer["errors"][0]["field"] == "limit"
         else:
-            assert [run["refresh_id"] for run in answer["refreshes"]] == list(range(101, 101 - told, -1))
+            assert [run["refresh_id"] for run in answer["refreshes"]] == list(range(101, 101 - listed, -1))
 
     def test_answers_are_tied_to_the_refresh(self, call: Call, published: Pipeline) -> None:
         query = {name: str(value) for name, value in FREQUENT_CUSTOMER.items()}
@@ -422,7 +424,7 @@ class TestLookup:
         status, answer, _ = call("POST", "/voucher_amounts", {"customers": [customer, FREQUENT_CUSTOMER]})
         assert (status, answer["results"][1]) == (200, {"voucher_amount": [2640.0, 4400.0]})
 
-    def test_health_tells_how_fresh_the_answers_are(self, call: Call) -> None:
+    def test_health_says_how_fresh_the_answers_are(self, call: Call) -> None:
         status, health, _ = call("GET", "/health")
         assert status == 200
         assert health.pop("age_seconds") > 0

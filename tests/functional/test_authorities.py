@@ -1,4 +1,4 @@
-"""The certificate authorities in the packages: Amazon's for every region, or one's own."""
+"""The certificate authorities in the packages: Amazon's for every region, or the user's own."""
 
 import re
 import ssl
@@ -57,7 +57,7 @@ def test_amazons_authorities_are_roots_that_last_and_can_be_trusted(bundle: Path
     assert len(loaded) == len(authorities) == 28 * len(KINDS)
 
 
-def test_authorities_of_ones_own_take_their_place(tmp_path: Path) -> None:
+def test_the_users_own_authorities_replace_amazons(tmp_path: Path) -> None:
     # Given: a file with a remark, written on Windows
     text, _ = make_certificate(authority=True)
     file = tmp_path / "own.pem"

@@ -6,7 +6,7 @@ from tests.functional.conftest import NOW, Pipeline
 from tests.support import PREFIX, daily, record
 
 
-def test_a_backfill_makes_up_for_what_lies_under_its_prefix_and_for_nothing_else(pipeline: Pipeline) -> None:
+def test_a_backfill_counts_what_is_missing_under_its_prefix_and_nothing_else(pipeline: Pipeline) -> None:
     stays, goes = (pipeline.put(f"2019/{name}.parquet", [record()]) for name in "ab")
     elsewhere = pipeline.put("2020/a.parquet", [record()])
     pipeline.refresh(daily())

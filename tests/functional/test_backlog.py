@@ -79,7 +79,7 @@ class Backlog:
         return summary
 
 
-def test_what_is_too_much_for_one_run_is_left_and_what_is_counted_is_published(pipeline: Pipeline) -> None:
+def test_more_than_one_run_counts_is_deferred_and_the_rest_is_published(pipeline: Pipeline) -> None:
     # Given a counted object, a deleted one, and more than one run takes upon itself
     pipeline.put("old.parquet", [record()] * 3)
     gone = pipeline.put("gone.parquet", [record()])
@@ -103,7 +103,7 @@ def test_what_is_too_much_for_one_run_is_left_and_what_is_counted_is_published(p
         assert pipeline.refresh(daily("2020-12-23")).objects_counted == counted
 
 
-def test_an_object_that_is_too_large_for_one_run_is_left_by_its_own_event(pipeline: Pipeline) -> None:
+def test_an_object_that_is_too_large_for_one_run_is_deferred_by_its_own_event(pipeline: Pipeline) -> None:
     pipeline.environ["INLINE_BYTES"] = str(MIB)
     summary = pipeline.refresh(created(pipeline.put("large.parquet", [record()])))
     assert (summary.objects_deferred, summary.objects_counted) == (1, 0)
@@ -203,7 +203,7 @@ def test_an_object_is_in_the_ledger_only_when_all_its_parts_are_counted(pipeline
     assert rejected["Key"].endswith(".3-of-3.parquet")
 
 
-def test_parts_of_a_version_that_is_overwritten_or_deleted_come_to_nothing(pipeline: Pipeline) -> None:
+def test_parts_of_an_overwritten_or_deleted_version_are_not_used(pipeline: Pipeline) -> None:
     # Given an object of which one part is counted when it is overwritten
     key = large_object(pipeline, some_rows(1, 600))
     backlog = split(pipeline, 3)
@@ -259,16 +259,16 @@ def test_small_objects_that_change_after_the_plan_are_counted_as_they_are(pipeli
     assert set(pipeline.published().values()) == {10 + 20 + 1 + 1}
 
 
-def test_a_bad_object_is_told_of_once_and_tried_again_only_by_hand(pipeline: Pipeline) -> None:
+def test_a_bad_object_is_reported_once_and_tried_again_only_by_hand(pipeline: Pipeline) -> None:
     # Given a backlog with a bad object, whole, and one that is damaged in a part
     pipeline.put("bad.parquet", b"no parquet")
     pipeline.put("good.parquet", [record()])
     backlog = Backlog(pipeline)
     _, items = backlog.plan()
     # When it is counted twice
-    told = [error for item in items * 2 for error in backlog.count(item).errors]
-    # Then it failed once, the summary tells of it, and the other one is published
-    assert [error.split(":")[0] for error in told] == [PREFIX + "bad.parquet"]
+    reported = [error for item in items * 2 for error in backlog.count(item).errors]
+    # Then it failed once, the summary has its error, and the other one is published
+    assert [error.split(":")[0] for error in reported] == [PREFIX + "bad.parquet"]
     summary = backlog.publish()
     assert (
         summary.objects_refused,
@@ -276,14 +276,14 @@ def test_a_bad_object_is_told_of_once_and_tried_again_only_by_hand(pipeline: Pip
         summary.objects_refused_before,
         summary.objects_deferred,
     ) == (1, 1, 0, 0)
-    assert summary.errors == told
+    assert summary.errors == reported
     assert set(pipeline.published().values()) == {1}
     # And the next plan does without it, unless a person asks
     assert backlog.plan()[0].objects == 0
     assert backlog.plan({})[0].objects == 1
 
 
-def test_what_changed_since_a_moment_is_told_of_the_keys_under_a_prefix(
+def test_changes_since_a_moment_are_summed_for_the_keys_under_a_prefix(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Given an object that was counted before, one that went, two that are counted since, and two that are bad
@@ -313,7 +313,7 @@ def test_what_changed_since_a_moment_is_told_of_the_keys_under_a_prefix(
         objects_counted=1, rows_read=3, rows_counted=1, rows_rejected={"country_code_blank": 2}, rows_lost=2
     )
     assert changes(since, f"{PREFIX}none/") == ItemSummary()
-    # And of many errors the first ones are told, when the database finds the last ones first
+    # And of many errors the first ones are listed, even if the database finds the last ones first
     pipeline.sql.run("CREATE INDEX backwards ON voucher_customer.ledger (key DESC)")
     pipeline.sql.run("CLUSTER voucher_customer.ledger USING backwards")
     with pipeline.database.transaction() as connection:
@@ -346,7 +346,7 @@ def test_an_object_that_is_damaged_in_one_part_fails_as_a_whole(pipeline: Pipeli
     assert pipeline.published() == {}
 
 
-def test_what_s3_did_wrong_fails_the_item_and_is_no_property_of_the_object(pipeline: Pipeline) -> None:
+def test_an_error_of_s3_fails_the_item_and_is_not_noted_of_the_object(pipeline: Pipeline) -> None:
     # Given a part that S3 does not give
     is_slow = True
 
@@ -444,6 +444,6 @@ def test_the_steps_go_through_the_handler(
     {"step": "publish", "event": {}, "since": "yesterday"},
     {"step": "plan", "event": {}, "prefix": "vouchers/"},
 ])  # fmt: skip
-def test_a_step_that_is_none_is_refused(event: dict[str, Any]) -> None:
+def test_an_unknown_step_is_refused(event: dict[str, Any]) -> None:
     with pytest.raises(EventError, match="only the state machine sends steps"):
         read_step(event)

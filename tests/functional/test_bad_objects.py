@@ -18,7 +18,7 @@ def fail(pipeline: Pipeline, event: dict[str, Any]) -> str:
     return str(failure.value)
 
 
-def test_the_daily_run_fails_once_of_a_bad_version(pipeline: Pipeline) -> None:
+def test_the_daily_run_fails_once_for_a_bad_version(pipeline: Pipeline) -> None:
     # Given a daily run that failed of an object
     key = pipeline.put("bad.parquet", b"garbage")
     etag = pipeline.s3.head_object(Bucket=BUCKET, Key=key)["ETag"]
@@ -36,7 +36,7 @@ def test_the_daily_run_fails_once_of_a_bad_version(pipeline: Pipeline) -> None:
     ]
 
 
-def test_a_version_that_an_event_found_bad_is_no_news_to_the_daily_run(pipeline: Pipeline) -> None:
+def test_the_daily_run_does_not_fail_for_a_version_that_an_event_found_bad(pipeline: Pipeline) -> None:
     key = pipeline.put("a.parquet", [record()])
     pipeline.refresh(created(key))
     pipeline.put("a.parquet", b"garbage")
@@ -46,7 +46,7 @@ def test_a_version_that_an_event_found_bad_is_no_news_to_the_daily_run(pipeline:
     assert set(pipeline.published().values()) == {1}  # the last good counts stay
 
 
-def test_an_event_of_its_key_and_a_person_have_a_bad_version_tried_again(pipeline: Pipeline) -> None:
+def test_an_event_of_its_key_and_a_manual_run_try_a_bad_version_again(pipeline: Pipeline) -> None:
     key = pipeline.put("bad.parquet", b"garbage")
     fail(pipeline, daily())
     for event in (created(key), {}, {"prefix": "vouchers/bad"}):
@@ -68,7 +68,7 @@ def test_a_bad_object_is_tried_again_when_its_content_changes(pipeline: Pipeline
     assert pipeline.sql.run("SELECT error, refused_etag FROM voucher_customer.ledger") == [[None, None]]
 
 
-def test_a_bad_version_put_back_to_the_counted_one_is_no_failure_any_more(pipeline: Pipeline) -> None:
+def test_a_bad_version_put_back_to_the_counted_one_is_not_a_failure_any_more(pipeline: Pipeline) -> None:
     good = parquet([record()])
     pipeline.put("a.parquet", good)
     pipeline.refresh(daily())

@@ -86,9 +86,9 @@ def test_every_checkout_has_containers_of_its_own(tmp_path: Path) -> None:
     assert project_of(tmp_path / "link" / ".local") == project_of(folders[0])
 
 
-def test_docker_that_fails_is_quoted_and_what_the_containers_said_is_kept(docker: Docker, tmp_path: Path) -> None:
+def test_docker_that_fails_is_quoted_and_the_containers_logs_are_kept(docker: Docker, tmp_path: Path) -> None:
     docker('case "$*" in *up*) echo no space left on device; exit 17;; *logs*) echo "postgres | no space";; esac')
-    failure = r"docker ended with status 17: no space left on device; see .*compose\.log; .* logs are in .*/containers\.log$"
+    failure = r"docker ended with status 17: no space left on device; see .*compose\.log; .*/containers\.log$"
     with pytest.raises(LocalError, match=failure):
         start_containers(tmp_path)
     assert (tmp_path / "containers.log").read_text() == "postgres | no space\n"

@@ -36,7 +36,7 @@ NAMES = [
 
 
 @given(st.lists(st.text(min_size=1)))
-def test_names_are_taken_apart_as_they_were_put_together(names: list[str]) -> None:
+def test_names_are_split_as_they_were_joined(names: list[str]) -> None:
     assert read_names(write_names(names)) == names
 
 
@@ -75,7 +75,7 @@ def test_every_country_can_be_published(pipeline: Pipeline) -> None:
         ),
     ],
 )
-def test_a_country_that_occurs_nowhere_is_told(pipeline: Pipeline, countries: str, says: str) -> None:
+def test_a_country_that_occurs_nowhere_is_named(pipeline: Pipeline, countries: str, says: str) -> None:
     pipeline.put("v.parquet", [record(), record(country_code="China")])
     pipeline.environ["COUNTRIES"] = countries
     assert pipeline.refresh(daily()).countries_missing == says
@@ -101,7 +101,7 @@ def test_the_command_line_of_sam_reads_every_value_as_it_is() -> None:
     assert json.loads(done.stdout) == values
 
 
-def test_explore_publishes_every_country_and_tells_what_it_leaves_out(
+def test_explore_publishes_every_country_and_names_those_that_it_leaves_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(exploring, "REPORT", tmp_path / "explored.html")
@@ -109,10 +109,10 @@ def test_explore_publishes_every_country_and_tells_what_it_leaves_out(
     file.write_bytes(parquet([record(country_code=name) for name in ("Bolivia, Plurinational State of", "Peru")]))
     objects = {"vouchers/v.parquet": file}
     assert explore(objects, as_of=date(2020, 6, 15), countries="")
-    told = capsys.readouterr().out
-    assert told.count("| Bolivia, Plurinational State of | 120-180") == 1
-    assert "Left out" not in told
+    printed = capsys.readouterr().out
+    assert printed.count("| Bolivia, Plurinational State of | 120-180") == 1
+    assert "Left out" not in printed
     assert explore(objects, as_of=date(2020, 6, 15), countries="peru,Peru")
-    told = capsys.readouterr().out
-    assert "Left out of the table, though counted: 'Bolivia, Plurinational State of'." in told
-    assert "COUNTRIES: no record of peru; the data has 'Bolivia, Plurinational State of', Peru" in told
+    printed = capsys.readouterr().out
+    assert "Left out of the table, though counted: 'Bolivia, Plurinational State of'." in printed
+    assert "COUNTRIES: no record of peru; the data has 'Bolivia, Plurinational State of', Peru" in printed

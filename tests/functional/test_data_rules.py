@@ -179,7 +179,7 @@ def test_a_bad_value_rejects_its_row_with_the_reason_and_the_refresh_goes_on(pip
         ("voucher_amount", [0.0, 65_536.0, 65_535.0], pa.float64(), 0),
     ],
 )
-def test_a_value_that_is_not_there_counts_as_0_and_is_told_from_one_that_is(
+def test_a_missing_value_counts_as_0_and_is_distinguished_from_a_real_0(
     pipeline: Pipeline, name: str, values: list[Any], kind: pa.DataType, filled: int
 ) -> None:
     pipeline.refresh(created(pipeline.put("v.parquet", column(name, values, kind))))
@@ -188,7 +188,7 @@ def test_a_value_that_is_not_there_counts_as_0_and_is_told_from_one_that_is(
     assert sum(amounts(pipeline).values()) == 2 * len(values)
 
 
-def test_values_filled_are_those_of_the_rows_counted_whoever_shares_the_object(
+def test_defaulted_values_are_those_of_counted_rows_when_threads_share_an_object(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Given an object of many row groups, dealt out to threads, whose counts are sorted because they are too many
@@ -203,7 +203,7 @@ def test_values_filled_are_those_of_the_rows_counted_whoever_shares_the_object(
     assert pipeline.column("SELECT values_defaulted FROM voucher_customer.ledger") == [
         {"total_orders": 20, "voucher_amount": 30}
     ]
-    # And the usage has one row for what is unknown, however many threads met it
+    # And the usage has one row for unknown values, however many threads found some
     assert pipeline.column(
         "SELECT array_length(usage_count, 1) - (SELECT count(*) FROM voucher_customer.usage_totals)"
         " FROM voucher_customer.ledger"
@@ -211,7 +211,7 @@ def test_values_filled_are_those_of_the_rows_counted_whoever_shares_the_object(
 
 
 @pytest.mark.parametrize("name", ["country_code", "last_order_ts", "total_orders"])
-def test_text_that_is_no_utf_8_rejects_its_row(pipeline: Pipeline, name: str) -> None:
+def test_text_that_is_not_utf_8_rejects_its_row(pipeline: Pipeline, name: str) -> None:
     texts = pa.array([b"7", b"\xb1\xff", None], pa.binary()).view(pa.string())
     table = pa.Table.from_pylist([record()] * 3)
     table = table.set_column(table.column_names.index(name), name, texts)
@@ -322,7 +322,7 @@ def test_an_object_without_rows_counts_nothing(pipeline: Pipeline) -> None:
     ],
     ids=["zero bytes", "csv", "truncated", "beginning only", "empty footer"],
 )
-def test_what_is_no_parquet_fails_the_object(pipeline: Pipeline, body: bytes, says: str) -> None:
+def test_what_is_not_parquet_fails_the_object(pipeline: Pipeline, body: bytes, says: str) -> None:
     check_failure(pipeline, body, says)
 
 

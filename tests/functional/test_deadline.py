@@ -79,7 +79,7 @@ def test_a_run_that_goes_on_follows_the_rule_of_days_of_an_automatic_one(pipelin
     assert str(pipeline.refresh(daily("2020-12-23")).as_of) == "2020-12-24"
 
 
-def test_a_large_object_that_is_cut_off_after_others_were_counted_is_left(pipeline: Pipeline) -> None:
+def test_a_large_object_that_is_cut_off_after_others_were_counted_is_deferred(pipeline: Pipeline) -> None:
     # Given nine small objects, of which the first is counted before the tenth is begun, which is large
     for number in range(9):
         pipeline.put(f"{number}.parquet", [record()])
@@ -110,7 +110,7 @@ def test_an_object_too_large_for_any_run_fails_once_and_is_not_tried_for_ever(pi
     assert pipeline.refresh({}).objects_counted == 1
 
 
-def test_a_run_that_left_objects_does_not_fail_of_others_so_that_the_next_one_goes_on(
+def test_a_run_that_deferred_objects_does_not_fail_for_others_so_that_the_next_starts(
     invoke: Any, pipeline: Pipeline, capsys: pytest.CaptureFixture[str]
 ) -> None:
     # Given a bad object, and more than there is time for
@@ -126,7 +126,7 @@ def test_a_run_that_left_objects_does_not_fail_of_others_so_that_the_next_one_go
 
     # When the time is over
     summary = handler.handler(daily(), cast(Any, EndingContext()))
-    # Then the function succeeds, as only a success starts the next run, and the figures and the log of runs tell of it
+    # Then the function succeeds, as only a success starts the next run; the metrics and the log of runs have the error
     assert (summary["objects_refused"], summary["objects_deferred"] > 0) == (1, True)
     assert bad in summary["errors"][0]
     [line] = [line for line in metric_lines(capsys) if "Refreshes" in line]
@@ -136,7 +136,7 @@ def test_a_run_that_left_objects_does_not_fail_of_others_so_that_the_next_one_go
     assert set(pipeline.published().values()) == {19}
 
 
-def test_an_event_whose_time_is_over_at_once_leaves_its_object(pipeline: Pipeline) -> None:
+def test_an_event_whose_time_is_over_at_once_defers_its_object(pipeline: Pipeline) -> None:
     key = pipeline.put("a.parquet", [record()])
     clock = Clock()
     deadline = Deadline(clock.seconds_left)

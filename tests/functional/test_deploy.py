@@ -78,7 +78,7 @@ def test_a_stack_is_deployed_after_a_first_attempt_that_failed_and_torn_down(acc
     ]
     assert sorted(filter(None, reserved)) == [5, 40]
 
-    # And a change set that is declined is told as such
+    # And a change set that is declined is reported as such
     said = operate(account, checkout, "make deploy PARAMETERS=Countries=China", "n\n", status=2)
     assert f"failed: nothing was deployed: the change set of {NAME} was not confirmed" in said
 

@@ -29,7 +29,7 @@ def report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     assert os.environ["AWS_PROFILE"] == "nobody"
 
 
-def told(capsys: pytest.CaptureFixture[str]) -> list[str]:
+def printed(capsys: pytest.CaptureFixture[str]) -> list[str]:
     return [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
 
 
@@ -45,7 +45,7 @@ def test_a_file_is_profiled_published_and_accepted(
     accepted = explore({"vouchers/v.parquet": file}, as_of=date(2020, 6, 15), countries="")
     # Then it would be counted
     assert accepted
-    lines = told(capsys)
+    lines = printed(capsys)
     assert lines[-1] == "ACCEPTED: 1 file; 3 of 6 rows counted, 3 rejected"
     # And one reads what is needed and what is there
     assert [line for line in lines if line.startswith(("country_code good", "total_orders good", "ignored"))] == [
@@ -92,7 +92,7 @@ def test_files_that_could_not_be_counted_are_refused_with_the_reason(
     accepted = explore({f"vouchers/{file.name}": file for file in files}, as_of=None, countries="Peru")
     # Then the function would refuse the bad ones, and count the other
     assert not accepted
-    lines = told(capsys)
+    lines = printed(capsys)
     assert lines[-1] == "REFUSED: 4 of 5 files; of the others 1 of 1 rows counted, 0 rejected"
     refused = sorted(line for line in lines if line.startswith("REFUSED "))
     reasons = ("missing: ['total_orders']", "column voucher_amount is of type list", "not readable parquet", "is empty")
@@ -126,7 +126,7 @@ def test_a_single_file_without_a_country_is_refused_with_the_reason(
     file = tmp_path / "v.parquet"
     file.write_bytes(content)
     assert not explore({"vouchers/v.parquet": file}, as_of=None, countries="")
-    *_, refused, verdict = told(capsys)
+    *_, refused, verdict = printed(capsys)
     assert refused.startswith(f"REFUSED {file}: ")
     assert reason in refused
     assert verdict == "REFUSED: 1 of 1 file; of the others 0 of 0 rows counted, 0 rejected"
@@ -143,7 +143,7 @@ def test_of_many_values_the_most_frequent_of_each_reason_are_shown(
     assert not explore({"vouchers/v.parquet": file}, as_of=None, countries="")
     assert report.exists()
     # Then the reasons come first, then ten values of the frequent reason, and one of each rare reason
-    lines = told(capsys)
+    lines = printed(capsys)
     reasons = "last_order_ts_unreadable 61, country_code_blank 1, total_orders_negative 1"
     at = lines.index(f"values rejected: 22 distinct; in rows: {reasons}")
     assert lines[at + 1] == "4 last_order_ts_unreadable: 'day 0', first in row 0"
@@ -166,7 +166,7 @@ def test_the_code_of_the_docs_makes_a_file_of_csv_that_is_accepted(
     # Then every row is counted
     assert explore({"vouchers/v.parquet": tmp_path / "vouchers.parquet"}, as_of=None, countries="")
     assert report.exists()
-    lines = told(capsys)
+    lines = printed(capsys)
     assert lines[-1] == "ACCEPTED: 1 file; 2 of 2 rows counted, 0 rejected"
     assert {"1 'NA'", "null or blank, counted as 0 by default: voucher_amount 1"} <= set(lines)
 
@@ -178,11 +178,11 @@ def test_a_file_without_rows_is_accepted_whether_a_country_is_named_or_not(
     file = tmp_path / "v.parquet"
     file.write_bytes(parquet(_EMPTY))
     assert explore({"vouchers/v.parquet": file}, as_of=None, countries=countries)
-    assert told(capsys)[-1] == "ACCEPTED: 1 file; 0 of 0 rows counted, 0 rejected"
+    assert printed(capsys)[-1] == "ACCEPTED: 1 file; 0 of 0 rows counted, 0 rejected"
     assert report.exists()
 
 
-def test_explore_tells_of_odd_files_what_the_pipeline_does(
+def test_explore_and_the_pipeline_agree_on_odd_files(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -209,9 +209,9 @@ def test_explore_tells_of_odd_files_what_the_pipeline_does(
     )
     # Then both refuse the same ones with the same words
     output = capsys.readouterr().out
-    told = {line.removeprefix("REFUSED ") for line in output.splitlines() if line.startswith("REFUSED ")}
-    assert told == {error.replace("vouchers/", f"{tmp_path}/", 1) for error in failure.value.summary.errors}
-    assert len(told) == len(REFUSED) + 1
+    reported = {line.removeprefix("REFUSED ") for line in output.splitlines() if line.startswith("REFUSED ")}
+    assert reported == {error.replace("vouchers/", f"{tmp_path}/", 1) for error in failure.value.summary.errors}
+    assert len(reported) == len(REFUSED) + 1
     # And the rows that explore reads are those that the pipeline counts or rejects
     read = {}
     for path in files:

@@ -45,7 +45,7 @@ def test_a_segment_that_has_an_answer_gives_it(call: Call) -> None:
 
 
 @pytest.mark.usefixtures("published")
-def test_an_explanation_tells_the_segment_that_answered_or_that_it_was_none(call: Call) -> None:
+def test_an_explanation_names_the_segment_that_answered_if_one_did(call: Call) -> None:
     often = ask(call, **NOBODY_YET, total_orders=40, explain=True, fallback=True)[1]
     assert (often["level"], often["segment"]["segment_type"], often["total_orders"]) == ("family", "37+", 40)
     country = ask(call, **NOBODY_YET, explain=True, fallback=True)[1]
@@ -70,7 +70,7 @@ def test_an_explanation_tells_the_segment_that_answered_or_that_it_was_none(call
 
 
 @pytest.mark.parametrize(("vouchers", "expected"), [(2, 4400.0), (4, 1760.0)])
-def test_of_two_families_the_one_answers_of_which_most_is_known(
+def test_of_two_families_the_one_with_more_vouchers_answers(
     call: Call, published: Pipeline, vouchers: int, expected: float
 ) -> None:
     # Given a customer without a segment of recency, who is in two other families, in one of them with 3 vouchers
@@ -91,7 +91,7 @@ def test_of_two_families_the_one_answers_of_which_most_is_known(
     ("changes", "status"),
     [({"country_code": "China"}, 404), ({"last_order_ts": "soon"}, 422), ({"segment_name": "none"}, 422)],
 )
-def test_a_wrong_request_is_told_as_ever(call: Call, changes: dict[str, str], status: int) -> None:
+def test_a_wrong_request_is_refused_as_without_fallback(call: Call, changes: dict[str, str], status: int) -> None:
     assert ask(call, **{**NOBODY_YET, **changes}) == ask(call, **{**NOBODY_YET, **changes}, fallback=True)
     assert ask(call, **{**NOBODY_YET, **changes})[0] == status
 

@@ -108,9 +108,7 @@ def test_a_family_that_is_added_is_published_when_every_object_is_counted_by_it(
     assert summary.report_error == ""
 
 
-def test_removing_families_reads_no_object_again_and_adding_them_again_neither(
-    pipeline: Pipeline, deploy: Deploy
-) -> None:
+def test_removing_families_and_adding_them_again_reads_no_object_again(pipeline: Pipeline, deploy: Deploy) -> None:
     deploy(append_example)
     pipeline.refresh(created(pipeline.put("a.parquet", MANY)))
     all_four = pipeline.published()
@@ -205,7 +203,7 @@ def test_a_refused_object_is_tried_again_when_other_dimensions_are_needed(pipeli
     assert of(pipeline.published(), TENURE) == of(recount_added(MANY, AS_OF, ["Peru"]), TENURE)
 
 
-def test_what_is_much_is_counted_again_as_a_backlog(pipeline: Pipeline, deploy: Deploy) -> None:
+def test_many_objects_are_counted_again_as_a_backlog(pipeline: Pipeline, deploy: Deploy) -> None:
     pipeline.put("a.parquet", MANY)
     pipeline.put("b.parquet", MANY[:9])
     pipeline.refresh(daily())
@@ -336,7 +334,7 @@ def test_the_api_answers_for_each_family(pipeline: Pipeline, deploy: Deploy, cal
     # Without a family all of them are explained
     answer = call("POST", "/voucher_amount", {**longer, "total_orders": 1})[1]
     assert list(answer) == [*SHIPPED_FAMILIES, SILENCE, TENURE]
-    # What a family needs is told
+    # And the answer names the field that each family needs
     status, problem, _ = call("POST", "/voucher_amount", {"country_code": "Peru", "segment_name": TENURE})
     assert (status, problem["errors"]) == (422, [{"field": "first_order_ts", "detail": "is missing"}])
     answer = call("GET", "/segments", query={"country_code": "Peru"})[1]

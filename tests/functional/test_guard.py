@@ -120,7 +120,7 @@ def test_an_object_that_is_counted_in_parts_is_guarded_as_a_whole(pipeline: Pipe
     ]
 
 
-def test_rows_that_overwrites_and_deletes_take_away_are_told(pipeline: Pipeline) -> None:
+def test_rows_lost_by_overwrites_and_deletes_are_reported(pipeline: Pipeline) -> None:
     chile = [record(country_code="Chile")] * 4
     pipeline.refresh(created(pipeline.put("a.parquet", [*GOOD, *chile])))
     pipeline.put("b.parquet", GOOD[:2])
@@ -133,7 +133,7 @@ def test_rows_that_overwrites_and_deletes_take_away_are_told(pipeline: Pipeline)
     pipeline.delete(KEY)
     summary = pipeline.refresh(deleted(KEY))
     assert (summary.rows_lost, summary.countries_shrunk) == (7, {"Chile": 1.0, "Peru": 0.6})
-    # When nothing changed since, then it is told no second time
+    # When nothing changed since, then it is not reported a second time
     assert (summary := pipeline.refresh(daily())).countries_shrunk == {}
     assert summary.rows_lost == 0
 
@@ -146,7 +146,7 @@ def test_records_that_move_to_another_object_are_no_loss_of_their_country(pipeli
     assert (summary.rows_lost, summary.countries_shrunk) == (10, {})
 
 
-def test_a_setting_says_which_loss_is_told(pipeline: Pipeline) -> None:
+def test_a_setting_says_which_loss_is_reported(pipeline: Pipeline) -> None:
     pipeline.environ["MAX_LOST_SHARE"] = "0.05"
     pipeline.refresh(created(pipeline.put("a.parquet", GOOD)))
     assert pipeline.refresh(created(pipeline.put("a.parquet", GOOD[:9]))).countries_shrunk == {"Peru": 0.1}

@@ -128,7 +128,7 @@ def test_a_run_by_hand_answers_what_it_published_and_what_was_refused(invoke: An
     assert (outcome, error[:20]) == ("published", "vouchers/b.parquet: ")
 
 
-def test_of_many_errors_the_log_tells_the_first_and_the_database_all(
+def test_of_many_errors_the_log_has_the_first_and_the_database_all(
     invoke: Any, pipeline: Pipeline, caplog: pytest.LogCaptureFixture
 ) -> None:
     for number in range(25):
@@ -217,9 +217,9 @@ def test_a_question_is_answered_and_logged(
     # When a question comes as JSON, as from `aws lambda invoke`
     found = json.loads(json.dumps(invoke(json.loads(json.dumps(question)))))
     # Then it is answered by segment
-    told = found["slice"]["segments"] if part == "slice" else found[part]
+    answered = found["slice"]["segments"] if part == "slice" else found[part]
     most_used = "after" if part == "changes" else "voucher_amount"
-    assert [[one["segment_name"], one["segment_type"], one[most_used]] for one in told] == answer
+    assert [[one["segment_name"], one["segment_type"], one[most_used]] for one in answered] == answer
     # And the log has it, while no refresh is measured
     [logged] = [entry for entry in caplog.records if entry.getMessage() == "question answered"]
     assert question.items() <= json.loads(json.dumps(logged.__dict__["question"])).items()

@@ -56,7 +56,7 @@ _LATEST_CHANGES = """
 
 @dataclass
 class History:
-    """A bucket that changes, and the function that hears of some of it."""
+    """A bucket that changes, and the function that gets only some of the events."""
 
     pipeline: Pipeline
     refresh: Refresh
@@ -92,7 +92,7 @@ def by_segment(table: Published) -> Counter[tuple[str, str, str]]:
 
 
 def test_any_history_ends_in_a_recount_of_the_bucket(pipeline: Pipeline) -> None:
-    """Events may be lost; the daily run at the end makes up for it."""
+    """Events may be lost; the daily run at the end counts what they missed."""
     pipeline.environ["COUNTRIES"] = "Peru,China"
     refresh = pipeline.make()
     tables = pipeline.column(

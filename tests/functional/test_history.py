@@ -46,7 +46,7 @@ def test_the_days_come_as_they_were_last_published_with_share_and_doubt(call: Ca
     }
     # And nothing is most used since any day
     assert answer["since"] == {}
-    # And why each change came is told, the last one first
+    # And each change has its causes, the last one first
     gone, overwritten, first = answer["changes"]
     assert first["causes"] == ["first_publication"]
     assert (overwritten["refresh_id"], overwritten["before"], overwritten["after"]) == (2, [2640.0], [4400.0])
@@ -76,18 +76,20 @@ def test_since_is_the_first_day_of_the_stretch_that_reaches_to_the_published_day
     assert [day for day, _ in days(history(call))] == ["2020-12-19", "2020-12-18"]
 
 
-@pytest.mark.parametrize(("limit", "told"), [("1", 1), ("366", 366), (None, 30)])
-def test_as_many_days_are_told_as_are_asked_for(call: Call, pipeline: Pipeline, limit: str | None, told: int) -> None:
+@pytest.mark.parametrize(("limit", "count"), [("1", 1), ("366", 366), (None, 30)])
+def test_as_many_days_are_listed_as_are_asked_for(
+    call: Call, pipeline: Pipeline, limit: str | None, count: int
+) -> None:
     pipeline.refresh(created(pipeline.put("a.parquet", [record()])))
     pipeline.sql.run(
         "INSERT INTO voucher_customer.rankings SELECT as_of - number, refresh_id, rankings, changes"
         " FROM voucher_customer.rankings, generate_series(1, 400) AS number"
     )
     answer = history(call, **({"limit": limit} if limit else {}))
-    assert (len(answer["days"]), answer["days"][0]["as_of"]) == (told, "2020-12-22")
+    assert (len(answer["days"]), answer["days"][0]["as_of"]) == (count, "2020-12-22")
 
 
-def test_a_day_that_was_kept_before_doubt_was_has_none(call: Call, pipeline: Pipeline) -> None:
+def test_a_day_that_was_kept_before_doubt_was_recorded_has_none(call: Call, pipeline: Pipeline) -> None:
     pipeline.refresh(created(pipeline.put("a.parquet", [record()])))
     pipeline.sql.run(
         'INSERT INTO voucher_customer.rankings VALUES (\'2020-12-21\', 1, \'[{"country_code": "Peru",'
@@ -99,7 +101,7 @@ def test_a_day_that_was_kept_before_doubt_was_has_none(call: Call, pipeline: Pip
     assert latest["segments"][0]["doubt"] is not None
 
 
-def test_a_wrong_request_is_told_and_nothing_published_too(call: Call, pipeline: Pipeline) -> None:
+def test_a_wrong_request_and_a_missing_publication_are_named(call: Call, pipeline: Pipeline) -> None:
     assert call("GET", "/history", query=FAMILY)[0] == 503
     pipeline.refresh(daily())
     assert history(call)["days"] == [{"as_of": "2020-12-22", "refresh_id": 1, "segments": []}]

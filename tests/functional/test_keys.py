@@ -81,7 +81,7 @@ def test_a_backlog_counts_the_objects_of_all_keys(pipeline: Pipeline) -> None:
     assert (verified.objects_verified, wrong(verified)) == (len(NAMES), (0, 0, 0))
 
 
-def test_an_object_that_is_named_like_another_is_told_from_it(pipeline: Pipeline) -> None:
+def test_an_object_that_is_named_like_another_is_not_confused_with_it(pipeline: Pipeline) -> None:
     # Without the key's own s3:// the other one would be read
     pipeline.put("a.parquet", [record()] * 5)
     key = pipeline.put("s3://a.parquet", [record()] * 2)

@@ -37,7 +37,7 @@ def test_a_database_of_the_user_that_does_not_answer_is_an_error_in_one_line(
         assert "Traceback" not in done.stderr
 
 
-def test_what_is_typed_wrong_is_told_in_the_words_that_were_typed(checkout: Path) -> None:
+def test_a_mistyped_command_is_explained_in_the_words_that_were_typed(checkout: Path) -> None:
     for command, says in (
         ("make demo COUNTRY=Peru", "COUNTRY: no command takes that. They take "),
         ("make refresh ASOF=2020-06-15 COUNTRIES=Peru", "ASOF: no command takes that"),
@@ -81,7 +81,7 @@ print(kept_package("lookup", runtime="python3.13", architecture="x86_64", system
 """
 
 
-def test_a_package_is_built_once_of_the_same_inputs_and_anew_of_others(tmp_path: Path) -> None:
+def test_a_package_is_built_once_from_the_same_inputs_and_again_from_others(tmp_path: Path) -> None:
     copy = copy_checkout(tmp_path)
     (copy / ".local" / "packages").unlink()
     # When it is asked for twice, then it is built once

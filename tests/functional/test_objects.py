@@ -59,7 +59,7 @@ def test_a_file_that_s3_has_no_key_for_is_named(tmp_path: Path, name: bytes, say
 
 
 @pytest.mark.parametrize("data", ["~nobody-has-this-name/a.parquet", "x" * 5000, "a\0.parquet"])
-def test_a_path_that_the_system_does_not_take_is_told(data: str) -> None:
+def test_a_path_that_the_system_refuses_is_named(data: str) -> None:
     with pytest.raises(LocalError, match="DATA: "):
         objects_of(data)
 

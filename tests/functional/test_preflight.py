@@ -195,7 +195,7 @@ def test_a_command_without_a_stack_says_so(operate: Operate) -> None:
     assert operate("--stack", "mine", "teardown", "--confirm", "mine").endswith("nothing to delete")
 
 
-def test_a_first_deployment_that_failed_is_told_and_torn_down(
+def test_a_first_deployment_that_failed_is_reported_and_torn_down(
     operate: Operate, account: Account, stacks: Callable[[], dict[str, str]]
 ) -> None:
     # Given a stack whose queue was refused after its bucket was made
@@ -242,7 +242,7 @@ def test_a_rollback_that_failed_is_torn_down_at_once(
     assert stacks() == {}
 
 
-def test_a_change_set_that_nobody_executed_is_no_stack(
+def test_a_change_set_that_nobody_executed_is_not_a_stack(
     operate: Operate, account: Account, stacks: Callable[[], dict[str, str]]
 ) -> None:
     account.client("cloudformation", REGION).create_change_set(

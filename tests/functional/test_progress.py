@@ -136,7 +136,7 @@ def test_everything_is_stopped_whatever_comes_while_it_stops(
     )
     assert process.stdout is not None
     assert process.stdout.readline() == "started\n"
-    # When it is told to end, and told again while it stops
+    # When it gets a signal to end, and another while it stops
     process.send_signal(first)
     with go_on.open("w"):  # which waits until it is stopping
         for again in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):

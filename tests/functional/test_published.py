@@ -122,7 +122,7 @@ def test_threads_share_one_reading(known: PublicationCache) -> None:
         assert len(set(pool.map(ask, range(16)))) == 1
 
 
-def test_who_asks_while_another_asks_the_database_is_answered_at_once(
+def test_a_thread_that_asks_while_another_asks_the_database_is_answered_at_once(
     known: PublicationCache, pipeline: Pipeline, clock: Clock
 ) -> None:
     # Given a thread that asks whether there is another publication, and a database that does not answer

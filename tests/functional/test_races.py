@@ -46,7 +46,7 @@ def test_an_object_deleted_while_it_is_read_counts_nothing(pipeline: Pipeline) -
 
 @pytest.mark.parametrize("read", [[record(voucher_amount=4400.0)], b"no parquet"], ids=["rows", "unreadable"])
 @pytest.mark.parametrize("before", ["absent", "deleted", "counted"])
-def test_what_was_read_before_an_object_went_back_is_not_written(
+def test_what_was_read_before_an_object_changed_back_is_not_written(
     pipeline: Pipeline, before: str, read: list[dict[str, Any]] | bytes
 ) -> None:
     """The run of the latest event finds the ledger right and ends, while another still has what was there meanwhile."""
@@ -74,7 +74,7 @@ def test_what_was_read_before_an_object_went_back_is_not_written(
     assert pipeline.column("SELECT count(*) FROM voucher_customer.ledger WHERE error IS NOT NULL") == [0]
 
 
-def test_an_object_that_never_holds_still_ends_as_a_failure(pipeline: Pipeline) -> None:
+def test_an_object_that_changes_again_and_again_ends_as_a_failure(pipeline: Pipeline) -> None:
     key = pipeline.put("a.parquet", [record()])
     rows = itertools.count(2)
     pipeline.before_reading(lambda: pipeline.put("a.parquet", [record()] * next(rows)))
@@ -147,7 +147,7 @@ def test_a_write_waits_for_another_and_looks_at_the_entry_then(pipeline: Pipelin
 
 
 @pytest.mark.parametrize("what", ["publication", "comparison", "totals"])
-def test_what_reads_the_totals_waits_for_who_writes_them(pipeline: Pipeline, what: str) -> None:
+def test_readers_of_the_totals_wait_for_writers(pipeline: Pipeline, what: str) -> None:
     # Given a refresh on another connection, which is about to write
     refresh = pipeline.make()
     pipeline.sql.run("BEGIN")

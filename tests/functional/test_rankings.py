@@ -1,4 +1,4 @@
-"""Rankings: the most used amounts, told with every publication, and which of them are new."""
+"""Rankings: the most used amounts, reported with every publication, and which of them are new."""
 
 from functions.common.ranking import Ranking
 from functions.refresh.publishing.rankings import read_rankings
@@ -7,9 +7,9 @@ from tests.functional.conftest import Pipeline
 from tests.support import created, daily, record
 
 
-def test_a_run_tells_the_most_used_amounts_and_which_of_them_are_new(pipeline: Pipeline) -> None:
-    def change(*told: object) -> tuple[object, ...]:
-        return "Peru", *told
+def test_a_run_reports_the_most_used_amounts_and_which_of_them_are_new(pipeline: Pipeline) -> None:
+    def change(*fields: object) -> tuple[object, ...]:
+        return "Peru", *fields
 
     def changed(summary: Summary) -> list[tuple[object, ...]]:
         return [

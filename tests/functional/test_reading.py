@@ -322,7 +322,7 @@ def test_an_int96_that_no_calendar_has_rejects_its_row(pipeline: Pipeline) -> No
     "kind", [pa.binary(), pa.large_binary(), pa.binary_view(), pa.dictionary(pa.int8(), pa.binary())]
 )
 @pytest.mark.parametrize("options", [{}, {"use_dictionary": False, "store_schema": False}], ids=["", "plain"])
-def test_bytes_that_are_no_utf_8_reject_their_row(
+def test_bytes_that_are_not_utf_8_reject_their_row(
     pipeline: Pipeline, kind: pa.DataType, options: dict[str, Any]
 ) -> None:
     # Given an object for each column, of which that has a good value, a bad one and none

@@ -1,4 +1,4 @@
-"""The refresh: whatever happens to the bucket and in whatever order it is heard of, the table is a recount of it."""
+"""The refresh: after any changes of the bucket and in any order of events, the table is a recount of the bucket."""
 
 import itertools
 from datetime import date, timedelta
@@ -109,7 +109,7 @@ def test_putting_overwriting_and_deleting_change_the_table(pipeline: Pipeline) -
     assert {key[5]: count for key, count in pipeline.published().items()} == {4400: 1}
 
 
-def test_counts_that_differ_in_their_country_or_their_measure_only_are_added_apart(pipeline: Pipeline) -> None:
+def test_counts_that_differ_only_in_country_or_dimension_are_added_apart(pipeline: Pipeline) -> None:
     # Given customers of two countries with as many orders as there are days from 1970 to their last one
     rows = [
         record(country_code=country, total_orders="18267", last_order_ts="2020-01-06") for country in ("Peru", "China")
@@ -152,7 +152,7 @@ def test_a_late_event_does_not_take_the_as_of_day_back(pipeline: Pipeline) -> No
     assert pipeline.refresh(daily("2020-12-25")).as_of == date(2020, 12, 25)
 
 
-def test_the_daily_run_mends_what_events_missed(pipeline: Pipeline) -> None:
+def test_the_daily_run_repairs_what_events_missed(pipeline: Pipeline) -> None:
     stays, changes, goes = (pipeline.put(f"{name}.parquet", [record()]) for name in "abc")
     pipeline.refresh(daily())
     pipeline.put("b.parquet", [record(voucher_amount=3520)] * 2)
@@ -210,7 +210,7 @@ def test_a_bad_overwrite_keeps_what_was_counted_until_the_object_is_repaired(pip
     assert pipeline.column("SELECT error FROM voucher_customer.ledger") == [None]
 
 
-def test_a_bad_object_that_is_deleted_is_no_failure_any_more(pipeline: Pipeline) -> None:
+def test_a_bad_object_that_is_deleted_is_not_a_failure_any_more(pipeline: Pipeline) -> None:
     key = pipeline.put("a.parquet", b"garbage")
     with pytest.raises(RefreshError):
         pipeline.refresh(daily())

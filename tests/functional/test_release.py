@@ -40,7 +40,7 @@ def test_the_newest_section_of_the_changelog_is_the_version() -> None:
     assert all(changes[version] for version in (newest, *older))
 
 
-def test_a_release_tells_what_is_new_in_it() -> None:
+def test_a_release_says_what_is_new_in_it() -> None:
     assert check_release("v1.2.0", "1.2.0", CHANGELOG) == "### Added\n\n- More."
     assert check_release("v1.1.0", "1.1.0", CHANGELOG) == "- Less."
 
@@ -55,7 +55,7 @@ def test_a_release_tells_what_is_new_in_it() -> None:
         ("v1.2.0", "1.2.0", CHANGELOG.replace("[Unreleased]\n", "[Unreleased]\n\n- Even more.\n"), "under Unreleased"),
     ],
 )
-def test_what_does_not_agree_is_refused(tag: str, version: str, changelog: str, says: str) -> None:
+def test_tag_version_and_changelog_that_disagree_are_refused(tag: str, version: str, changelog: str, says: str) -> None:
     with pytest.raises(BuildError, match=says):
         check_release(tag, version, changelog)
 

@@ -103,7 +103,7 @@ def test_the_latest_page_and_that_of_the_day_show_the_published_table(pipeline: 
     assert found["Metadata"] == {"refresh-id": str(summary.refresh_id)}
 
 
-def test_the_page_tells_by_how_much_an_amount_leads(pipeline: Pipeline) -> None:
+def test_the_page_shows_by_how_much_an_amount_leads(pipeline: Pipeline) -> None:
     rows = [*[record()] * 5, *[record(voucher_amount=4400)] * 3, *[record(voucher_amount=3520)] * 3]
     pipeline.refresh(
         created(
@@ -221,7 +221,7 @@ def test_the_trend_has_each_as_of_day_as_it_was_last_published(pipeline: Pipelin
     assert pages(pipeline) == [*(f"reports/2020-12-{number}.html" for number in (20, 21, 22)), LATEST]
 
 
-def test_the_page_tells_since_when_an_amount_is_the_most_used_one(pipeline: Pipeline) -> None:
+def test_the_page_shows_since_when_an_amount_is_the_most_used_one(pipeline: Pipeline) -> None:
     # Given an amount that has been the most used one for more days than the page reads
     day = date(2020, 10, 1)
     pipeline.put("a.parquet", [record()])
@@ -251,14 +251,14 @@ def test_the_page_tells_since_when_an_amount_is_the_most_used_one(pipeline: Pipe
     assert since() == (str(first_day), False)
 
 
-def test_the_page_tells_the_first_publication_and_the_day_of_the_one_before(pipeline: Pipeline) -> None:
+def test_the_page_shows_the_first_publication_and_the_day_of_the_previous_one(pipeline: Pipeline) -> None:
     pipeline.refresh(created(pipeline.put("v.parquet", [record()]), "2020-12-20"))
     assert figures(pipeline)["as_of_before"] is None
     pipeline.refresh(daily("2020-12-22"))
     assert figures(pipeline)["as_of_before"] == "2020-12-20"
 
 
-def test_the_page_tells_what_is_unknown_in_each_segment(pipeline: Pipeline) -> None:
+def test_the_page_shows_what_is_unknown_in_each_segment(pipeline: Pipeline) -> None:
     rows = [record(), record(voucher_amount=None), record(total_orders=""), record(total_orders="7")]
     pipeline.refresh(created(pipeline.put("v.parquet", rows)))
     [country] = figures(pipeline)["countries"]
@@ -377,7 +377,7 @@ def test_a_page_that_is_outdated_again_and_again_is_left_to_the_others(pipeline:
     assert summary.report_error == "ReportOutdatedError: others published 5 times while it was written"
 
 
-def test_what_was_counted_before_values_filled_were_is_told(pipeline: Pipeline) -> None:
+def test_objects_counted_before_defaulted_values_were_recorded_are_reported(pipeline: Pipeline) -> None:
     pipeline.refresh(created(pipeline.put("a.parquet", [record(voucher_amount=None)])))
     pipeline.sql.run("UPDATE voucher_customer.ledger SET values_defaulted = NULL")
     pipeline.refresh(daily())

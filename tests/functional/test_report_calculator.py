@@ -65,7 +65,7 @@ def test_it_answers_a_thousand_customers_as_the_api_does(show: Show, report_page
     for customer, answers in zip(asked, shown.page.evaluate(ASK, asked), strict=True):
         for family, cells in zip(publication.families, answers, strict=True):
             try:
-                told = explanation(publication, {**customer, "segment_name": family}, today=today)
+                explained = explanation(publication, {**customer, "segment_name": family}, today=today)
             except FieldsError:
                 assert "must " in cells[1], (customer, family, cells)
                 met["bad field"] += 1
@@ -74,7 +74,7 @@ def test_it_answers_a_thousand_customers_as_the_api_does(show: Show, report_page
                 assert cells[2].startswith("no "), (customer, family, cells)
                 met["no answer"] += 1
                 continue
-            found = msgspec.json.decode(msgspec.json.encode(told))  # as a caller reads it
+            found = msgspec.json.decode(msgspec.json.encode(explained))  # as a caller reads it
             _, number, segment, amounts, share, sure, lead, since, unknown, vouchers = cells
             doubt, rule = found["doubt"], found["segment"]
             assert amounts == amounts_of(found), (customer, family)

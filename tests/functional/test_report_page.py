@@ -1,4 +1,4 @@
-"""The report's page as a person meets it: in a real Chromium, read by eye, by keyboard, by screen reader, on paper."""
+"""The report's page as people use it: in a real Chromium, read by eye, by keyboard, by screen reader, on paper."""
 
 import csv
 import io
@@ -35,7 +35,7 @@ def heat_maps(shown: Shown, country: str) -> dict[tuple[str, int], int]:
     return counts
 
 
-def test_the_page_shows_the_numbers_of_the_table_and_asks_nobody(show: Show) -> None:
+def test_the_page_shows_the_numbers_of_the_table_and_sends_no_request(show: Show) -> None:
     shown = show()
     rows = [*ROWS, *LATER]
     for country in ("Peru", "Chile"):
@@ -81,7 +81,7 @@ def test_the_first_publication_says_so_and_no_later_one(show: Show) -> None:
     assert "first publication" not in show().page.locator("body").inner_text().lower()
 
 
-def test_changes_are_told_with_their_causes(show: Show) -> None:
+def test_changes_are_shown_with_their_causes(show: Show) -> None:
     # An amount that another overtook has a line of its own, with the object that caused it
     text = show(situation="four").page.locator("#campaign .card").first.inner_text()
     assert "Peru 5\u201313 orders: 4,400 → 2,640\nthe data changed\n1,201 vouchers by vouchers/e.parquet" in text
@@ -246,8 +246,8 @@ def test_without_scripts_the_most_used_amounts_are_there(show: Show) -> None:
         [" ".join(cell.split()) for cell in row.locator("td").all_inner_texts()]
         for row in shown.page.locator("tbody tr").all()
     ]
-    told = shown.page.locator(".plain p").first.inner_text()
-    assert told == "As of 2020-12-22, a whole day in UTC. Published 2020-12-22 14:12 UTC."
+    text = shown.page.locator(".plain p").first.inner_text()
+    assert text == "As of 2020-12-22, a whole day in UTC. Published 2020-12-22 14:12 UTC."
     assert ["Peru", "frequent_segment", "0-4", "2640", "1,500", "2,700", "decided", "2020-12-21"] in rows
     assert ["Chile", "frequent_segment", "0-4", "2640", "2", "2", "undecided", "2020-12-22"] in rows
     assert {" ".join(name.split()) for name in HOSTILE} < {row[0] for row in rows}

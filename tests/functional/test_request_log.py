@@ -44,7 +44,7 @@ def metrics(line: dict[str, Any]) -> dict[tuple[str, ...], dict[str, str]]:
     ],
 )
 @pytest.mark.usefixtures("published")
-def test_a_lookup_is_told_and_measured_by_its_status(
+def test_a_lookup_is_logged_and_measured_by_its_status(
     call: Call, capsys: pytest.CaptureFixture[str], method: str, path: str, body: Any, status: str
 ) -> None:
     call("GET", "/health")  # from now on it is known how old the publication is
@@ -52,8 +52,8 @@ def test_a_lookup_is_told_and_measured_by_its_status(
     call(method, path, body)
     after, took = time.time(), time.perf_counter() - began
     _, line = lines(capsys)
-    told = ("route", "method", "status", "request_id", "function_request_id", "service")
-    assert [line[name] for name in told] == [path, method, status, REQUEST_ID, Context.aws_request_id, "lookup"]
+    names = ("route", "method", "status", "request_id", "function_request_id", "service")
+    assert [line[name] for name in names] == [path, method, status, REQUEST_ID, Context.aws_request_id, "lookup"]
     assert 0 < line["duration_ms"] == line["LookupDuration"] <= took * 1000
     assert line["Lookups"] == 1
     assert 0 < line["PublicationAge"] < before
@@ -74,7 +74,7 @@ def test_before_a_publication_there_is_no_age_of_it(call: Call, capsys: pytest.C
 
 
 @pytest.mark.parametrize("path", ["/", "/health", "/segments", "/refreshes", "/openapi.json"])
-def test_other_routes_are_told_and_not_measured(call: Call, capsys: pytest.CaptureFixture[str], path: str) -> None:
+def test_other_routes_are_logged_and_not_measured(call: Call, capsys: pytest.CaptureFixture[str], path: str) -> None:
     status, _, _ = call("GET", path)
     [line] = lines(capsys)
     assert (line["route"], line["method"], line["status"]) == (path, "GET", str(status))
@@ -90,7 +90,7 @@ def test_other_routes_are_told_and_not_measured(call: Call, capsys: pytest.Captu
         ("GET", "/no-such-route", "application/json", 405),
     ],
 )
-def test_what_chalice_answers_by_itself_is_told_too(
+def test_what_chalice_answers_by_itself_is_logged_too(
     call: Call, capsys: pytest.CaptureFixture[str], method: str, path: str, content_type: str, status: int
 ) -> None:
     assert call(method, path, content_type=content_type)[0] == status
@@ -98,7 +98,7 @@ def test_what_chalice_answers_by_itself_is_told_too(
     assert (line["route"], line["method"], line["status"]) == (path, method, str(status))
 
 
-def test_an_error_is_told_with_both_ids(
+def test_an_error_is_logged_with_both_ids(
     call: Call, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv("DATABASE_PORT", "1")
@@ -107,7 +107,7 @@ def test_an_error_is_told_with_both_ids(
     assert (vars(error)["request_id"], vars(error)["function_request_id"]) == (REQUEST_ID, Context.aws_request_id)
 
 
-def test_a_process_with_wrong_settings_tells_them_and_every_request_in_lines_of_json() -> None:
+def test_a_process_with_wrong_settings_logs_them_and_every_request_in_lines_of_json() -> None:
     code = """
 import sys, app
 from tests.support import Context

@@ -68,7 +68,7 @@ def test_a_run_that_fails_says_why_in_the_functions_words_and_is_not_tried_again
     assert events == [{}]
 
 
-def test_a_run_that_takes_long_is_told_to_go_on(
+def test_a_run_that_takes_long_shows_that_it_goes_on(
     served: Account, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     # Given a function that goes on until somebody has looked

@@ -90,7 +90,7 @@ def test_an_older_schema_keeps_what_it_holds(pipeline: Pipeline) -> None:
     assert pipeline.column("SELECT trigger FROM voucher_customer.refreshes") == ["daily", "object_created"]
 
 
-def test_of_a_release_before_everything_is_handed_to_the_writer(
+def test_everything_of_an_earlier_release_is_handed_to_the_writer(
     migrator: Migrator, sql: Connection, postgres: DatabaseAddress
 ) -> None:
     # Given a schema that belongs to the database's user, as in release 0.1.0
@@ -221,7 +221,7 @@ def make_roles(sql: Connection) -> None:
         sql.run(statement)
 
 
-def test_whoever_may_not_make_the_roles_is_told_each_remedy_and_nothing_is_changed(
+def test_a_user_who_may_not_make_the_roles_gets_each_remedy_and_nothing_is_changed(
     migrator: Migrator, sql: Connection
 ) -> None:
     database = migrator("")
@@ -262,7 +262,7 @@ def test_on_rds_a_role_that_was_there_signs_in_as_the_refresh_function_does(
     assert readable(sql) == READ_BY_THE_API
 
 
-def test_on_rds_whoever_may_not_let_the_roles_sign_in_with_iam_is_told_the_remedy(
+def test_on_rds_a_user_who_may_not_let_the_roles_sign_in_with_iam_gets_the_remedy(
     migrator: Migrator, sql: Connection
 ) -> None:
     database = migrator("")

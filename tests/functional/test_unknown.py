@@ -33,7 +33,7 @@ def amounts(pipeline: Pipeline, family: str) -> dict[int, int]:
 
 
 @pytest.mark.parametrize("orders_as", [pa.string(), pa.int64(), pa.float64()])
-def test_what_is_unknown_is_published_as_0_and_told_apart(pipeline: Pipeline, orders_as: pa.DataType) -> None:
+def test_unknown_values_are_published_as_0_and_counted_apart(pipeline: Pipeline, orders_as: pa.DataType) -> None:
     table = pa.Table.from_pylist(ROWS)
     orders = [None if row["total_orders"] in ("", None) else float(row["total_orders"]) for row in ROWS]
     column = pa.array([f"{one}" if one is not None else "" for one in orders] if orders_as == pa.string() else orders)
@@ -44,16 +44,16 @@ def test_what_is_unknown_is_published_as_0_and_told_apart(pipeline: Pipeline, or
     assert unknowns(pipeline) == UNKNOWNS
 
 
-def test_run_and_api_tell_the_shares_of_what_is_unknown(pipeline: Pipeline, call: Call) -> None:
+def test_run_and_api_have_the_shares_of_unknown_values(pipeline: Pipeline, call: Call) -> None:
     summary = pipeline.refresh(created(pipeline.put("v.parquet", ROWS)))
     assert msgspec.to_builtins(summary.answer())["unknown"] == {
         "frequent_segment": {"amount_share": 0.4286, "number_share": 0.5714},
         "recency_segment": {"amount_share": 0.4286, "number_share": 0.0},
     }
     customer = {"country_code": "Peru", "explain": True, "total_orders": 2, "last_order_ts": "2018-05-03"}
-    told = call("POST", "/voucher_amount", customer)[1]
-    assert told["frequent_segment"]["unknown"] == {"amount_share": 0.4286, "number_share": 0.5714}
-    assert told["recency_segment"]["unknown"] == {"amount_share": 0.4286, "number_share": 0.0}
+    explained = call("POST", "/voucher_amount", customer)[1]
+    assert explained["frequent_segment"]["unknown"] == {"amount_share": 0.4286, "number_share": 0.5714}
+    assert explained["recency_segment"]["unknown"] == {"amount_share": 0.4286, "number_share": 0.0}
     segments = call("GET", "/segments", query={"country_code": "Peru"})[1]["families"]
     assert [segment["unknown"] for segment in segments["frequent_segment"]] == [
         {"amount_share": 0.4286, "number_share": 0.5714}, None, None, None,
@@ -79,7 +79,7 @@ def test_unknown_counts_are_exact_under_overwrites_and_deletes(pipeline: Pipelin
         ({"UNKNOWN_NUMBER_HAS_SEGMENT": "false"}, {0: 1, 2640: 1, 4400: 1}, {0: 4, 2640: 2, 4400: 1}, 4),
     ],
 )
-def test_settings_decide_what_is_unknown_counts_as(
+def test_settings_decide_what_unknown_values_count_as(
     pipeline: Pipeline, settings: dict[str, str], orders: dict[int, int], recency: dict[int, int], nowhere: int
 ) -> None:
     pipeline.environ.update(settings)

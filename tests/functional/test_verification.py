@@ -102,7 +102,7 @@ USAGE_OF_ONE = (
         (f"{ENTRY_SET} etag = 'old', key = 'vouchers/0' WHERE key ~ '/gone'", "no object", f"{PREFIX}0", 0),
     ],
 )
-def test_an_entry_that_says_otherwise_than_the_bucket_is_told_and_repaired(
+def test_an_entry_that_differs_from_the_bucket_is_reported_and_repaired(
     counted: Pipeline, tampering: str, kind: str, key: str, totals: int
 ) -> None:
     # Given an entry that somebody changed
@@ -130,7 +130,7 @@ def test_an_entry_that_says_otherwise_than_the_bucket_is_told_and_repaired(
     ],
 )
 @pytest.mark.parametrize("lacks_entry", [False, True])
-def test_totals_that_are_not_the_sum_of_the_ledger_are_told_and_repaired(
+def test_totals_that_are_not_the_sum_of_the_ledger_are_reported_and_repaired(
     counted: Pipeline, tampering: str, lacks_entry: bool
 ) -> None:
     counted.sql.run(tampering)
@@ -169,7 +169,7 @@ def test_counts_that_add_up_to_nothing_are_no_totals(counted: Pipeline) -> None:
         ("UPDATE voucher_customer.voucher_segments SET index = index + 10", 8),
     ],
 )
-def test_a_published_table_that_totals_do_not_give_is_told_and_repaired(
+def test_a_published_table_that_differs_from_the_totals_is_reported_and_repaired(
     counted: Pipeline, tampering: str, rows: int
 ) -> None:
     counted.sql.run(tampering)
@@ -189,7 +189,7 @@ def test_the_published_table_is_verified_as_of_its_own_day_and_repaired_so(count
     assert [str(day) for day in counted.column("SELECT as_of FROM voucher_customer.refreshes")][-1] == "2020-02-10"
 
 
-def test_where_nothing_is_published_it_is_told_and_published_as_of_today(pipeline: Pipeline) -> None:
+def test_a_missing_publication_is_reported_and_made_as_of_today(pipeline: Pipeline) -> None:
     for name, rows in ROWS.items():
         pipeline.put(name, rows)
     found = verify(pipeline)
@@ -198,14 +198,14 @@ def test_where_nothing_is_published_it_is_told_and_published_as_of_today(pipelin
     check_as_counted(pipeline)
 
 
-def test_a_table_that_another_run_is_about_to_publish_is_told_as_such(counted: Pipeline) -> None:
+def test_a_table_that_another_run_is_about_to_publish_is_reported_as_such(counted: Pipeline) -> None:
     run = "UPDATE voucher_customer.refreshes SET outcome = 'running', started_at = :at WHERE refresh_id = 1"
     for at, is_followed in ((NOW - timedelta(minutes=15), False), (NOW - timedelta(minutes=14, seconds=59), True)):
         counted.sql.run(run, at=at)
         assert verify(counted).is_followed is is_followed
 
 
-def test_a_bad_object_is_told_and_stays(counted: Pipeline) -> None:
+def test_a_bad_object_is_reported_and_stays(counted: Pipeline) -> None:
     # Given a counted object overwritten with a bad one, and a new bad one
     counted.put("a.parquet", b"garbage")
     fail(counted, daily())
@@ -245,7 +245,7 @@ def test_an_object_that_changes_while_it_is_verified_is_no_difference(counted: P
     assert (found.objects_changed, found.differences, found.objects_verified) == (2, [], 2)
 
 
-def test_other_counts_are_told_in_figures(counted: Pipeline) -> None:
+def test_other_counts_are_reported_in_figures(counted: Pipeline) -> None:
     counted.sql.run(f"{ENTRY_SET} rows_counted = 1, usage_count[1] = 7 WHERE key ~ '/a'")
     [difference] = verify(counted).differences
     assert difference.detail == "the ledger counts 1 rows, the recount 2, and 1 counts of its usage differ"
@@ -280,7 +280,7 @@ def test_a_verification_that_has_no_time_goes_on_where_it_stopped(pipeline: Pipe
     assert wrong(verify(pipeline)) == (0, 0, 0)
 
 
-def test_an_object_too_large_for_any_verification_is_told_and_in_nobodys_way(pipeline: Pipeline) -> None:
+def test_an_object_too_large_for_any_verification_is_reported_and_blocks_no_other(pipeline: Pipeline) -> None:
     for name in ("a", "b"):
         pipeline.put(f"{name}.parquet", [record()] * 10, row_group_size=1)
     pipeline.refresh(daily())
@@ -293,7 +293,7 @@ def test_an_object_too_large_for_any_verification_is_told_and_in_nobodys_way(pip
     assert pipeline.column("SELECT count(*) FROM voucher_customer.ledger WHERE error IS NOT NULL") == [0]
 
 
-def test_what_s3_refuses_is_told_as_not_verified(counted: Pipeline) -> None:
+def test_what_s3_refuses_is_reported_as_not_verified(counted: Pipeline) -> None:
     counted.sql.run(f"{ENTRY_SET} size = 5 WHERE key ~ '/a'")
 
     def refuse() -> None:
@@ -305,14 +305,14 @@ def test_what_s3_refuses_is_told_as_not_verified(counted: Pipeline) -> None:
     assert "AccessDenied" in found.differences[0].detail
 
 
-def test_rejected_rows_of_what_is_mended_are_written(counted: Pipeline) -> None:
+def test_rejected_rows_of_repaired_objects_are_written(counted: Pipeline) -> None:
     counted.put("c.parquet", [record(total_orders="-1")])
     assert verify(counted, fix=True).errors == []
     [found] = counted.s3.list_objects_v2(Bucket=BUCKET, Prefix="rejected/")["Contents"]
     assert found["Key"].startswith(f"rejected/{PREFIX}c.parquet.")
 
 
-def test_rejected_rows_that_cannot_be_written_are_told(counted: Pipeline) -> None:
+def test_rejected_rows_that_cannot_be_written_are_reported(counted: Pipeline) -> None:
     counted.put("c.parquet", [record(total_orders="-1")])
     counted.fail("PutObject")
     found = verify(counted, fix=True)
@@ -372,7 +372,7 @@ def test_the_command_goes_on_until_the_end(invoke: Any, pipeline: Pipeline, caps
     assert set(pipeline.published().values()) == {25}
 
 
-def test_the_command_ends_where_no_invocation_comes_any_further(invoke: Any, pipeline: Pipeline) -> None:
+def test_the_command_ends_when_an_invocation_makes_no_progress(invoke: Any, pipeline: Pipeline) -> None:
     class WithoutTime(ShortOfTime):
         def invoke_refresh(self, event: dict[str, Any]) -> dict[str, Any]:
             return {**super().invoke_refresh(event), "go_on_after": event.get("after", "")}

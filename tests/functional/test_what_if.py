@@ -73,7 +73,7 @@ def test_the_rules_that_are_published_give_the_published_table(pipeline: Pipelin
     assert {place[0] for place in table(found)} == {"Peru", "Latvia"}
 
 
-def test_what_would_change_is_told_with_doubt_and_records_without_a_segment(pipeline: Pipeline, tmp_path: Path) -> None:
+def test_changes_are_listed_with_doubt_and_records_without_a_segment(pipeline: Pipeline, tmp_path: Path) -> None:
     rows = [*[record()] * 2, *[record(total_orders="1", voucher_amount=4400.0)] * 3, record(total_orders="2000")]
     pipeline.put("v.parquet", rows)
     pipeline.refresh(daily())

@@ -37,7 +37,7 @@ def test_the_first_publication_says_so_and_names_no_object(pipeline: Pipeline) -
     assert pipeline.column("SELECT causes FROM voucher_customer.refreshes") == [{"first_publication": 2}]
 
 
-def test_data_that_came_was_overwritten_or_went_is_told_with_its_objects(pipeline: Pipeline) -> None:
+def test_data_that_was_added_overwritten_or_deleted_is_a_cause_with_its_objects(pipeline: Pipeline) -> None:
     # Given 2640 in the lead, by 3
     first = pipeline.put("a.parquet", [record()] * 3)
     pipeline.refresh(created(first))
@@ -62,7 +62,7 @@ def test_data_that_came_was_overwritten_or_went_is_told_with_its_objects(pipelin
     [change] = changes(summary)
     assert (change.before, change.after) == ([4400], [2640])
     assert change.objects == [ChangedObject(large, etag(pipeline, large), large_before, 6)]
-    # When the object that leads is deleted, then its version before is told, and none now
+    # When the object that leads is deleted, then the change has its previous version, and none now
     pipeline.delete(first)
     pipeline.put("small.parquet", [record(voucher_amount=4400.0)] * 3)
     summary = pipeline.refresh(daily())
@@ -71,7 +71,7 @@ def test_data_that_came_was_overwritten_or_went_is_told_with_its_objects(pipelin
     assert summary.causes == {"data": 2}
 
 
-def test_what_changed_and_changed_back_between_two_publications_is_no_object(pipeline: Pipeline) -> None:
+def test_an_object_that_changed_and_changed_back_between_publications_is_not_listed(pipeline: Pipeline) -> None:
     key = pipeline.put("a.parquet", [record()])
     pipeline.refresh(created(key))
     # Given an object that is counted twice before anything is published, by runs whose rules are refused
@@ -89,7 +89,7 @@ def test_what_changed_and_changed_back_between_two_publications_is_no_object(pip
     assert [(one.key, one.vouchers) for one in change.objects] == [("vouchers/c.parquet", 3)]
 
 
-def test_a_day_that_moved_is_told_from_data_that_came(pipeline: Pipeline) -> None:
+def test_a_moved_day_is_distinguished_from_new_data(pipeline: Pipeline) -> None:
     # Given old customers of one amount, and two of another who become old ones
     rows = [record(), record(last_order_ts="2020-06-24", voucher_amount=4400.0)]
     pipeline.put("a.parquet", [*rows, rows[1]])
@@ -109,7 +109,7 @@ def test_a_day_that_moved_is_told_from_data_that_came(pipeline: Pipeline) -> Non
     assert [(one.key, one.vouchers) for one in change.objects] == [("vouchers/d.parquet", 20)]
 
 
-def test_values_that_went_altogether_count_as_they_were(pipeline: Pipeline) -> None:
+def test_values_that_no_longer_occur_count_as_they_were(pipeline: Pipeline) -> None:
     """The only record of a day is overwritten while the as-of day moves: the data is the cause, not the day."""
     key = pipeline.put("a.parquet", [record(last_order_ts="2020-01-01")] * 2)
     pipeline.put("b.parquet", [record(voucher_amount=4400.0)])
@@ -121,7 +121,7 @@ def test_values_that_went_altogether_count_as_they_were(pipeline: Pipeline) -> N
     assert [(one.key, one.vouchers) for one in change.objects] == [(key, 2)]
 
 
-def test_rules_and_countries_that_changed_are_told(
+def test_rules_and_countries_that_changed_are_causes(
     pipeline: Pipeline, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows = [record(), record(), record(voucher_amount=4400.0, total_orders="6")]
@@ -145,7 +145,7 @@ def test_rules_and_countries_that_changed_are_told(
     assert {cause for change in summary.rankings_changed for cause in change.causes} == {"countries"}
 
 
-def test_unknown_amounts_that_are_published_no_more_are_a_rule_that_changed(pipeline: Pipeline) -> None:
+def test_unknown_amounts_that_are_no_longer_published_are_a_changed_rule(pipeline: Pipeline) -> None:
     pipeline.put("a.parquet", [record(voucher_amount=None)] * 3 + [record()] * 2)
     pipeline.refresh(daily("2020-12-20"))
     pipeline.environ["UNKNOWN_AMOUNT_IS_USED"] = "false"
@@ -175,7 +175,7 @@ def test_where_too_many_objects_changed_all_that_changed_is_named(
         max_size=6,
     )
 )
-def test_the_objects_told_are_the_whole_difference(pipeline: Pipeline, steps: list[tuple[str, list[float]]]) -> None:
+def test_the_listed_objects_are_the_whole_difference(pipeline: Pipeline, steps: list[tuple[str, list[float]]]) -> None:
     """What all objects contribute is by how much the lead of the amount that won over the other one changed."""
     for key in "abc":
         pipeline.delete(f"vouchers/{key}.parquet")

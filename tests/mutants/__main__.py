@@ -2,7 +2,7 @@
 
 A mutant is a module with one change: another operator, a number one up, a condition turned around. One that no test
 notices is a missing test, or code that nothing needs. The tests run once in this process, which then has everything
-imported and a PostgreSQL running; each mutant is met in a fork of it, which takes a second instead of ten. The files
+imported and a PostgreSQL running; each mutant runs in a fork of it, which takes a second instead of ten. The files
 stay as they are.
 """
 
@@ -31,8 +31,8 @@ from infra.local.postgres import Postgres, start_postgres
 
 _PYTHON = ROOT / ".local" / "tools" / "mutants" / "bin" / "python"
 
-# Without what takes long and meets no line that nothing else does: the tests that no mutant gets past are all run.
-_RULES = ["tests/functional/test_data_rules.py", "-k", "not compression and not impossible and not no_parquet"]
+# Without slow tests that cover no line of their own: a mutant that survives runs all tests, so each costs time.
+_RULES = ["tests/functional/test_data_rules.py", "-k", "not compression and not impossible and not not_parquet"]
 _COUNTING = ["tests/unit/test_usage.py", "tests/functional/test_rejected.py", *_RULES]
 _LEDGER = [
     "tests/functional/test_verification.py",
@@ -114,7 +114,7 @@ class _Mutant(SourceFileLoader):
 
 
 class _Tests:
-    """The tests of a module, of which each mutant meets those that run the line that was changed.
+    """The tests of a module. Each mutant is run against those that cover the line that was changed.
 
     First those that noticed most mutants so far, then the fastest.
     """
@@ -209,8 +209,8 @@ def _forget_project() -> None:
             del sys.modules[name]
 
 
-def _meet(module: str) -> None:
-    """Print the mutants of a module that survive, each as what was changed."""
+def _print_survivors(module: str) -> None:
+    """Print the mutants of a module that survive, each as the line that was changed."""
     tests, source = _Tests(module), (ROOT / module).read_text()
     made = subprocess.run(
         [_PYTHON, ROOT / "tests/mutants/mutate.py", module], check=True, capture_output=True, cwd=ROOT
@@ -235,7 +235,7 @@ def _meet(module: str) -> None:
 
 
 def main() -> None:
-    """Meet the mutants of the modules named, or of all."""
+    """Run the tests on the mutants of the modules named, or of all."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("modules", nargs="*", metavar="MODULE", help=f"of {', '.join(TESTS)}")
     modules = parser.parse_args().modules or list(TESTS)
@@ -245,7 +245,7 @@ def main() -> None:
     os.environ["TEST_POSTGRES"] = address.url
     try:
         for module in modules:
-            _meet(module)
+            _print_survivors(module)
     finally:
         Postgres(folder).stop()
 

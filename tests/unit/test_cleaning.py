@@ -146,7 +146,7 @@ def test_a_value_outside_its_dictionary_is_found(index: int | None, is_there: bo
             dictionary_encode(damaged, "country")
 
 
-def test_text_that_is_no_utf_8_is_unreadable_and_what_stands_beside_it_is_not() -> None:
+def test_text_that_is_not_utf_8_is_unreadable_and_other_values_are_not() -> None:
     texts = pa.array([b"7", b"\xb1\xff", None], pa.binary()).view(pa.string())
     cleaned = clean(dictionary_encode(texts, "country").dictionary, "country_code", "country")
     assert cleaned == ["7", Rejected("country_code_unreadable"), Rejected("country_code_blank")]
@@ -166,7 +166,7 @@ def test_text_that_is_no_utf_8_is_unreadable_and_what_stands_beside_it_is_not() 
     ],
     ids=str,
 )
-def test_a_null_among_small_numbers_is_told_from_all_of_them(kind: pa.DataType, values: list[int | None]) -> None:
+def test_a_null_among_small_numbers_is_distinguished_from_them(kind: pa.DataType, values: list[int | None]) -> None:
     small = try_direct_codes(pa.array(values, pa.int32()).cast(kind))
     assert small is not None
     assert small.tolist() == [DIRECT_CODE_LIMIT if value is None else value for value in values]

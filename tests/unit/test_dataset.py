@@ -47,12 +47,12 @@ def test_an_object_is_part_of_the_dataset(prefix: str, name: str) -> None:
 
 @pytest.mark.parametrize("name", IGNORED, ids=ascii)
 @pytest.mark.parametrize("prefix", ["vouchers/", "", "a/_b/.c/"])
-def test_an_object_is_no_part_of_the_dataset(prefix: str, name: str) -> None:
+def test_an_object_is_not_part_of_the_dataset(prefix: str, name: str) -> None:
     assert not is_in_dataset(prefix + name, prefix)
 
 
 @pytest.mark.parametrize("key", ["a.parquet", "rejected/vouchers/a.parquet", "voucher/a.parquet", "Vouchers/a.parquet"])
-def test_what_lies_beside_the_prefix_is_no_part_of_the_dataset(key: str) -> None:
+def test_what_lies_beside_the_prefix_is_not_part_of_the_dataset(key: str) -> None:
     assert not is_in_dataset(key, "vouchers/")
 
 

@@ -22,7 +22,7 @@ def test_a_text_date_is_read_in_utc(text: str, day: str) -> None:
 
 
 @pytest.mark.parametrize("text", text_dates.REJECTED, ids=ascii)
-def test_what_is_no_text_date_is_refused(text: str) -> None:
+def test_what_is_not_a_text_date_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"."):
         parse_day(text)
 

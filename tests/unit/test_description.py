@@ -178,7 +178,7 @@ def test_every_trigger_of_a_run_is_described() -> None:
     assert set(get_args(trigger.type)) == set(get_args(Kind))
 
 
-def test_the_page_shows_every_operation_and_schema_and_asks_nobody() -> None:
+def test_the_page_shows_every_operation_and_schema_and_sends_no_request() -> None:
     page = PAGE.read_text()
     anchors = set(re.findall(r'id="(\w+)"', page))
     assert {operation["operationId"] for operation in OPERATIONS if "head_" not in operation["operationId"]} <= anchors

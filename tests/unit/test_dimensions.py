@@ -59,7 +59,7 @@ def test_any_other_text_is_refused_by_name(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["country_code", "days_since(as_of)", "days_between(last_order_ts, voucher_amount)"])
-def test_a_column_with_another_meaning_is_refused(text: str) -> None:
+def test_a_reserved_name_is_refused(text: str) -> None:
     with pytest.raises(DimensionError, match="is reserved"):
         parse_dimension(text)
 
@@ -69,7 +69,7 @@ def test_days_between_a_date_and_itself_are_refused() -> None:
         parse_dimension("days_between(last_order_ts, last_order_ts)")
 
 
-def test_ranges_speak_of_the_number_or_of_days() -> None:
+def test_the_number_of_the_record_or_days_are_looked_up_in_ranges() -> None:
     assert ORDERS.number(15, AS_OF) == 15
     assert SINCE.number(DAY, AS_OF) == 21
     assert SINCE.number(DAY + 22, AS_OF) == -1

@@ -228,7 +228,7 @@ def test_every_parameter_output_metric_alarm_and_variable_that_is_named_is_there
     kinds = {".py", ".yaml", ".yml", ".sql", ""}
     sources = "".join(file.read_text() for file in files if file.suffix in kinds and file.is_file())
     there = set(re.findall(r"\w+", sources))
-    pages = [path for path in PAGES if path.parent.name != "adr"]  # a decision tells of what was left out, too
+    pages = [path for path in PAGES if path.parent.name != "adr"]  # a decision also names what was left out
     named = {code for path in pages for code in code_in(DOCS[path])}
     names = [name for name in named if re.fullmatch(r"[A-Z][A-Za-z]*[a-z][A-Z]\w*|[A-Z]+(_[A-Z]+)+", name)]
     assert len(names) > 100

@@ -76,7 +76,7 @@ def forms_of_day(day: int | None) -> list[Form]:
 
 
 def encoded(name: str, kind: pa.DataType, values: list[Any]) -> list[Any]:
-    """Return what an encoder says of values, after it met the first of them in a batch of its own."""
+    """Return what an encoder says of values, after it encoded the first of them in a batch of its own."""
     encoder = ColumnEncoder(name, SHIPPED.columns[name])
     column = pa.array([raw(kind, value) for value in values], kind)
     encoder.encode(column[:1])

@@ -22,7 +22,7 @@ TOLD = (
 
 
 @pytest.mark.parametrize(
-    ("message", "told"),
+    ("message", "shown"),
     [
         (json.dumps({"level": "INFO", "message": "refreshed", "summary": RUN}), TOLD),
         (json.dumps({"message": "refreshed", "key": None, "summary": RUN}), TOLD),
@@ -30,9 +30,9 @@ TOLD = (
             (
                 json.dumps({"message": "refreshed", "key": "vouchers/x.parq", "summary": RUN_OF_EVENT | {done: 1}}),
                 "refreshed: refresh 8 (object_created vouchers/x.parq) published 20 rows as of 2020-12-22, 0.0 s, "
-                + told,
+                + shown,
             )
-            for done, told in (("objects_ignored", "1 object ignored"), ("objects_removed", "1 object removed"))
+            for done, shown in (("objects_ignored", "1 object ignored"), ("objects_removed", "1 object removed"))
         ],
         (
             json.dumps({"message": "took step count", "summary": {"objects_counted": 2, "rows_counted": 9}}),
@@ -64,11 +64,11 @@ TOLD = (
         ("[1, 2]", "[1, 2]"),
     ],
 )
-def test_a_line_of_log_is_told_shortly_or_left_out(message: str, told: str | None) -> None:
-    assert in_one_line(message) == told
+def test_a_line_of_log_is_shortened_or_left_out(message: str, shown: str | None) -> None:
+    assert in_one_line(message) == shown
 
 
-def test_rows_of_work_items_are_told_once_however_often_their_lines_are_read() -> None:
+def test_rows_of_work_items_count_once_however_often_their_lines_are_read() -> None:
     def line(message: str, request: str, rows: int) -> str:
         return json.dumps({"message": message, "function_request_id": request, "summary": {"rows_read": rows}})
 

@@ -43,7 +43,7 @@ def test_the_lookup_asks_for_another_publication_every_five_seconds_and_does_wit
 
 
 @pytest.mark.parametrize("names", [",", ";", " ; "])
-def test_countries_that_name_none_are_told(names: str) -> None:
+def test_countries_that_name_none_are_refused(names: str) -> None:
     with pytest.raises(SettingsError, match=r"COUNTRIES .* names no country"):
         load_settings(RefreshSettings, {**GOOD, "COUNTRIES": names})
     with pytest.raises(ArgumentTypeError, match="names no country"):

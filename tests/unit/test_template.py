@@ -257,12 +257,12 @@ def test_every_rule_and_no_other_may_write_to_the_failure_queue(every_template: 
     assert allowed["Condition"] == {"ArnEquals": {"aws:SourceArn": [*rules, {"Ref": "BacklogRule"}]}}
 
 
-def test_a_refresh_tells_the_event_bus_what_it_did(transformed: Template) -> None:
+def test_the_result_of_a_refresh_is_sent_to_the_event_bus(transformed: Template) -> None:
     [config] = properties_of(transformed, "AWS::Lambda::EventInvokeConfig").values()
     assert config["DestinationConfig"]["OnSuccess"]["Destination"]["Fn::Sub"].endswith(":event-bus/default")
 
 
-def test_a_run_that_left_objects_starts_the_next_one_by_its_own_result(every_template: dict[str, Template]) -> None:
+def test_a_run_that_deferred_objects_starts_the_next_one_by_its_own_result(every_template: dict[str, Template]) -> None:
     # Given the rule on results, which are those of every function of the account
     rules = properties_of(every_template["events.yaml"], "AWS::Events::Rule").values()
     [rule] = [rule for rule in rules if rule.get("EventPattern", {}).get("source") == ["lambda"]]
@@ -276,7 +276,7 @@ def test_a_run_that_left_objects_starts_the_next_one_by_its_own_result(every_tem
 
 
 @pytest.mark.parametrize(
-    ("deferred", "backlog_bytes", "told"),
+    ("deferred", "backlog_bytes", "next_step"),
     [
         (0, 0, "none"),
         (3, 0, "unfinished"),
@@ -284,13 +284,13 @@ def test_a_run_that_left_objects_starts_the_next_one_by_its_own_result(every_tem
         (3, 6 * 10**12, "backlog"),  # EventBridge compares numbers within 5.0e9 only
     ],
 )
-def test_every_result_is_taken_by_the_rule_that_it_is_for(deferred: int, backlog_bytes: int, told: str) -> None:
+def test_every_result_is_taken_by_the_rule_that_it_is_for(deferred: int, backlog_bytes: int, next_step: str) -> None:
     summary = Summary(
         refresh_id=1, trigger="daily", as_of=date(2020, 12, 22), countries=["Peru"], started_at=datetime.now(UTC),
         objects_deferred=deferred, backlog_bytes=backlog_bytes,
     )  # fmt: skip
     answer = summary.answer()
-    assert answer.next_step == told
+    assert answer.next_step == next_step
     # And it is small, however many countries there are
     summary.rankings = [Ranking(f"Country {number}", "recency_segment", "180+", [2640], 1, 1) for number in range(9999)]
     assert len(msgspec.json.encode(summary.answer())) < 1100
