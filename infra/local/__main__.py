@@ -80,9 +80,9 @@ def main() -> None:
     up = commands.add_parser("up", help="start the stack and leave it running")
     for command in (demo, up):
         command.add_argument("--countries", type=country_names, help="the countries to publish: Peru,China")
-    demo.add_argument("--emulator", default="ministack", choices=EMULATORS, help="what stands for AWS")
-    up.add_argument("--emulator", default="ministack", choices=[*EMULATORS, CONTAINERS], help="what stands for AWS")
-    down = commands.add_parser("down", help="stop it")
+    demo.add_argument("--emulator", default="ministack", choices=EMULATORS, help="the emulator of AWS")
+    up.add_argument("--emulator", default="ministack", choices=[*EMULATORS, CONTAINERS], help="the emulator of AWS")
+    down = commands.add_parser("down", help="stop the stack")
     exploring = commands.add_parser("explore", help="profile parquet as the refresh function would take it")
     exploring.add_argument("--data", default="", help="parquet files or folders")
     exploring.add_argument("--as-of", type=day, help="the day to publish as of, instead of today")

@@ -111,7 +111,7 @@ def _socket() -> str:
     if not host.startswith("unix://"):
         raise LocalError(
             f"Docker's engine is at {host or 'no address'}, and LocalStack needs one with a socket on this machine:"
-            " name the socket by DOCKER_HOST or the context (unix:///...)"
+            " name the socket in DOCKER_HOST or in the context (unix:///...)"
         )
     return host.removeprefix("unix://")
 

@@ -185,7 +185,7 @@ def _create_database(address: DatabaseAddress) -> None:
 
 
 def _give_to_server_user(folder: Path) -> None:
-    """Let `nobody` run PostgreSQL for root, as whom it refuses to run; a copy if `nobody` cannot reach it."""
+    """Under root, hand the server to `nobody`, because PostgreSQL refuses root; a copy if `nobody` cannot reach it."""
     if os.geteuid() != 0:
         return
     nobody = pwd.getpwnam("nobody")

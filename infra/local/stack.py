@@ -21,7 +21,7 @@ PREFIX = "vouchers/"
 DEFAULT_COUNTRIES = "Peru"
 
 CONTAINERS = "containers"
-"""The name that stands for LocalStack and PostgreSQL in containers, where others name an emulator on this machine."""
+"""The choice of LocalStack and PostgreSQL in containers, besides the emulators that run on this machine."""
 
 OWN_DATABASE = "STACK_DATABASE_URL"
 """The variable that repeats DATABASE_URL if it is the stack's own, so that no other stack takes it for the user's."""

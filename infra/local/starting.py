@@ -36,7 +36,7 @@ def start_stack(folder: Path, *, countries: str, emulator: str) -> Stack:
     countries : str
         The countries to publish, separated by commas.
     emulator : {'ministack', 'localstack', 'containers'}
-        What stands for AWS.
+        Where AWS is emulated.
 
     Raises
     ------

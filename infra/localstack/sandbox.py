@@ -84,7 +84,7 @@ class Sandbox:
     def invoke(
         self, event: bytes, *, request_id: str, function_arn: str = "", version: str = "$LATEST", trace_id: str = ""
     ) -> Outcome:
-        """Run the function once; whatever the function does comes back as an outcome.
+        """Run the function once, and return its outcome, also if it fails or crashes.
 
         Parameters
         ----------

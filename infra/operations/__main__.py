@@ -55,7 +55,7 @@ def _parser() -> Parser:
         "refresh", lambda stack, given: commands.refresh(stack, given.as_of, None, given.accept), "refresh once"
     )
     refreshing.add_argument(
-        "--accept", help="count objects whose keys begin so, however many of their rows are rejected"
+        "--accept", help="count objects whose keys begin with this, however many of their rows are rejected"
     )
     backfilling = add(
         "backfill",
@@ -114,7 +114,7 @@ def _parser() -> Parser:
         "logs", lambda stack, given: commands.logs(stack, given.minutes, raw=given.raw), "print the latest log lines"
     )
     reading.add_argument("--minutes", type=int, default=10)
-    reading.add_argument("--raw", action="store_true", help="every line as it is")
+    reading.add_argument("--raw", action="store_true", help="print every line unchanged")
     deleting = add("teardown", lambda stack, given: teardown(stack, given.confirm), "delete the stack")
     deleting.add_argument("--confirm", default="", help="the stack's name once more")
     return parser

@@ -50,7 +50,7 @@ def deploy(stack: Deployed, given: Mapping[str, str]) -> None:
     if stack.exists and _is_localstack(stack.endpoint):
         raise OperationError(
             "LocalStack cannot change the API of a stack that exists:"
-            " run make down and make up-localstack, or name another stack by STACK=name"
+            " run make down and make up-localstack, or name another stack with STACK=name"
         )
     plan = planned(stack, given, os.environ.get("RDS_CA", ""))
     parameters = {**preflight(plan), **given}

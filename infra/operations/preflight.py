@@ -143,7 +143,7 @@ def _authorities(plan: Deployment) -> Finding:
     if region not in REGIONS:
         return Finding(
             f"the package has none for RDS in {region}: every connection to the database would fail",
-            f"download https://truststore.pki.rds.amazonaws.com/{region}/{region}-bundle.pem and name the file by"
+            f"download https://truststore.pki.rds.amazonaws.com/{region}/{region}-bundle.pem and name the file in"
             " RDS_CA, or deploy to another region",
         )
     return Finding(f"the package has those of RDS in {region}")

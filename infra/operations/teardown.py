@@ -7,7 +7,7 @@ from botocore.exceptions import ClientError, WaiterError
 from infra.operations.deployed import Deployed, OperationError
 
 NEVER_MADE = ("CREATE_FAILED", "ROLLBACK_COMPLETE", "ROLLBACK_FAILED")
-"""Statuses of a stack whose first deployment failed: it never held data, and CloudFormation updates it no more."""
+"""Statuses of a stack whose first deployment failed: it never held data, and CloudFormation cannot update it."""
 
 ONLY_DELETABLE = (*NEVER_MADE, "DELETE_FAILED")
 """Statuses from which only a deletion helps."""

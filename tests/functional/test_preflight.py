@@ -122,7 +122,7 @@ def test_a_region_without_authorities_or_class_is_refused(
     said = operate("deploy")
     assert "region ca-west-1\n" in said
     assert "STOP authorities: the package has none for RDS in ca-west-1" in said
-    assert "and name the file by RDS_CA" in said
+    assert "and name the file in RDS_CA" in said
     assert "STOP database: ca-west-1 does not offer postgres 18 on db.t4g.micro" in said
     assert said.endswith("failed: not ready to deploy, see above: authorities, database. Nothing was changed")
     monkeypatch.setenv("RDS_CA", "own.pem")

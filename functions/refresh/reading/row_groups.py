@@ -1,4 +1,4 @@
-"""The needed columns of a parquet file, batch by batch, from whatever it is open through."""
+"""The needed columns of a parquet file, batch by batch, from any seekable source."""
 
 import io
 import itertools

@@ -82,7 +82,7 @@ class Reconciler:
         Yields
         ------
         Outcome
-            One for each object, as it is done, and one for all that are skipped.
+            One for each object when it is done, one for all that are skipped, and one for all that are ignored.
         """
         limit = self.inline_bytes if inline_bytes is None else inline_bytes
         to_do: list[ObservedObject] = []
