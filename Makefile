@@ -113,6 +113,7 @@ preflight: setup  ## check whether account and region can take the stack, and ch
 
 deploy: setup  ## check, build, deploy and migrate, where the environment points to: PARAMETERS="Countries=Peru,China" STACK=name
 	@$(OPERATE) deploy "$$PARAMETERS"
+	@[ ! -e .local/state.json ] || $(RUN_LOCAL) env
 
 migrate: setup  ## bring the schema of the deployed stack up to date
 	@$(OPERATE) migrate

@@ -1,4 +1,4 @@
-"""Commands that run the stack on this machine, or need none: `python -m infra.local demo|up|down|explore`."""
+"""Commands that run the stack on this machine, or need none: `python -m infra.local demo|up|down|env|explore`."""
 
 import argparse
 import os
@@ -14,7 +14,8 @@ from infra.local.emulator import EMULATORS
 from infra.local.objects import MAX_COUNTRIES, check_files, countries_of, objects_of
 from infra.local.processes import LocalError, step, unwind_on_signals
 from infra.local.stack import CONTAINERS, DEFAULT_COUNTRIES, Stack, load_stack
-from infra.local.starting import start_stack
+from infra.local.starting import start_stack, write_environment
+from infra.operations.deployed import OperationError
 
 _UP = ROOT / ".local"
 
@@ -62,6 +63,12 @@ def _down(_: argparse.Namespace) -> None:
     print(f"stopped: {stack.stop()}")
 
 
+def _env(_: argparse.Namespace) -> None:
+    stack = load_stack(_UP)
+    if stack and stack.is_running:
+        write_environment(stack)
+
+
 def _explore(arguments: argparse.Namespace) -> None:
     with step("load the function's code"):  # here, because moto and awswrangler take seconds to import
         from infra.local.explore import explore
@@ -83,19 +90,20 @@ def main() -> None:
     demo.add_argument("--emulator", default="ministack", choices=EMULATORS, help="the emulator of AWS")
     up.add_argument("--emulator", default="ministack", choices=[*EMULATORS, CONTAINERS], help="the emulator of AWS")
     down = commands.add_parser("down", help="stop the stack")
+    env = commands.add_parser("env", help="write .local/env again if the stack runs: a deployment may move the API")
     exploring = commands.add_parser("explore", help="profile parquet as the refresh function would take it")
     exploring.add_argument("--data", default="", help="parquet files or folders")
     exploring.add_argument("--as-of", type=day, help="the day to publish as of, instead of today")
     exploring.add_argument(
         "--countries", type=country_names, default="", help="the countries to publish, instead of all that occur"
     )
-    for command, run in ((demo, _demo), (up, _up), (down, _down), (exploring, _explore)):
+    for command, run in ((demo, _demo), (up, _up), (down, _down), (env, _env), (exploring, _explore)):
         command.set_defaults(run=run)
     arguments = parser.parse_args()
     unwind_on_signals()
     try:
         arguments.run(arguments)
-    except LocalError as error:
+    except (LocalError, OperationError) as error:
         sys.exit(f"failed: {error}")
     except KeyboardInterrupt:
         sys.exit("interrupted: everything is stopped")

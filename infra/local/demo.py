@@ -178,7 +178,9 @@ def _ask(stack: Stack) -> None:
     customer = {**_CUSTOMER, "country_code": read_names(stack.countries)[0]}
     body = json.dumps(customer)
     print(f"\n$ curl -X GET -H 'Content-type: application/json' -d '{body}' \"$API_URL/voucher_amount\"")
-    print(_answer(stack, body))
+    print(answer := _answer(stack, body))
+    if "voucher_amount" not in json.loads(answer):
+        print("(the request is that of the sample; your data has no voucher of such a customer)")
     explained = json.loads(_answer(stack, json.dumps({**customer, "explain": True})))
     if "doubt" in explained:
         print(f"\n{in_words(explained)}")

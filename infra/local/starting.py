@@ -58,7 +58,7 @@ def start_stack(folder: Path, *, countries: str, emulator: str) -> Stack:
             _deploy(stack, progress.tell)
         with step("make the schema (make migrate)"):
             stack.deployed.migrate()
-        _write_environment(stack)
+        write_environment(stack)
     except BaseException:
         stack.stop()
         raise
@@ -186,11 +186,6 @@ def _deploy(stack: Stack, tell: Tell) -> None:
         _sam_deploy(stack, ["--template-file", str(template), "--parameter-overrides", *overrides], tell)
     except LocalError as error:
         raise LocalError(f"{error}{_reason(stack)}") from error
-    deployed = stack.deployed
-    stack.bucket = deployed.output("BucketName")
-    stack.refresh_function = deployed.output("RefreshFunctionName")
-    stack.api_url = deployed.api_url
-    stack.save()
 
 
 def _reason(stack: Stack) -> str:
@@ -204,8 +199,16 @@ def _reason(stack: Stack) -> str:
     return why + logs
 
 
-def _write_environment(stack: Stack) -> None:
-    """Write `env` for the shell to source, and link aws, psql and chalice beside it."""
+def write_environment(stack: Stack) -> None:
+    """Write `env` for the shell to source, and link aws, psql and chalice beside it.
+
+    A deployment may give the API another address: ministack makes it anew when a route is added.
+    """
+    deployed = stack.deployed
+    stack.bucket = deployed.output("BucketName")
+    stack.refresh_function = deployed.output("RefreshFunctionName")
+    stack.api_url = deployed.api_url
+    stack.save()
     tools = Path(stack.folder, "bin")
     tools.mkdir(exist_ok=True)
     chalice = ROOT / ".venv" / "bin" / "chalice"

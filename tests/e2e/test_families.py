@@ -61,7 +61,11 @@ def test_families_are_added_and_removed_in_the_sql_file(shipped: RunningStack) -
     stack.wait_until_published(before := recount([*ROWS, *OLD], today(), COUNTRIES))
     # When two families are added to the file, and the stack is deployed
     append_example(stack.checkout / "infra" / "sql" / SQL.name)
+    env = stack.checkout / ".local" / "env"
+    env.write_text(env.read_text().replace(stack.variables["API_URL"], "http://127.0.0.1:1/moved"))
     url = deploy(stack)
+    # Then `.local/env` has the address where the API answers now
+    assert f"export API_URL={url}\n" in env.read_text()
     # Then the families that were there stay published
     assert stack.published() == before
     # And the next run counts what it can by the new ones, refuses the old object by name, and publishes all four
