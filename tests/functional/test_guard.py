@@ -41,8 +41,8 @@ def test_an_overwrite_whose_rows_are_mostly_rejected_is_refused_once_and_the_cou
     # Then it is refused with the reason, an example and what to do
     assert refuse(pipeline, created(KEY)) == (
         f"{KEY}: 10 of 12 rows are rejected, which is more than MaxRejectedShare 0.5: last_order_ts_unreadable 10;"
-        " in row 0 last_order_ts is '03/05/2018'; what was counted of it before stays. If the object is right,"
-        " count it with make refresh ACCEPT=its-key"
+        " in row 0 last_order_ts is '03/05/2018'; its earlier counts, if any, stay. If the object is right,"
+        f" count it with make refresh ACCEPT={KEY}"
     )
     assert pipeline.published() == published
     [(error, rows_counted)] = pipeline.sql.run("SELECT error, rows_counted FROM voucher_customer.ledger")
@@ -110,13 +110,17 @@ def test_what_a_person_accepts_is_counted_and_stays_so(pipeline: Pipeline, accep
     assert "rows are rejected" in refuse(pipeline, created(pipeline.put("a.parquet", BROKEN)))
 
 
+def test_a_key_that_a_shell_would_take_apart_is_quoted_in_the_command(pipeline: Pipeline) -> None:
+    assert refuse(pipeline, created(pipeline.put("a $b.parquet", BROKEN))).endswith(f"ACCEPT='{PREFIX}a $b.parquet'")
+
+
 def test_an_object_that_is_counted_in_parts_is_guarded_as_a_whole(pipeline: Pipeline) -> None:
     key = pipeline.put("a.parquet", [*GOOD, *BROKEN, *BROKEN], row_group_size=10)
     backlog = Backlog(pipeline, ITEM_BYTES=1000)
     summaries = [backlog.count(item) for item in backlog.plan()[1]]
     assert [error for summary in summaries for error in summary.errors] == [
         f"{key}: 20 of 30 rows are rejected, which is more than MaxRejectedShare 0.5: last_order_ts_unreadable 20;"
-        " what was counted of it before stays. If the object is right, count it with make refresh ACCEPT=its-key"
+        f" its earlier counts, if any, stay. If the object is right, count it with make refresh ACCEPT={key}"
     ]
 
 

@@ -1,5 +1,7 @@
 """The guard: refuse an object with too many rejected rows, so that its earlier counts stay."""
 
+import shlex
+
 from functions.refresh.counting.cleaning import ObjectError
 from functions.refresh.counting.rejected import show_value
 from functions.refresh.counting.usage import Usage
@@ -7,11 +9,13 @@ from functions.refresh.counting.usage import Usage
 _MAX_REASONS = 5
 
 
-def check_rejected_share(usage: Usage, limit: float) -> None:
+def check_rejected_share(key: str, usage: Usage, limit: float) -> None:
     """Check that an object does not have too many rejected rows.
 
     Parameters
     ----------
+    key : str
+        The object's key, for the command that the message ends in.
     usage : Usage
         The usage of the whole object.
     limit : float
@@ -28,8 +32,8 @@ def check_rejected_share(usage: Usage, limit: float) -> None:
     reasons = ", ".join(f"{reason} {rows:,}" for reason, rows in usage.rows_rejected.most_common(_MAX_REASONS))
     raise ObjectError(
         f"{rejected:,} of {usage.rows_read:,} rows are rejected, which is more than MaxRejectedShare {limit:g}:"
-        f" {reasons}{_example(usage)}; what was counted of it before stays. If the object is right, count it with"
-        " make refresh ACCEPT=its-key"
+        f" {reasons}{_example(usage)}; its earlier counts, if any, stay. If the object is right, count it with"
+        f" make refresh ACCEPT={shlex.quote(key)}"
     )
 
 

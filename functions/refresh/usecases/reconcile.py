@@ -209,7 +209,7 @@ class Reconciler:
             When too many of its rows are rejected, and nobody accepts it. The first of them are written.
         """
         try:
-            check_rejected_share(usage, self.max_rejected_share)
+            check_rejected_share(observed.key, usage, self.max_rejected_share)
         except ObjectError as error:
             is_accepted = observed.version is not None and observed.entry.accepted_etag == observed.version.etag
             if is_accepted or (trigger and trigger.accepts(observed.key)):
