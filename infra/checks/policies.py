@@ -1,4 +1,4 @@
-"""The policies of the templates as IAM gets them: `python -m infra.checks.policies FOLDER` writes and lints each.
+"""The policies of templates and docs as IAM gets them: `python -m infra.checks.policies FOLDER` writes and lints each.
 
 An IAM linter reads plain documents. What CloudFormation would fill in is an example here: an account, a region, the ARN
 of a resource. Both branches of a condition are written, as two statements.
@@ -62,6 +62,19 @@ def policies() -> dict[str, Any]:
     template = transform(read_template(TEMPLATE), {})
     defaults = {name: entry.get("Default") for name, entry in template["Parameters"].items()}
     return dict(_policies_of("template", template, {**defaults, **_GIVEN}, parts))
+
+
+def documented_policies() -> dict[str, Any]:
+    """Return the policies that pages of the docs show to people, by page: names for what they fill in are examples."""
+    found = {}
+    for page in sorted((ROOT / "docs").glob("*.md")):
+        for number, text in enumerate(_DOCUMENTED.findall(page.read_text())):
+            here = text.replace("REGION:ACCOUNT", _HERE)
+            found[f"{page.stem}-{number}"] = json.loads(re.sub("[A-Z_]{3,}", lambda name: name[0].lower(), here))
+    return found
+
+
+_DOCUMENTED = re.compile(r'^```\n(\{"Version": .*?)^```$', re.MULTILINE | re.DOTALL)
 
 
 def _policies_of(
@@ -178,7 +191,7 @@ def main() -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for old in folder.glob("*.json"):
         old.unlink()
-    for name, document in policies().items():
+    for name, document in {**policies(), **documented_policies()}.items():
         (folder / f"{name}.json").write_text(json.dumps(document, indent=2))
     found = findings(folder)
     print(*found, sep="\n", end="\n" if found else "")
