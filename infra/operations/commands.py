@@ -240,7 +240,8 @@ def fetch_report(stack: Deployed, as_of: date | None = None) -> int:
         found = stack.client("s3").get_object(Bucket=bucket, Key=key)
     except ClientError as error:
         raise OperationError(
-            f"{key} cannot be fetched from {bucket}: {error}. A page is written after each publication: make refresh"
+            f"{key} cannot be fetched from {bucket}: {str(error).rstrip('.')}. Each publication writes the page of its"
+            " as-of day: make refresh"
         ) from error
     REPORT.parent.mkdir(exist_ok=True)
     REPORT.write_bytes(found["Body"].read())
@@ -255,4 +256,5 @@ def logs(stack: Deployed, minutes: int, *, raw: bool) -> None:
     shown = [entry for entry in lines if entry[2] is not None]
     for timestamp, function, line in shown:
         print(f"{datetime.fromtimestamp(timestamp / 1000, UTC):%Y-%m-%dT%H:%M:%S.%f} {function} {line}")
-    print(f"{len(shown)} lines of the last {minutes} minutes{'' if raw else '; RAW=1 prints all as it is'}")
+    found = f"{count_of(len(shown), 'line')} of the last {count_of(minutes, 'minute')}"
+    print(found + ("" if raw else "; RAW=1 prints all as it is"))
