@@ -70,7 +70,19 @@ class MostUsed(Struct, frozen=True):
 
 
 class SegmentRange(Struct, frozen=True):
-    """A segment: customers whose number is in its range, both ends included."""
+    """A segment: customers whose number is in its range, both ends included.
+
+    Attributes
+    ----------
+    segment_name : str
+        The family.
+    segment_type : str
+        The segment's label.
+    min_range : int
+        The lowest number that the segment covers.
+    max_range : int
+        The highest number that the segment covers; as shipped 99999999 where there is no limit.
+    """
 
     segment_name: str
     segment_type: str
@@ -88,11 +100,14 @@ class Explanation(MostUsed, frozen=True, kw_only=True):
     count : int
         How often each of the amounts was used.
     share : float
-        The count as a share of the segment's vouchers.
+        The count as a share of the vouchers of the segment, or of the country that answers.
     runner_up : Place or None
-        The amounts with the next lower count, if there are any.
+        The amounts with the next lower count; null if there are none.
+    doubt : Doubt
+        How sure the most used amount is.
     unknown : Unknown or None
-        null where a whole country answers, and until all objects that an earlier release counted are counted again.
+        Which shares of the segment's vouchers have an unknown amount or number; null where a whole country answers, and
+        until all objects that an earlier release counted are counted again.
     number : int
         The customer's number in the dimension of the family that answers, by the dimension's own name.
     as_of : date
@@ -183,13 +198,27 @@ class BatchResult(Struct, frozen=True):
 
 
 class BatchResults(Struct, frozen=True):
-    """The answers for a batch, in the order of its customers."""
+    """The answers for a batch.
+
+    Attributes
+    ----------
+    results : list of BatchResult
+        One for each customer, in the order of the request.
+    """
 
     results: list[BatchResult]
 
 
 class AmountUse(Struct, frozen=True):
-    """How often an amount was used."""
+    """How often an amount was used.
+
+    Attributes
+    ----------
+    voucher_amount : float
+        The amount.
+    count : int
+        How many vouchers had it.
+    """
 
     voucher_amount: Annotated[float, Meta(ge=0)]
     count: Positive
@@ -200,14 +229,21 @@ class SegmentCounts(Struct, frozen=True):
 
     Attributes
     ----------
+    segment_type : str
+        The segment's label.
+    min_range : int
+        The lowest number that the segment covers.
+    max_range : int
+        The highest number that the segment covers; as shipped 99999999 where there is no limit.
     voucher_amount : list of float
         Amounts with the highest count, lowest first; empty where no voucher was used.
     amounts : list of AmountUse
         Every amount that was used, lowest first.
     doubt : Doubt or None
-        null where no voucher was used.
+        How sure the most used amount is; null where no voucher was used.
     unknown : Unknown or None
-        null where no voucher was used, and until all objects that an earlier release counted are counted again.
+        Which shares of the segment's vouchers have an unknown amount or number; null where no voucher was used, and
+        until all objects that an earlier release counted are counted again.
     """
 
     segment_type: str
@@ -239,6 +275,8 @@ class Segments(Struct, frozen=True):
 
     Attributes
     ----------
+    country_code : str
+        The country, as it was asked for.
     as_of : date
         The day that days are counted to.
     refresh_id : int

@@ -43,6 +43,8 @@ class HistorySegment(Struct, frozen=True):
 
     Attributes
     ----------
+    segment_type : str
+        The segment's label.
     voucher_amount : list of float
         Amounts with the highest count, lowest first; more than one when they are tied.
     count : int
@@ -50,7 +52,7 @@ class HistorySegment(Struct, frozen=True):
     share : float
         The count as a share of the segment's vouchers.
     doubt : Doubt or None
-        null in days that were kept before the lead was recorded.
+        How sure the most used amount is; null in days that were kept before the lead was recorded.
     """
 
     segment_type: str
@@ -65,6 +67,8 @@ class HistoryDay(Struct, frozen=True):
 
     Attributes
     ----------
+    as_of : date
+        The day that days are counted to.
     refresh_id : int
         The refresh that published last as of the day.
     segments : list of HistorySegment
@@ -85,11 +89,15 @@ class HistoryChange(Struct, frozen=True):
         The day that the refresh published as of.
     refresh_id : int
         The refresh that published the change.
-    before, after : list of float
-        The most used amounts, lowest first; empty where no voucher was or is in the segment.
+    segment_type : str
+        The segment's label.
+    before : list of float
+        The most used amounts until then, lowest first; empty where no voucher was in the segment.
+    after : list of float
+        The most used amounts from then on, lowest first; empty where no voucher is in the segment.
     causes : list of str
-        Why: nothing was published before, other countries are published, the rules changed, the as-of day moved, or
-        the data changed.
+        Why the amounts changed: nothing was published before, other countries are published, the rules changed, the
+        as-of day moved, or the data changed.
     objects : list of ChangedObject
         Where data is a cause, the objects that contributed most.
     """
@@ -108,6 +116,10 @@ class History(Struct, frozen=True):
 
     Attributes
     ----------
+    country_code : str
+        The country, as it was asked for.
+    segment_name : str
+        The family, as it was asked for.
     since : dict
         By segment, the day since which the most used amounts have been those of the latest day, without a break.
     days : list of HistoryDay

@@ -19,10 +19,12 @@ class Problem(Struct, frozen=True):
 
     Attributes
     ----------
+    type : str
+        Always `about:blank`: the status alone says which kind of problem it is.
     title : str
         The status in words.
     status : int
-        The status.
+        The status as a number.
     detail : str
         The reason, for people.
     errors : list of FieldProblem
@@ -37,14 +39,16 @@ class Problem(Struct, frozen=True):
 
 
 class GatewayProblem(Struct, frozen=True):
-    """Why API Gateway refused a request before it reached the API.
+    """Why API Gateway answered in place of the API.
 
     Attributes
     ----------
+    type : str
+        Always `about:blank`: the status alone says which kind of problem it is.
     title : str
         API Gateway's own message.
     detail : str
-        API Gateway's name of the kind of refusal.
+        API Gateway's name of the kind of answer.
     """
 
     type: Literal["about:blank"]

@@ -24,18 +24,26 @@ class Refresh(Struct, frozen=True):
 
     Attributes
     ----------
+    refresh_id : int
+        The number of the run; a later run has a higher one.
     trigger : str
         What started it.
     as_of : date
         The day that it published as of.
     countries : list of str
         The countries that it published.
+    started_at : str
+        When it began.
     published_at : str or None
-        null when it published nothing.
+        When it published; null when it published nothing.
     took_ms : int or None
-        null while it runs.
-    objects_counted, objects_skipped, objects_removed : int
-        Objects newly counted, unchanged since they were counted, and taken out.
+        How many milliseconds it took; null while it runs.
+    objects_counted : int
+        Objects newly counted.
+    objects_skipped : int
+        Objects that are unchanged since they were counted, and were not read again.
+    objects_removed : int
+        Objects taken out of the counts.
     objects_failed : int
         Objects that could not be counted.
     objects_bad : int
@@ -44,16 +52,18 @@ class Refresh(Struct, frozen=True):
         Objects left to the next run.
     objects_ignored : int
         Objects under the prefix that are not part of the dataset.
-    rows_read, rows_counted : int
-        Rows of the objects newly counted.
+    rows_read : int
+        Rows of the objects newly counted, rejected ones included.
+    rows_counted : int
+        Rows of the objects newly counted, without rejected ones.
     rows_rejected : dict
-        Their rows that were not counted, by reason.
+        Rows of the objects newly counted that were rejected, by reason.
     rows_lost : int
         Rows that were counted before and are not any more: of objects taken out, and of those that have fewer now.
     accepted : list of str
         The first objects that were counted because a person accepted them, though too many of their rows are rejected.
     rows_published : int or None
-        Rows of the published table.
+        Rows of the published table; null when it published nothing.
     rows_in_no_segment : dict
         Voucher records that no segment covers, by family.
     families_waiting : dict
@@ -64,8 +74,10 @@ class Refresh(Struct, frozen=True):
         In how many segments the most used amounts changed, by cause.
     countries_shrunk : dict
         Countries that lost more than `MaxLostShare` of their records since the previous publication, and the share.
+    outcome : str
+        Whether it runs, published or failed; if it failed after it published, `published_at` is not null.
     error : str or None
-        What went wrong, an object on each line.
+        What went wrong, an object on each line; null when nothing did.
     """
 
     refresh_id: int
@@ -98,7 +110,13 @@ class Refresh(Struct, frozen=True):
 
 
 class Refreshes(Struct, frozen=True):
-    """The latest runs of the refresh function, the last one first."""
+    """The latest runs of the refresh function.
+
+    Attributes
+    ----------
+    refreshes : list of Refresh
+        The runs, the last one first.
+    """
 
     refreshes: list[Refresh]
 

@@ -10,7 +10,15 @@ DecHook = Callable[[type, Any], Any]
 
 
 class FieldProblem(msgspec.Struct, frozen=True):
-    """A field that is missing or wrong, and why."""
+    """A field that is missing or wrong.
+
+    Attributes
+    ----------
+    field : str
+        Its name.
+    detail : str
+        What is wrong with it.
+    """
 
     field: str
     detail: str

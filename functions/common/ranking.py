@@ -80,9 +80,9 @@ class Unknown(msgspec.Struct, frozen=True):
     Attributes
     ----------
     amount_share : float
-        The share of vouchers whose amount is null or not a number, to four decimals.
+        The share of vouchers whose amount is null, NaN or blank, to four decimals.
     number_share : float
-        The share of vouchers whose number, such as `total_orders`, is null or blank; 0 in families of days.
+        The share of vouchers whose number, such as `total_orders`, is null, NaN or blank; 0 in families of days.
     """
 
     amount_share: Share
@@ -101,7 +101,15 @@ def measure_unknown(vouchers: int, unknown_amounts: int, unknown_numbers: int) -
 
 
 class Place(msgspec.Struct, Generic[Amount], frozen=True):
-    """Amounts that were used equally often, lowest first, and how often each of them was."""
+    """Amounts that were used equally often.
+
+    Attributes
+    ----------
+    voucher_amount : list of int or float
+        The amounts, lowest first.
+    count : int
+        How often each of them was used.
+    """
 
     voucher_amount: list[Amount]
     count: int
@@ -234,10 +242,12 @@ class ChangedObject(msgspec.Struct, frozen=True):
     ----------
     key : str
         Its key.
-    etag, etag_before : str or None
-        The version that is counted now, and the one that was at the previous publication; None where there is none.
+    etag : str or None
+        ETag of the version that is counted now; null if none is.
+    etag_before : str or None
+        ETag of the version that was counted at the previous publication; null if none was.
     vouchers : int
-        How many vouchers it added to the new most used amounts, and took from the old ones.
+        How many vouchers it added to the new most used amounts and took from the old ones, together.
     """
 
     key: str

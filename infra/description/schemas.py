@@ -72,6 +72,12 @@ def _field(dimension: Dimension, families: Mapping[str, Dimension]) -> Schema:
     return {"description": f"Needed for {needed}. {_READ_AS[dimension.column_kind]}", **schema}
 
 
+def _number(dimension: Dimension) -> Schema:
+    is_number = dimension.kind == "number"
+    what = f"The customer's `{dimension.field}`" if is_number else f"Days from `{dimension.field}` to the as-of day"
+    return {"description": f"{what}; only where a family that needs this field answers."}
+
+
 _READ_AS = {
     "number": "A whole number, or the same number as text.",
     "date": "A day that exists, alone or with a time, with or without a zone (UTC without), not in the future.",
@@ -89,7 +95,7 @@ def make_schemas(families: Mapping[str, Dimension]) -> dict[str, Schema]:
             _describe_fields(schemas[model.__name__], inspect.getdoc(base) or "")
     numbers = schemas["Explanation"]["properties"]
     number = numbers.pop("number")
-    numbers.update({dimension.number_name: number for dimension in families.values()})
+    numbers.update({dimension.number_name: {**number, **_number(dimension)} for dimension in families.values()})
     # A family that is added has another name for its number.
     schemas["Explanation"]["additionalProperties"] = number
     schemas["Explanations"] = {
@@ -179,10 +185,9 @@ def _typed(node: Any) -> Any:
 def _describe_fields(schema: Schema, doc: str) -> None:
     """Add what a docstring says of fields under "Attributes", where nothing is said of them yet."""
     _, _, attributes = doc.partition("\nAttributes\n----------\n")
-    for names, text in re.findall(r"^(\w[\w, ]*) : .*\n((?:    .*\n?)+)", attributes, re.MULTILINE):
-        for name in names.split(", "):
-            if name in schema["properties"]:
-                field = schema["properties"][name]
-                # Older generators ignore what stands beside a reference.
-                described = {"allOf": [field]} if "$ref" in field else field
-                schema["properties"][name] = {"description": " ".join(text.split()), **described}
+    for name, text in re.findall(r"^(\w+) : .*\n((?:    .*\n?)+)", attributes, re.MULTILINE):
+        if name in schema["properties"]:
+            field = schema["properties"][name]
+            # Older generators ignore what stands beside a reference.
+            described = {"allOf": [field]} if "$ref" in field else field
+            schema["properties"][name] = {"description": " ".join(text.split()), **described}

@@ -1,7 +1,8 @@
 """The description of the API: made from the models, complete, and as strict as the API in what a schema can say."""
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
+from collections.abc import Iterator
 from typing import Any, get_args
 
 import jsonschema_rs
@@ -82,6 +83,31 @@ def test_every_error_of_the_api_has_an_example() -> None:
     assert {status.value for status in problems.STATUS_OF_ERROR.values()} | {415} == {
         example["status"] for example in examples if "status" in example
     }
+
+
+def described_in(node: Any) -> Iterator[str]:
+    """Find every description."""
+    if isinstance(node, list):
+        for value in node:
+            yield from described_in(value)
+    elif isinstance(node, dict):
+        for name, value in node.items():
+            if name == "description" and isinstance(value, str):
+                yield value
+            else:
+                yield from described_in(value)
+
+
+@pytest.mark.parametrize("name", SCHEMAS)
+def test_every_field_has_a_description_of_its_own(name: str) -> None:
+    described = {field: schema.get("description") for field, schema in SCHEMAS[name].get("properties", {}).items()}
+    assert [field for field, text in described.items() if not text] == []
+    assert [text for text, times in Counter(described.values()).items() if times > 1] == []
+
+
+def test_descriptions_are_without_words_of_python() -> None:
+    words = re.compile(r"(?<!If-)\b(None|True|False|int|str|float|bool|dict|tuple|datetime|UNSET)\b")
+    assert [text for text in described_in(DESCRIPTION) if words.search(text)] == []
 
 
 def test_the_examples_are_of_the_form_that_they_show() -> None:
