@@ -10,7 +10,7 @@ import app as lookup
 from chalicelib.customers import HistoryOfFamily, Latest
 from functions import __version__
 from infra import ROOT
-from infra.description.responses import BY_GATEWAY, NOT_MODIFIED, response_of, shared_responses
+from infra.description.responses import NOT_MODIFIED, ON_EVERY_ROUTE, response_of, shared_responses
 from infra.description.schemas import COUNTRY, Schema, lookup_fields, make_schemas, reference
 from infra.families import shipped_families
 
@@ -81,7 +81,7 @@ class Route(NamedTuple):
     answer : dict
         The schema of its answer.
     errors : tuple of int
-        The error statuses that the app answers on it, besides 415.
+        The error statuses that the app answers on it, besides those of every route.
     query : dict of str to dict
         The fields of its query string, by name; those in `needed` are required.
     body : str
@@ -195,7 +195,7 @@ def _responses(method: str, route: Route, shown: list[Schema]) -> Schema:
     ok: Schema = {"description": "The answer.", "content": {kind: {"schema": route.answer} | _shown(shown, "answer")}}
     if route.is_published:
         ok["headers"] = {name: {"$ref": f"#/components/headers/{name}"} for name in _HEADERS}
-    others = [*((NOT_MODIFIED,) if route.is_published and method != "POST" else ()), *BY_GATEWAY, *route.errors, 415]
+    others = [*((NOT_MODIFIED,) if route.is_published and method != "POST" else ()), *ON_EVERY_ROUTE, *route.errors]
     if method == "HEAD":
         return {str(status): {"description": "As GET, without a body."} for status in sorted([200, *others])}
     return {"200": ok} | {str(status): response_of(status) for status in sorted(others)}

@@ -12,18 +12,37 @@ from infra.description.schemas import Schema, reference
 
 
 class Refusal(NamedTuple):
-    """An error: its name, when it comes, and the answer as an example."""
+    """An error.
+
+    Attributes
+    ----------
+    name : str
+        Its name among the shared responses.
+    when : str
+        When it comes.
+    example : Problem or GatewayProblem
+        An answer, of the form that the error has.
+    is_also_of_gateway : bool
+        Whether API Gateway may answer it in place of the API, in its own form.
+    """
 
     name: str
     when: str
     example: Problem | GatewayProblem
+    is_also_of_gateway: bool = False
 
 
 def _refusal(
-    status: int, name: str, when: str, detail: str, errors: list[FieldProblem] | UnsetType = UNSET
+    status: int,
+    name: str,
+    when: str,
+    detail: str,
+    errors: list[FieldProblem] | UnsetType = UNSET,
+    *,
+    is_also_of_gateway: bool = False,
 ) -> dict[int, Refusal]:
     problem = Problem("about:blank", title_of(HTTPStatus(status)), status, detail, errors)
-    return {status: Refusal(name, when, problem)}
+    return {status: Refusal(name, when, problem, is_also_of_gateway)}
 
 
 _REFUSALS: dict[int, Refusal] = {
@@ -36,7 +55,7 @@ _REFUSALS: dict[int, Refusal] = {
     # On AWS alone, before a request reaches the app: `x-amazon-apigateway-gateway-responses` in template.yaml.
     403: Refusal(
         "Forbidden",
-        "API Gateway found no valid signature, or no key.",
+        "API Gateway found no valid signature or no key, or refuses the caller's address.",
         GatewayProblem("about:blank", "Missing Authentication Token", "MISSING_AUTHENTICATION_TOKEN"),
     ),
     **_refusal(
@@ -48,8 +67,9 @@ _REFUSALS: dict[int, Refusal] = {
     **_refusal(
         413,
         "TooLarge",
-        "The body is over 1 MiB.",
+        "The body is over 1 MiB. API Gateway itself refuses one of over 10 MB.",
         "the body has 2,000,000 bytes: at most 1,048,576 are taken",
+        is_also_of_gateway=True,
     ),
     **_refusal(
         415,
@@ -69,16 +89,35 @@ _REFUSALS: dict[int, Refusal] = {
         "API Gateway was asked more often than `ApiRate` and `ApiBurst` allow.",
         GatewayProblem("about:blank", "Too Many Requests", "THROTTLED"),
     ),
+    # https://docs.aws.amazon.com/lambda/latest/dg/services-apigateway-errors.html
+    **_refusal(
+        500,
+        "Failed",
+        "The API failed for a reason that is in its log, or API Gateway could not start it, because too many requests"
+        " are answered at once. Ask again.",
+        "An internal server error occurred.",
+        is_also_of_gateway=True,
+    ),
+    502: Refusal(
+        "Crashed",
+        "The API ended without an answer that API Gateway could read. Ask again.",
+        GatewayProblem("about:blank", "Internal server error", "DEFAULT_5XX"),
+    ),
     **_refusal(
         503,
         "Unavailable",
         "Nothing is published yet, or the database has been away for too long.",
         "the database cannot be reached: ask again shortly",
     ),
+    504: Refusal(
+        "TimedOut",
+        "The API did not answer in time. Ask again.",
+        GatewayProblem("about:blank", "Endpoint request timed out", "INTEGRATION_TIMEOUT"),
+    ),
 }
 
 NOT_MODIFIED = 304
-BY_GATEWAY = tuple(status for status, refusal in _REFUSALS.items() if isinstance(refusal.example, GatewayProblem))
+ON_EVERY_ROUTE = (403, 415, 429, 500, 502, 504)
 
 
 def shared_responses() -> dict[str, Schema]:
@@ -88,7 +127,9 @@ def shared_responses() -> dict[str, Schema]:
 
 
 def _response(refusal: Refusal) -> Schema:
-    schema = reference(type(refusal.example).__name__)
+    form = reference(type(refusal.example).__name__)
+    # The larger first, as in every answer that has several forms.
+    schema = {"anyOf": [form, reference("GatewayProblem")]} if refusal.is_also_of_gateway else form
     body = {"schema": schema, "example": msgspec.to_builtins(refusal.example)}
     return {"description": refusal.when, "content": {"application/problem+json": body}}
 

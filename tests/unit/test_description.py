@@ -80,9 +80,30 @@ def test_every_error_of_the_api_has_an_example() -> None:
         for response in DESCRIPTION["components"]["responses"].values()
         for body in response.get("content", {}).values()
     ]
-    assert {status.value for status in problems.STATUS_OF_ERROR.values()} | {415} == {
+    assert {status.value for status in problems.STATUS_OF_ERROR.values()} | {415, 500} == {
         example["status"] for example in examples if "status" in example
     }
+
+
+def test_every_operation_has_the_answers_that_api_gateway_gives_itself() -> None:
+    page = (ROOT / "docs" / "api.md").read_text()
+    [repeated] = re.findall(r"Repeat after a ([\d, or]+):", page)
+    by_gateway = {"403", *re.findall(r"\d+", repeated)} - {"503"}
+    assert by_gateway == {"403", "429", "500", "502", "504"}
+    for operation in OPERATIONS:
+        assert set(operation["responses"]) >= by_gateway, operation["operationId"]
+
+
+def test_the_statuses_of_the_page_are_described() -> None:
+    _, _, problems_of_page = (ROOT / "docs" / "api.md").read_text().partition("\n## Problems\n")
+    named = {
+        status
+        for row in re.findall(r"^\| (\d{3}[\d, ]*) *\|", problems_of_page, re.MULTILINE)
+        for status in row.split(", ")
+    }
+    described = {status for operation in OPERATIONS for status in operation["responses"]}
+    # `chalice local` alone answers 405, to verbs that are not described.
+    assert {status.strip() for status in named} - {"405"} == described - {"200", "304"}
 
 
 def described_in(node: Any) -> Iterator[str]:
