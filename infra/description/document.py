@@ -11,7 +11,7 @@ from chalicelib.customers import HistoryOfFamily, Latest
 from functions import __version__
 from infra import ROOT
 from infra.description.responses import NOT_MODIFIED, ON_EVERY_ROUTE, response_of, shared_responses
-from infra.description.schemas import COUNTRY, Schema, lookup_fields, make_schemas, reference
+from infra.description.schemas import COUNTRY, Schema, any_of, lookup_fields, make_schemas, reference
 from infra.families import shipped_families
 
 EXAMPLES = ROOT / "infra" / "description" / "examples.json"
@@ -100,8 +100,7 @@ class Route(NamedTuple):
 
 
 def _routes(fields: dict[str, Schema]) -> dict[str, Route]:
-    # The larger answer first: generated clients take the first that has all it needs.
-    lookups = {"anyOf": [reference("Explanation"), reference("MostUsed"), reference("Explanations")]}
+    lookups = any_of("LookupAnswer", reference("Explanation"), reference("MostUsed"), reference("Explanations"))
     history = {"country_code": COUNTRY, "segment_name": fields["segment_name"], "limit": _limit(HistoryOfFamily)}
     return {
         "/": Route("operation", {"const": "OK", "type": "string"}),
@@ -185,8 +184,8 @@ def _operation(path: str, method: str, route: Route, examples: dict[str, list[Sc
 def _parameter(name: str, schema: Schema, *, is_needed: bool) -> Schema:
     schema = dict(schema)
     parameter = {"name": name, "in": "query", "required": is_needed, "description": schema.pop("description")}
-    if "examples" in schema:
-        parameter["example"] = schema.pop("examples")[0]
+    if "examples" in schema:  # which stay, so that generators find the schema to be that of the body's field
+        parameter["example"] = schema["examples"][0]
     return {**parameter, "schema": schema}
 
 

@@ -8,7 +8,7 @@ from msgspec import UNSET, UnsetType
 
 from chalicelib.problems import GatewayProblem, Problem, title_of
 from functions.common.fields import FieldProblem
-from infra.description.schemas import Schema, reference
+from infra.description.schemas import Schema, any_of, reference
 
 
 class Refusal(NamedTuple):
@@ -128,8 +128,7 @@ def shared_responses() -> dict[str, Schema]:
 
 def _response(refusal: Refusal) -> Schema:
     form = reference(type(refusal.example).__name__)
-    # The larger first, as in every answer that has several forms.
-    schema = {"anyOf": [form, reference("GatewayProblem")]} if refusal.is_also_of_gateway else form
+    schema = any_of("AnyProblem", form, reference("GatewayProblem")) if refusal.is_also_of_gateway else form
     body = {"schema": schema, "example": msgspec.to_builtins(refusal.example)}
     return {"description": refusal.when, "content": {"application/problem+json": body}}
 

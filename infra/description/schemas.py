@@ -45,6 +45,14 @@ def reference(name: str) -> Schema:
     return {"$ref": f"#/components/schemas/{name}"}
 
 
+def any_of(title: str, *schemas: Schema) -> Schema:
+    """Describe a value that has one of several forms, the larger first: generated clients take the first that fits.
+
+    Some generators make a class of it, to which they give the title.
+    """
+    return {"title": title, "anyOf": list(schemas)}
+
+
 def lookup_fields(families: Mapping[str, Dimension]) -> dict[str, Schema]:
     """Describe the fields of a lookup, by name, including those that each family needs."""
     return {
@@ -59,7 +67,8 @@ def lookup_fields(families: Mapping[str, Dimension]) -> dict[str, Schema]:
 def _flag(description: str) -> Schema:
     as_text = {"type": "string", "pattern": f"^(?:{'|'.join(FLAGS_AS_TEXT)})$"}
     # No `default`: because of one, openapi-typescript would require every caller to send the field.
-    return {"description": f"{description} Left out, it is false.", "anyOf": [{"type": "boolean"}, as_text]}
+    forms = any_of("FlagOrText", {"type": "boolean"}, as_text)
+    return {"description": f"{description} Left out, it is false.", **forms}
 
 
 def _field(dimension: Dimension, families: Mapping[str, Dimension]) -> Schema:
@@ -68,7 +77,8 @@ def _field(dimension: Dimension, families: Mapping[str, Dimension]) -> Schema:
     [described] = msgspec.json.schema(model, schema_hook=_describe_day)["$defs"].values()
     schema = described["properties"][dimension.field]
     if dimension.column_kind == "number":
-        schema = {"anyOf": [schema, {"type": "string", "pattern": _NUMBER_AS_TEXT}], "examples": [15]}
+        as_text = {"type": "string", "pattern": _NUMBER_AS_TEXT}
+        schema = {**any_of("NumberOrText", schema, as_text), "examples": [15]}
     return {"description": f"Needed for {needed}. {_READ_AS[dimension.column_kind]}", **schema}
 
 
@@ -96,12 +106,12 @@ def make_schemas(families: Mapping[str, Dimension]) -> dict[str, Schema]:
     numbers = schemas["Explanation"]["properties"]
     number = numbers.pop("number")
     numbers.update({dimension.number_name: {**number, **_number(dimension)} for dimension in families.values()})
-    # A family that is added has another name for its number.
-    schemas["Explanation"]["additionalProperties"] = number
+    # A family that is added has another name for its number. Without its type, which fields of later releases lack.
+    schemas["Explanation"]["additionalProperties"] = {"description": _OTHER_NUMBER}
     schemas["Explanations"] = {
         "type": "object",
         "description": "The explanation of each family, by name; of a family without an answer the reason.",
-        "additionalProperties": {"anyOf": [reference("Explanation"), reference("NoExplanation")]},
+        "additionalProperties": any_of("FamilyAnswer", reference("Explanation"), reference("NoExplanation")),
     }
     schemas["BatchResult"] |= {
         "if": _require("problem"),
@@ -135,10 +145,14 @@ def _requests(families: Mapping[str, Dimension]) -> dict[str, Schema]:
             "properties": {"customer_id": {"description": "Comes back with the answer, as it is."}, **of_batch},
             **_needs(families, otherwise={}),
         },
-        "Batch": {**batch, "additionalProperties": True},
+        "Batch": batch,
     }
 
 
+_OTHER_NUMBER = (
+    "The customer's number in the dimension of an added family, an integer by the dimension's own name, or a field that"
+    " a later release adds."
+)
 _CUSTOMER = "A customer. Families that were added may need other fields than these: `GET /segments` names them."
 _BATCH = "A customer that lacks fields, or has wrong ones, has a problem of its own in the answer."
 
@@ -164,12 +178,12 @@ def _describe_day(kind: type) -> Schema:
 
 
 def _model(schema: Schema) -> Schema:
-    """Make a schema of msgspec's ready: closed, its enumerations typed, each of its fields described."""
+    """Make a schema of msgspec's ready: its enumerations typed, each of its fields described."""
     doc = inspect.cleandoc(schema.pop("description"))
     ready: Schema = _typed({**schema, "description": " ".join(doc.partition("\n\nAttributes\n")[0].split())})
     ready.pop("title")
     _describe_fields(ready, doc)
-    return {**ready, "additionalProperties": False}
+    return ready
 
 
 def _typed(node: Any) -> Any:

@@ -16,15 +16,14 @@ from functions import __version__
 from functions.common.dimensions import RESERVED_COLUMNS
 from functions.refresh.results import Kind
 from infra.checks.transform import TEMPLATE, read_template
-from infra.description.__main__ import DOCUMENT, PAGE, stale_files
+from infra.description.__main__ import PAGE, stale_files
 from infra.description.document import make_document
 from infra.families import shipped_families
+from tests.described import DESCRIPTION, REQUESTS, SCHEMAS, close_answers
 from tests.support import ROOT
 from tests.text_dates import READ, REJECTED
 
-DESCRIPTION: dict[str, Any] = msgspec.json.decode(DOCUMENT.read_bytes())
 DEPLOYED = read_template(TEMPLATE)["Resources"]["LookupApi"]["Properties"]["DefinitionBody"]
-SCHEMAS: dict[str, Any] = DESCRIPTION["components"]["schemas"]
 OPERATIONS = [operation for methods in DESCRIPTION["paths"].values() for operation in methods.values()]
 
 
@@ -131,14 +130,24 @@ def test_descriptions_are_without_words_of_python() -> None:
     assert [text for text in described_in(DESCRIPTION) if words.search(text)] == []
 
 
+@pytest.mark.parametrize("name", [name for name in SCHEMAS if "properties" in SCHEMAS[name]])
+def test_what_is_described_may_have_other_fields(name: str) -> None:
+    # An answer those of a later release, a request those that the API ignores.
+    other = {"additionalProperties": SCHEMAS[name].get("additionalProperties", True)}
+    assert jsonschema_rs.validator_for(other).is_valid({"added_later": "text"})
+    closed = close_answers(DESCRIPTION)["components"]["schemas"][name].get("additionalProperties", True)
+    assert closed is (name in REQUESTS)
+
+
 def test_the_examples_are_of_the_form_that_they_show() -> None:
     checked = 0
+    components = close_answers(DESCRIPTION)["components"]
     for operation in OPERATIONS:
         for part in (operation.get("requestBody", {}), *operation["responses"].values()):
             for body in resolved(part).get("content", {}).values():
                 shown = [example["value"] for example in body.get("examples", {}).values()]
                 for value in [*shown, *([body["example"]] if "example" in body else [])]:
-                    jsonschema_rs.validate({**body["schema"], "components": DESCRIPTION["components"]}, value)
+                    jsonschema_rs.validate({**body["schema"], "components": components}, value)
                     checked += 1
     assert checked > 50
 
