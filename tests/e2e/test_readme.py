@@ -71,7 +71,8 @@ def test_a_shell_with_the_variables_of_a_stack_starts_the_next_one(
     done: subprocess.CompletedProcess[str], newcomer: Path
 ) -> None:
     """The sourced DATABASE_URL is the stack's own, also when that lost its processes."""
-    assert "removing what is left of a stack that runs no more: the stack's bucket and database are gone" in done.stderr
+    removed = "removing what is left of a stack that does not run any more: the stack's bucket and database are gone"
+    assert removed in done.stderr
     assert done.stdout.count("The stack is up.") == 2
     assert "stopped: the stack's bucket and database are gone" in done.stdout.splitlines()[-1]
     assert not (newcomer / ".local" / "state.json").exists()
