@@ -15,7 +15,7 @@ from functions.common.fields import FieldProblem, FieldsError
 from functions.common.ranking import Cause, ChangedObject, Doubt, KeptChange, Ranking, Share, share, since_when
 
 # As one value, filtered in the database: a day has the segments of every country and family.
-_READ = """
+_DAYS = """
     SELECT CAST(coalesce(json_agg(json_build_object(
         'as_of', as_of, 'refresh_id', refresh_id, 'rankings', (
             SELECT coalesce(json_agg(ranking), '[]') FROM json_array_elements(rankings) AS ranking
@@ -28,7 +28,7 @@ _READ = """
     ) AS kept
 """
 
-_READ_CHANGES = """
+_CHANGES = """
     SELECT CAST(coalesce(json_agg(found), '[]') AS text) FROM (
         SELECT as_of, refresh_id, country_code, segment_name, segment_type, before, after, causes, objects
         FROM voucher_customer.ranking_changes
@@ -36,6 +36,9 @@ _READ_CHANGES = """
         ORDER BY refresh_id DESC, segment_type LIMIT :limit
     ) AS found
 """
+
+# One statement, so that both are of one publication.
+_READ = f"SELECT ({_DAYS}), ({_CHANGES})"
 
 
 class HistorySegment(Struct, frozen=True):
@@ -158,8 +161,7 @@ def read_history(database: Database, publication: Publication, asked: HistoryOfF
         detail = f"is unknown: must be one of {', '.join(publication.families)}"
         raise FieldsError([FieldProblem("segment_name", detail)])
     with reading(database) as connection:
-        [[kept]] = connection.run(_READ, as_of=publication.as_of, **msgspec.structs.asdict(asked))
-        [[changes]] = connection.run(_READ_CHANGES, **msgspec.structs.asdict(asked))
+        [[kept, changes]] = connection.run(_READ, as_of=publication.as_of, **msgspec.structs.asdict(asked))
     days = msgspec.json.decode(kept, type=list[_Day])
     return History(
         country_code=asked.country_code,

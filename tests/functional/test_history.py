@@ -1,5 +1,7 @@
 """History: the most used amounts by as-of day, as they were last published, and since when they are those of today."""
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -99,6 +101,31 @@ def test_a_day_that_was_kept_before_doubt_was_recorded_has_none(call: Call, pipe
     latest, before = history(call)["days"]
     assert (before["segments"][0]["share"], before["segments"][0]["doubt"]) == (0.75, None)
     assert latest["segments"][0]["doubt"] is not None
+
+
+def test_days_and_changes_are_those_of_one_publication(call: Call, pipeline: Pipeline) -> None:
+    # Given a publication, and the next one about to change the history when a request for it comes
+    pipeline.refresh(created(pipeline.put("a.parquet", [record()])))
+    pipeline.refresh(daily())
+
+    def refreshes(answer: dict[str, Any]) -> tuple[list[int], list[int]]:
+        days, changes = ([found["refresh_id"] for found in answer[name]] for name in ("days", "changes"))
+        return days, changes
+
+    assert refreshes(history(call)) == ([2], [1])
+    pipeline.sql.run("BEGIN")
+    pipeline.sql.run("LOCK TABLE voucher_customer.ranking_changes")
+    with ThreadPoolExecutor(1) as pool:
+        asking = pool.submit(history, call)
+        deadline = time.monotonic() + 30
+        while not pipeline.column("SELECT 1 FROM pg_locks WHERE NOT granted") and time.monotonic() < deadline:
+            assert not asking.done()
+        # When it changes the day and the changes while the request reads
+        pipeline.sql.run("UPDATE voucher_customer.rankings SET refresh_id = 1")
+        pipeline.sql.run("UPDATE voucher_customer.ranking_changes SET refresh_id = 2")
+        pipeline.sql.run("COMMIT")
+        # Then the answer has both from before or both from after
+        assert refreshes(asking.result()) in (([2], [1]), ([1], [2]))
 
 
 def test_a_wrong_request_and_a_missing_publication_are_named(call: Call, pipeline: Pipeline) -> None:
