@@ -167,12 +167,12 @@ def _wrong_in_words(left: int, found: Verified) -> list[str]:
     if left:
         wrong.append(f"{count_of(left, 'object')} counted wrongly or not at all")
     if found.totals_different:
-        wrong.append(f"{found.totals_different} totals are not the sum of the ledger")
+        wrong.append(f"{count_of(found.totals_different, 'total')} not the sum of the ledger")
     if found.published is None:
         wrong.append("nothing is published")
     elif found.rows_different:
         about_to = ", but another refresh is about to publish" if found.is_followed else ""
-        wrong.append(f"{found.rows_different} rows of the published table are not what the totals give{about_to}")
+        wrong.append(f"{count_of(found.rows_different, 'row')} of the published table not as the totals give{about_to}")
     return wrong
 
 
