@@ -5,6 +5,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
+from tests.families import SQL
 from tests.support import ROOT
 
 MINUTES = 60
@@ -17,7 +18,10 @@ def clean_environment() -> dict[str, str]:
 
 
 def copy_checkout(copy: Path) -> Path:
-    """Copy the checkout, so that its local stack is not the developer's; what is installed is shared."""
+    """Copy the checkout with the families that ship, so that its local stack is not the developer's.
+
+    What is installed is shared.
+    """
     listed: subprocess.CompletedProcess[str] = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
         cwd=ROOT, check=True, capture_output=True, text=True,
@@ -31,6 +35,10 @@ def copy_checkout(copy: Path) -> Path:
     (ROOT / ".local" / "packages").mkdir(exist_ok=True)
     for shared in ("tools", "packages"):  # packages are kept by what they are built from
         (copy / ".local" / shared).symlink_to(ROOT / ".local" / shared)
+    families = copy / "infra" / "sql" / SQL.name
+    if families.read_text() != SQL.read_text():
+        shutil.copy2(SQL, families)
+        run("PYTHONPATH=.:chalice_app .venv/bin/python -m infra.description", copy)
     return copy
 
 

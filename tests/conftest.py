@@ -8,10 +8,13 @@ import pytest
 
 from infra import ROOT
 from infra.local.postgres import DatabaseAddress, Postgres, read_address, start_postgres
+from tests.families import pin_families
 from tests.writers.files import PYTHON, write_files
 
 # No tests, and some of it needs libraries of an environment of its own.
 collect_ignore = ["benchmarks", "mutants", "writers"]
+
+pin_families()
 
 
 @pytest.fixture(scope="session")

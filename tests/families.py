@@ -1,4 +1,7 @@
-"""Families that a user adds, as docs/segments.md shows, and a recount that shares no code with the project."""
+"""The families that ship, which tests rely on, and families that a user adds, as docs/segments.md shows.
+
+The checkout's own file, infra/sql/customer_segments.sql, is a user's to edit. So no test of behaviour may load it.
+"""
 
 import re
 from collections import Counter
@@ -7,10 +10,16 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import infra.families
+from functions.refresh.ledger import schema
 from infra import ROOT
 from tests.support import Published
 
-SQL = ROOT / "infra" / "sql" / "customer_segments.sql"
+SQL = ROOT / "tests" / "sql" / "customer_segments.sql"
+"""The families that ship."""
+OWN = ROOT / "infra" / "sql" / SQL.name
+"""The checkout's own families: those that ship, and what a user added."""
+
 TENURE, SILENCE = "tenure_segment", "silence_segment"
 
 _RANGES = {
@@ -20,6 +29,11 @@ _RANGES = {
         ("180+", 180, 99_999_999),
     ),
 }  # fmt: skip
+
+
+def pin_families() -> None:
+    """Let this process load the families that ship, whatever the checkout's own file holds."""
+    schema.FAMILIES_FILE = infra.families.FAMILIES_FILE = SQL
 
 
 def example() -> str:

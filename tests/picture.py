@@ -20,6 +20,7 @@ from functions.refresh.wiring import make_refresh
 from infra.local.explore import embedded
 from infra.sample.sample import write_sample
 from tests.browser import running_browser
+from tests.families import pin_families
 from tests.support import BUCKET, PREFIX, ROOT
 
 COUNTRIES = "Peru,Australia,China,Latvia"
@@ -32,6 +33,7 @@ _SIZE: ViewportSize = {"width": 960, "height": 1290}
 
 def write_page(path: Path) -> None:
     """Count the sample, publish it as of some days, and write the last report."""
+    pin_families()
     with embedded() as database_url:
         client = boto3.client("s3")
         client.create_bucket(Bucket=BUCKET)

@@ -1,7 +1,6 @@
 """Reports of several situations, written by the refresh function's own code, and a browser's window to look at them."""
 
 import random
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -24,7 +23,7 @@ from functions.refresh.usecases.events import Trigger
 from functions.refresh.usecases.refresh import RefreshError
 from functions.refresh.wiring import make_refresh
 from infra.local.explore import embedded
-from tests.families import SQL, append_example
+from tests.families import SQL, append_example, pin_families
 from tests.support import BUCKET, HOSTILE, PREFIX, parquet, record
 
 AS_OF = date(2020, 12, 22)
@@ -130,11 +129,9 @@ def write_reports(folder: Path) -> Reports:
         pipeline.publish("four", FOUR, AS_OF)
         pipeline.publish("moved", FOUR, AS_OF + timedelta(days=40))
         pipeline.publish("fifty", FIFTY, AS_OF + timedelta(days=41))
-        sql = folder / "sql"
-        shutil.copytree(SQL.parent, sql)
-        append_example(sql / SQL.name)
-        closing.callback(setattr, schema, "SQL_FOLDER", SQL.parent)
-        setattr(schema, "SQL_FOLDER", sql)  # noqa: B010 - mypy takes it for a private name
+        append_example(folder / SQL.name)
+        closing.callback(pin_families)
+        schema.FAMILIES_FILE = folder / SQL.name
         pipeline.begin()
         pipeline.put("a.parquet", parquet(_customers(2000)))
         pipeline.publish("families", FOUR, AS_OF - timedelta(days=3))

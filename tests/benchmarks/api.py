@@ -38,6 +38,7 @@ from infra.local.postgres import DatabaseAddress, Postgres, start_postgres
 from infra.local.processes import free_port, stop_session, wait_for
 from infra.local.roles import READER, create_roles
 from infra.sample.sample import make_sample
+from tests.families import pin_families
 from tests.shipped import COLUMNS, SHIPPED
 from tests.support import Context
 
@@ -164,6 +165,7 @@ def table(title: str, seconds: dict[str, list[float]]) -> list[str]:
 
 def main() -> None:
     """Run everything and print it."""
+    pin_families()
     folder, address = start_postgres()
     try:
         [reader] = create_roles(address, READER)

@@ -34,6 +34,7 @@ from tests.benchmarks.counting import AS_OF
 from tests.benchmarks.measuring import print_table, save
 from tests.benchmarks.objects import write_parquet
 from tests.benchmarks.s3 import BUCKET, serving
+from tests.families import pin_families
 from tests.shipped import COLUMNS, SHIPPED
 
 _OBJECTS = (1, 100, 1_000, 10_000)
@@ -170,6 +171,7 @@ def _measure(pipeline: Pipeline, objects: int, countries: int) -> dict[str, floa
 
 def main() -> None:
     """Measure, print the table and save the figures."""
+    pin_families()
     folder, address = start_postgres()
     try:
         with TemporaryDirectory() as files, serving(Path(files)) as endpoint:

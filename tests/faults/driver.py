@@ -9,6 +9,7 @@ from typing import Any
 import boto3
 
 from functions.refresh.handler import handler
+from tests.families import pin_families
 from tests.support import Context
 
 # Read once, before the processes fork: what S3's client is made of takes longer than a refresh.
@@ -17,6 +18,7 @@ boto3.client("s3", region_name="us-east-1", aws_access_key_id="testing", aws_sec
 
 def invoke(event: Mapping[str, Any], environ: Mapping[str, str], folder: str) -> None:
     """Invoke the function as Lambda does, with its output in `log` and its outcome in `report`."""
+    pin_families()
     os.environ.update(environ)
     log = os.open(Path(folder, "log"), os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     for descriptor in (1, 2):

@@ -28,6 +28,7 @@ from infra.local.postgres import DatabaseAddress
 from infra.packaging.build import LAMBDA_SYSTEM, PACKAGES
 from infra.packaging.kept import kept_package
 from tests.browser import running_browser
+from tests.families import SQL
 from tests.functional.kept_schema import KeptSchema
 from tests.functional.serving import chalice_local
 from tests.report_pages import Reports, Show, showing, write_reports
@@ -54,11 +55,13 @@ REQUEST_ID = "c6af9ac6-7b61-11e6-9a41-93e8deadbeef"
 
 @pytest.fixture(scope="session")
 def packages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Unpack each package, as it is deployed to an emulator."""
+    """Unpack each package, as it is deployed to an emulator, with the families that ship."""
     folder = tmp_path_factory.mktemp("packages")
     for name in PACKAGES:
         archive = kept_package(name, runtime=RUNTIME, architecture=ARCHITECTURE, system=LAMBDA_SYSTEM)
         shutil.unpack_archive(archive, folder / name)
+        for families in (folder / name).glob(f"infra/sql/{SQL.name}"):
+            shutil.copy(SQL, families)
     return {name: folder / name for name in PACKAGES}
 
 

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.generated import DOCUMENT, generate_client
+from tests.described import DESCRIPTION
+from tests.generated import generate_client
 
 FREQUENT = {"country_code": "Peru", "segment_name": "frequent_segment", "total_orders": 9}
 RECENT = {"country_code": "Peru", "segment_name": "recency_segment", "last_order_ts": "2020-12-10"}
@@ -61,7 +62,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ModuleType]:
 
 def operations() -> dict[str, tuple[str, str]]:
     """Return the group and the path of each operation."""
-    paths = json.loads(DOCUMENT.read_text())["paths"]
+    paths = DESCRIPTION["paths"]
     return {
         operation["operationId"]: (operation["tags"][0], path)
         for path, methods in paths.items()

@@ -18,11 +18,11 @@ from functions.refresh.reading.bucket import ObjectVersion, Part
 from functions.refresh.results import Summary
 from functions.refresh.usecases.refresh import RefreshError
 from functions.refresh.usecases.work_items import PlannedObject, WorkItem
-from tests.families import SILENCE, SQL, TENURE, append_example, recount_added
+from tests.families import OWN, SILENCE, SQL, TENURE, append_example, recount_added
 from tests.functional.conftest import Call, Pipeline
 from tests.functional.test_backlog import Backlog
 from tests.functional.test_verification import differences, verify
-from tests.support import BUCKET, PREFIX, REAL_FILE, WHY_SKIPPED, Published, created, daily, record, recount
+from tests.support import BUCKET, PREFIX, REAL_FILE, ROOT, WHY_SKIPPED, Published, created, daily, record, recount
 
 AS_OF = date(2020, 12, 22)
 SHIPPED_FAMILIES = ["frequent_segment", "recency_segment"]
@@ -48,12 +48,12 @@ MANY = [dated(number) for number in range(60)]
 @pytest.fixture
 def deploy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Deploy:
     """Deploy another file of families."""
-    folder = tmp_path / "sql"
-    shutil.copytree(SQL.parent, folder)
-    monkeypatch.setattr(schema, "SQL_FOLDER", folder)
+    file = tmp_path / SQL.name
+    shutil.copy(SQL, file)
+    monkeypatch.setattr(schema, "FAMILIES_FILE", file)
 
     def edit(change: Callable[[Path], object]) -> None:
-        change(folder / SQL.name)
+        change(file)
 
     return edit
 
@@ -77,8 +77,28 @@ def refused(pipeline: Pipeline, event: dict[str, Any]) -> Summary:
     return error.value.summary
 
 
+def rules(pipeline: Pipeline) -> set[tuple[Any, ...]]:
+    rows = pipeline.sql.run(
+        "SELECT * FROM voucher_customer.segment_families JOIN voucher_customer.customer_segments USING (segment_name)"
+    )
+    return {tuple(row) for row in rows}
+
+
 def families_of_api(call: Call) -> list[str]:
     return list(call("GET", "/segments", query={"country_code": "Peru"})[1]["dimensions"])
+
+
+def test_the_own_file_is_valid(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(schema, "FAMILIES_FILE", OWN)
+    assert pipeline.refresh(daily()).outcome == "published"
+
+
+def test_the_own_file_has_every_family_that_ships(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    pipeline.refresh(daily())
+    ships = rules(pipeline)
+    monkeypatch.setattr(schema, "FAMILIES_FILE", OWN)
+    pipeline.refresh(daily())
+    assert ships - rules(pipeline) == set()
 
 
 def test_a_family_that_is_added_is_published_when_every_object_is_counted_by_it(
@@ -362,7 +382,7 @@ def test_the_real_file_gives_what_a_recount_and_docs_segments_say(pipeline: Pipe
     countries = ["Peru", "China", "Latvia", "Australia"]
     assert pipeline.published() == recount(rows, as_of, countries) | recount_added(rows, as_of, countries)
     # And the tables of the page are those of Latvia
-    page = (SQL.parents[2] / "docs" / "segments.md").read_text()
+    page = (ROOT / "docs" / "segments.md").read_text()
     for day, family, cells in _tables(page):
         pipeline.refresh({"as_of": day})
         assert _shown(pipeline.published(), family) == cells, (day, family)

@@ -97,8 +97,7 @@ def test_no_request_gets_an_answer_that_is_not_described(local_api: str) -> None
     # 413 refuses bad data too, when there is too much of it.
     checks = {"negative_data_rejection": {"expected-statuses": ["4xx"]}}
     config = SchemathesisConfig.from_dict({"base-url": local_api, "checks": checks})
-    served = requests.get(f"{local_api}/openapi.json", timeout=30).json()
-    description = schemathesis.openapi.from_dict(close_answers(served), config=config)
+    description = schemathesis.openapi.from_dict(close_answers(DESCRIPTION), config=config)
     attacked: set[str] = set()
     sent = 0
     for found in description.get_all_operations():

@@ -9,10 +9,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from functions.common.families import SegmentRulesError
-from functions.common.migrations import SQL_FOLDER
 from functions.refresh.ledger import schema
 from functions.refresh.usecases.refresh import RefreshError
 from infra.sample.sample import make_sample
+from tests.families import SQL
 from tests.functional.conftest import NOW, Pipeline
 from tests.support import (
     BUCKET,
@@ -259,10 +259,10 @@ def test_rules_that_contradict_themselves_are_refused_and_the_table_stays(
     key = pipeline.put("a.parquet", [record()])
     pipeline.refresh(created(key))
     before = pipeline.published()
-    rules = (SQL_FOLDER / "customer_segments.sql").read_text()
-    (tmp_path / "customer_segments.sql").write_text(rules.replace("180, 99999999", "170, 99999999"))
+    rules, file = SQL.read_text(), tmp_path / SQL.name
+    file.write_text(rules.replace("180, 99999999", "170, 99999999"))
     refresh = pipeline.make()
-    monkeypatch.setattr(schema, "SQL_FOLDER", tmp_path)
+    monkeypatch.setattr(schema, "FAMILIES_FILE", file)
 
     with pytest.raises(SegmentRulesError, match=r"120-180 \(121-179\) and recency_segment 180\+ \(170-99999999\)"):
         pipeline.refresh_with(refresh, daily())
@@ -279,11 +279,11 @@ def test_a_change_of_the_rules_republishes_without_reading_parquet(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
 ) -> None:
     pipeline.refresh(created(pipeline.put("a.parquet", [record(total_orders="6")])))
-    rules = (SQL_FOLDER / "customer_segments.sql").read_text()
+    rules, file = SQL.read_text(), tmp_path / SQL.name
     changed = rules.replace("'5-13',    5,   13", "'5-6', 5, 6").replace("'13-37',   14,", "'7-37', 7,")
-    (tmp_path / "customer_segments.sql").write_text(changed)
+    file.write_text(changed)
     refresh = pipeline.make()
-    monkeypatch.setattr(schema, "SQL_FOLDER", tmp_path)
+    monkeypatch.setattr(schema, "FAMILIES_FILE", file)
 
     summary = pipeline.refresh_with(refresh, daily())
 

@@ -7,11 +7,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from functions.common.ranking import ChangedObject, RankingChange
+from functions.refresh.ledger import schema
 from functions.refresh.results import Summary
 from functions.refresh.usecases.events import QuestionError
 from functions.refresh.usecases.why import WhyRequest, answer_why
+from tests.families import SQL
 from tests.functional.conftest import Pipeline
-from tests.support import ROOT, created, daily, deleted, record
+from tests.support import created, daily, deleted, record
 
 OFTEN = "40"
 
@@ -128,15 +130,15 @@ def test_rules_and_countries_that_changed_are_causes(
     pipeline.put("a.parquet", [*rows, record(country_code="China")])
     pipeline.refresh(daily())
     # When a range moves
-    sql = (ROOT / "infra" / "sql" / "customer_segments.sql").read_text()
-    (tmp_path / "customer_segments.sql").write_text(sql.replace("0,   4)", "0,   1)").replace("5,   13)", "2,   13)"))
-    monkeypatch.setattr("functions.refresh.ledger.schema.SQL_FOLDER", tmp_path)
+    sql, file = SQL.read_text(), tmp_path / SQL.name
+    file.write_text(sql.replace("0,   4)", "0,   1)").replace("5,   13)", "2,   13)"))
+    monkeypatch.setattr(schema, "FAMILIES_FILE", file)
     assert causes(pipeline.refresh(daily())) == {"0-4": ["rules"], "5-13": ["rules"]}
     # When a family goes, and comes back
     only = [line for line in sql.splitlines() if "'frequent_segment'" not in line]
-    (tmp_path / "customer_segments.sql").write_text("\n".join(only))
+    file.write_text("\n".join(only))
     assert causes(pipeline.refresh(daily())) == {"5-13": ["rules"]}
-    (tmp_path / "customer_segments.sql").write_text(sql)
+    file.write_text(sql)
     assert causes(pipeline.refresh(daily())) == {"0-4": ["rules"], "5-13": ["rules"]}
     # When other countries are published
     pipeline.environ["COUNTRIES"] = "China"

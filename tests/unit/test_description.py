@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 import app as lookup
+import infra.families
 from chalicelib import problems
 from chalicelib.refreshes import Refresh
 from functions import __version__
@@ -20,6 +21,7 @@ from infra.description.__main__ import PAGE, stale_files
 from infra.description.document import make_document
 from infra.families import shipped_families
 from tests.described import DESCRIPTION, REQUESTS, SCHEMAS, close_answers
+from tests.families import OWN
 from tests.support import ROOT
 from tests.text_dates import READ, REJECTED
 
@@ -42,9 +44,12 @@ def is_valid(name: str, value: Any) -> bool:
     return bool(jsonschema_rs.validator_for(schema).is_valid(value))
 
 
-def test_description_and_page_are_what_the_models_and_routes_say() -> None:
-    stale = stale_files()
-    assert {path: path.read_text() for path in stale} == stale
+def test_description_and_page_are_what_the_models_the_routes_and_the_own_families_say(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(infra.families, "FAMILIES_FILE", OWN)
+    stale = [str(path.relative_to(ROOT)) for path in stale_files()]
+    assert stale == [], "run `make fix`, which writes them"
 
 
 def test_a_path_that_somebody_asked_for_in_vain_is_not_described(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,8 @@ from functions.common.dimensions import Dimensions, combine
 from functions.common.families import Family, Segment, SegmentRulesError, check_families
 from functions.common.migrations import SQL_FOLDER, lock_schema
 
+FAMILIES_FILE = SQL_FOLDER / "customer_segments.sql"
+
 
 def usage_of(table: str, alias: str) -> str:
     """Return SQL that unnests the usage which each row of a table holds in arrays."""
@@ -43,7 +45,7 @@ def load_families(connection: Connection) -> list[Family]:
     pg8000.exceptions.DatabaseError
         When the file is not valid SQL.
     """
-    connection.execute_simple((SQL_FOLDER / "customer_segments.sql").read_text())
+    connection.execute_simple(FAMILIES_FILE.read_text())
     families = read_families(connection)
     if not families:
         raise SegmentRulesError("segment_families is empty: name a family in infra/sql/customer_segments.sql")
