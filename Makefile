@@ -23,6 +23,14 @@ ifneq ($(UNKNOWN),)
 $(error $(UNKNOWN): no command takes that. They take $(sort $(VARIABLES)), each as make help says)
 endif
 
+# Nor may a command ignore a variable that only others take: `make refresh COUNTRIES=China` would seem to publish China.
+OF_COMMANDS = ACCEPT AGAINST AS_OF CONFIRM COUNTRIES DATA FIX MINUTES MODULE OPEN PARAMETERS PLOTS PREFIX RAW ROWS RULES SEGMENT UPGRADE
+HELP := $(foreach goal,$(MAKECMDGOALS),$(shell grep '^$(goal):.*## ' $(firstword $(MAKEFILE_LIST))))
+STRAY := $(if $(strip $(HELP)),$(foreach name,$(filter $(OF_COMMANDS),$(GIVEN)),$(if $(findstring $(name)=,$(HELP)),,$(name))))
+ifneq ($(strip $(STRAY)),)
+$(error $(strip $(STRAY)): make $(MAKECMDGOALS) does not take that; make help says what it takes)
+endif
+
 .DEFAULT_GOAL := help
 .PHONY: help setup demo up up-localstack down clean preflight deploy migrate refresh backfill backlog verify report explore why slice what-if redrive logs teardown test pythons test-runtimes test-faults fuzz e2e-localstack test-containers e2e-containers mutants bench bench-memory bench-api bench-freshness bench-scale lint fix hooks lock
 
@@ -91,10 +99,10 @@ demo: setup  ## run the whole pipeline on this machine: DATA=file-or-folder AS_O
 explore: setup  ## show what the refresh function would make of parquet, without a stack: DATA=file-or-folder AS_OF=2018-08-05 COUNTRIES=Peru,China
 	@$(RUN_LOCAL) explore --data "$$DATA" $(if $(AS_OF),--as-of "$(AS_OF)") $(if $(COUNTRIES),--countries "$$COUNTRIES")
 
-up: setup  ## start the same stack, empty, and leave it running: EMULATOR=localstack for the other emulator
+up: setup  ## start the same stack, empty, and leave it running: EMULATOR=localstack for the other emulator, COUNTRIES=Peru,China to publish others
 	@$(RUN_LOCAL) up --emulator "$(EMULATOR)" $(if $(COUNTRIES),--countries "$$COUNTRIES")
 
-up-localstack: setup  ## start it on LocalStack and PostgreSQL in containers, or without them where no container engine runs
+up-localstack: setup  ## start it on LocalStack and PostgreSQL in containers, or without them where no container engine runs: COUNTRIES=Peru,China
 	@$(BIN)/python -c 'import sys; from infra.local.containers import why_no_engine; sys.exit(bool(why_no_engine()))' || $(MAKE) --no-print-directory .local/tools/localstack/.ready
 	@$(RUN_LOCAL) up --emulator containers $(if $(COUNTRIES),--countries "$$COUNTRIES")
 

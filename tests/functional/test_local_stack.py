@@ -41,6 +41,9 @@ def test_a_mistyped_command_is_explained_in_the_words_that_were_typed(checkout: 
     for command, says in (
         ("make demo COUNTRY=Peru", "COUNTRY: no command takes that. They take "),
         ("make refresh ASOF=2020-06-15 COUNTRIES=Peru", "ASOF: no command takes that"),
+        ("make refresh COUNTRIES=China", "COUNTRIES: make refresh does not take that; make help says what it takes"),
+        ("make logs SEGMENT=recency_segment", "SEGMENT: make logs does not take that"),
+        ("make verify AS_OF=2020-06-15 FIX=1", "AS_OF: make verify does not take that"),
         ("make demo AS_OF=05.08.2018", "failed: AS_OF: '05.08.2018' is not a day like 2018-08-05\n"),
         ("make up EMULATOR=aws", "failed: EMULATOR: invalid choice: 'aws'"),
         ("make refresh AS_OF=soon", "failed: AS_OF: 'soon' is not a day like 2018-08-05\n"),

@@ -89,7 +89,14 @@ def test_every_make_target_is_documented_and_listed_by_make_help() -> None:
 
 
 def test_every_variable_of_make_is_documented() -> None:
-    own = {"MAKE", "MAKEFILE_LIST", "CURDIR", "PATH", *re.findall(r"^(?:\S+: )?([A-Z_]+) :?= ", MAKEFILE, re.MULTILINE)}
+    own = {
+        "MAKE",
+        "MAKECMDGOALS",
+        "MAKEFILE_LIST",
+        "CURDIR",
+        "PATH",
+        *re.findall(r"^(?:\S+: )?([A-Z_]+) :?= ", MAKEFILE, re.MULTILINE),
+    }
     variables = set(re.findall(r"(?<!\$)\$\((?:if |filter 1,\$\()?([A-Z_]+)\b", MAKEFILE)) - own
     assert {"DATA", "AS_OF", "EMULATOR", "STACK", "FIX", "PYTHON"} <= variables
     assert [name for name in variables if not re.search(rf"\b{name}=|`{name}`", ALL)] == []
