@@ -45,6 +45,8 @@ def refresh(stack: Deployed, as_of: date | None, prefix: str | None, accept: str
     if answer["backlog_bytes"]:
         answer = count_backlog(stack, event)
         print(_in_words(answer), flush=True)
+    if accept and not answer["accepted"]:
+        print(f"nothing was accepted: no refused object has a key that begins with {accept}", flush=True)
     _check(answer)
 
 

@@ -26,6 +26,12 @@ NOT_MADE = ("", "REVIEW_IN_PROGRESS")
 _SIGN_IN = "sign in (aws sso login), name a profile (AWS_PROFILE), or source .local/env for the stack on this machine"
 
 
+_NO_REGION = (
+    "no region is named: set AWS_REGION or a region in the profile,"
+    " or source .local/env for the stack on this machine"
+)
+
+
 class OperationError(Exception):
     """An operation did not do what was asked; the message is one line that says why and what to do."""
 
@@ -95,7 +101,7 @@ class Deployed:
         try:
             return str(self.client("cloudformation").meta.region_name)
         except NoRegionError as error:
-            raise OperationError("no region is named: set AWS_REGION, or a region in the profile") from error
+            raise OperationError(_NO_REGION) from error
         except ProfileNotFound as error:
             raise OperationError(f"{error}: correct AWS_PROFILE, or run `aws configure sso`") from error
 

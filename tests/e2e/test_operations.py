@@ -63,6 +63,8 @@ def test_a_backfill_looks_at_its_prefix_only(stack: RunningStack) -> None:
     assert "objects: 0 counted, 1 unchanged, 0 removed" in operate(stack, "make backfill PREFIX=vouchers/2019/")
     assert "objects: 0 counted, 0 unchanged, 0 removed" in operate(stack, "make backfill PREFIX=vouchers/2018/")
     assert "vouchers/" in operate(stack, "make backfill PREFIX=elsewhere/", status=2)
+    said = operate(stack, "make refresh ACCEPT=vouchers/2019/b")
+    assert "nothing was accepted: no refused object has a key that begins with vouchers/2019/b\n" in said
     stack.delete("vouchers/2019/a.parquet")
     stack.wait_until_published({})
 
@@ -99,6 +101,8 @@ def test_make_why_explains_a_change_in_words(stack: RunningStack) -> None:
         re.M,
     )
     assert f"+1 vouchers by {key}: nothing -> " in said or "first publication" in said
+    said = operate(stack, "make slice PREFIX=why.parquet", status=2)
+    assert "failed: PREFIX: 'why.parquet' is outside the dataset: it has to begin with 'vouchers/'" in said
     said = operate(stack, f"make slice PREFIX={key} AGAINST=vouchers/none/")
     assert re.search(r"^Peru +frequent_segment +0-4 +2640 +1 +undecided, leads by 1, z 1.0 +no voucher +-$", said, re.M)
     assert f"{key}: 1 object, 1 row, as of" in said

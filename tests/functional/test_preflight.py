@@ -180,7 +180,10 @@ def test_a_profile_or_a_region_that_is_missing_is_named(operate: Operate, monkey
     assert "The config profile (elsewhere) could not be found: correct AWS_PROFILE" in operate("refresh")
     monkeypatch.setenv("AWS_PROFILE", "nowhere")
     monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
-    assert operate("refresh") == "failed: no region is named: set AWS_REGION, or a region in the profile"
+    assert operate("refresh") == (
+        "failed: no region is named: set AWS_REGION or a region in the profile,"
+        " or source .local/env for the stack on this machine"
+    )
 
 
 def test_a_parameter_that_the_template_does_not_have_is_named(operate: Operate) -> None:
