@@ -34,6 +34,7 @@ def test_rules_may_leave_gaps() -> None:
         ([Segment("frequent_segment", "4-0", 4, 0)], r"frequent_segment 4-0 \(4-0\) runs backwards"),
         ([FEW, Segment("frequent_segment", "4-9", 4, 9)], r"0-4 \(0-4\) and frequent_segment 4-9 \(4-9\) overlap"),
         ([FEW, FEW], "overlap"),
+        ([FEW, MORE, Segment("frequent_segment", "9+", 9, 99)], r"5-13 \(5-13\) and frequent_segment 9\+ \(9-99\)"),
         ([Segment("frequent_segment", "all", 0, 99), MORE], r"all \(0-99\) and frequent_segment 5-13 \(5-13\) overlap"),
         ([], "frequent_segment has no range"),
     ],
