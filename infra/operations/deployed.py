@@ -27,8 +27,7 @@ _SIGN_IN = "sign in (aws sso login), name a profile (AWS_PROFILE), or source .lo
 
 
 _NO_REGION = (
-    "no region is named: set AWS_REGION or a region in the profile,"
-    " or source .local/env for the stack on this machine"
+    "no region is named: set AWS_REGION or a region in the profile, or source .local/env for the stack on this machine"
 )
 
 
