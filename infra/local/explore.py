@@ -219,7 +219,7 @@ def _print_left_out(occurring: Counter[str], summary: Summary, *, is_chosen: boo
 def _print_verdict(summary: Summary, files: Mapping[str, Path]) -> None:
     rejected = sum(summary.rows_rejected.values())
     in_none = ", ".join(f"{family} {rows:,}" for family, rows in summary.rows_in_no_segment.items())
-    print(f"\nRows in no segment: {in_none}; rows rejected: {rejected:,}")
+    print(f"\nRows in no segment: {in_none}; rows rejected: {rejected:,}, each under its first reason")
     for reason, rows in sorted(summary.rows_rejected.items(), key=lambda found: -found[1]):
         print(f"  {rows:>12,}  {reason}")
     if summary.objects_ignored:

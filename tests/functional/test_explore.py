@@ -63,7 +63,10 @@ def test_a_file_is_profiled_published_and_accepted(
         "1 last_order_ts_unreadable: 'never', first in row 4",
         "1 last_order_ts_missing: null, first in row 5",
     ]
-    assert "Rows in no segment: frequent_segment 0, recency_segment 0; rows rejected: 3" in lines
+    assert (
+        "Rows in no segment: frequent_segment 0, recency_segment 0; rows rejected: 3, each under its first reason"
+        in lines
+    )
     # And when the orders were, and what counts as 0
     assert "last_order_ts: 2020-01-06 to 2020-01-06" in lines
     assert "null or blank, counted as 0 by default: voucher_amount 1" in lines
