@@ -172,8 +172,9 @@ def test_the_logs_of_both_functions_are_shown(stack: RunningStack) -> None:
         r" refresh refreshed: refresh \d+ \(manual\) published \d+ rows as of ", operate(stack, "make logs")
     )
     said = operate(stack, "make logs MINUTES=5 RAW=1")
-    [line] = [line for line in said.splitlines() if '"message":"refreshed"' in line][-1:]
-    assert json.loads(line[line.index("{") :])["summary"]["trigger"] == "manual"
+    runs = [line[line.index("{") :] for line in said.splitlines() if '"message":"refreshed"' in line]
+    # The emulator may have tried an event of an earlier test again meanwhile.
+    assert "manual" in {json.loads(run)["summary"]["trigger"] for run in runs}
 
 
 def test_chalice_serves_the_api_from_the_database_of_the_stack(stack: RunningStack) -> None:
