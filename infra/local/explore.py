@@ -145,8 +145,9 @@ def _print_schema(bucket: Bucket, key: str, version: ObjectVersion, columns: Col
     """Print how each needed column can be read, and which columns are ignored."""
     try:
         description = bucket.describe(key, version, columns)
-    except ObjectError:
-        return  # the refresh says why
+    except ObjectError as error:
+        print(f"  refused: {error}")
+        return
     for name in columns:
         print(f"  {name:<16} {_verdict(description, name)}")
     if ignored := [name for name in description.names if name not in columns]:
@@ -160,7 +161,7 @@ def _verdict(description: Description, name: str) -> str:
     try:
         description.check_type(name)
     except ObjectError as error:
-        return str(error)
+        return str(error).removeprefix(f"column {name} ")
     return f"good: {description.schema.field(name).type}"
 
 

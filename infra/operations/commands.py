@@ -87,6 +87,7 @@ def _in_words(answer: dict[str, Any]) -> str:
         for name, one in summary.unknown.items()
         if one.amount_share or one.number_share
     )
+    empty = "" if summary.rows_published else "; the published table is empty"
     report = f"; no report: {summary.report_error}" if summary.report_error else ""
     because = ", ".join(f"{cause} {segments}" for cause, segments in summary.causes.items())
     causes = f" (by cause: {because})" if because else ""
@@ -104,7 +105,7 @@ def _in_words(answer: dict[str, Any]) -> str:
         f"rows: {summary.rows_read:,} read, {summary.rows_counted:,} counted, {rejected:,} rejected{lost}; "
         f"most used amounts changed in {count_of(summary.segments_changed, 'segment')}{causes}, "
         f"undecided in {summary.segments_undecided} of {summary.segments_published}"
-        f"{unknown}{families}{accepted}{shrunk}{missing}{report}{_day_in_words(summary)}"
+        f"{unknown}{families}{accepted}{shrunk}{missing}{empty}{report}{_day_in_words(summary)}"
     )
 
 

@@ -67,6 +67,7 @@ def test_a_backfill_looks_at_its_prefix_only(stack: RunningStack) -> None:
     assert "nothing was accepted: no refused object has a key that begins with vouchers/2019/b\n" in said
     stack.delete("vouchers/2019/a.parquet")
     stack.wait_until_published({})
+    assert "; the published table is empty" in operate(stack, "make refresh")
 
 
 def test_a_verification_reports_differences_and_repairs_them(stack: RunningStack) -> None:

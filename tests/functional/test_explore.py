@@ -102,6 +102,9 @@ def test_files_that_could_not_be_counted_are_refused_with_the_reason(
     for name, reason, line in zip("bcde", reasons, refused, strict=True):
         assert line.startswith(f"REFUSED {tmp_path}/{name}.parquet: ")
         assert reason in line
+    # And the part of each file says so too, with the column's name once
+    assert sum(line.startswith("refused: is ") for line in lines) == 2
+    assert sum(line.startswith("voucher_amount is of type list") for line in lines) == 1
     assert '"objects":1,' in report.read_text()
 
 
