@@ -44,6 +44,15 @@ def test_unknown_values_are_published_as_0_and_counted_apart(pipeline: Pipeline,
     assert unknowns(pipeline) == UNKNOWNS
 
 
+@pytest.mark.parametrize("setting", ["true", "false"])
+def test_the_day_before_1970_is_a_day_and_not_unknown(pipeline: Pipeline, setting: str) -> None:
+    pipeline.environ |= {"UNKNOWN_AMOUNT_IS_USED": setting, "UNKNOWN_NUMBER_HAS_SEGMENT": setting}
+    rows = [record(last_order_ts=day) for day in ("1969-12-30", "1969-12-31", "1970-01-01")]
+    pipeline.refresh(created(pipeline.put("v.parquet", rows)))
+    assert amounts(pipeline, "recency_segment") == {2640: 3}
+    assert unknowns(pipeline)["recency_segment", "180+"] == (3, 0, 0)
+
+
 def test_run_and_api_have_the_shares_of_unknown_values(pipeline: Pipeline, call: Call) -> None:
     summary = pipeline.refresh(created(pipeline.put("v.parquet", ROWS)))
     assert msgspec.to_builtins(summary.answer())["unknown"] == {
