@@ -10,7 +10,6 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-import infra.families
 from functions.refresh.ledger import schema
 from infra import ROOT
 from tests.support import Published
@@ -33,7 +32,7 @@ _RANGES = {
 
 def pin_families() -> None:
     """Let this process load the families that ship, whatever the checkout's own file holds."""
-    schema.FAMILIES_FILE = infra.families.FAMILIES_FILE = SQL
+    schema.FAMILIES_FILE = SQL
 
 
 def example() -> str:

@@ -12,12 +12,13 @@ import pyarrow as pa
 
 from functions.common.dimensions import DimensionError, combine
 from functions.refresh.counting.cleaning import ObjectError, clean, dictionary_encode
+from functions.refresh.ledger import schema
 from functions.refresh.reading.dataset import MAX_KEY_BYTES, is_in_dataset
 from functions.refresh.reading.description import check_file
 from functions.refresh.reading.parquet_file import Columns, errors_of
 from functions.refresh.reading.row_groups import read_groups
 from infra import ROOT
-from infra.families import FAMILIES_FILE, shipped_families
+from infra.families import shipped_families
 from infra.local.processes import LocalError
 from infra.local.stack import PREFIX
 
@@ -114,7 +115,7 @@ def _needed_columns() -> Columns:
     try:
         return combine(shipped_families().values()).columns
     except DimensionError as error:
-        raise LocalError(f"{FAMILIES_FILE.relative_to(ROOT)}: {error}") from error
+        raise LocalError(f"{schema.FAMILIES_FILE.relative_to(ROOT)}: {error}") from error
 
 
 def countries_of(objects: Mapping[str, Path]) -> list[str]:

@@ -10,11 +10,11 @@ import msgspec
 import pytest
 
 import app as lookup
-import infra.families
 from chalicelib import problems
 from chalicelib.refreshes import Refresh
 from functions import __version__
 from functions.common.dimensions import RESERVED_COLUMNS
+from functions.refresh.ledger import schema
 from functions.refresh.results import Kind
 from infra.checks.transform import TEMPLATE, read_template
 from infra.description.__main__ import PAGE, stale_files
@@ -47,7 +47,7 @@ def is_valid(name: str, value: Any) -> bool:
 def test_description_and_page_are_what_the_models_the_routes_and_the_own_families_say(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(infra.families, "FAMILIES_FILE", OWN)
+    monkeypatch.setattr(schema, "FAMILIES_FILE", OWN)
     stale = [str(path.relative_to(ROOT)) for path in stale_files()]
     assert stale == [], "run `make fix`, which writes them"
 
