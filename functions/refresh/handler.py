@@ -105,7 +105,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         result = verification().run(request, deadline)
         fields = msgspec.to_builtins(result)
         logger.info("verified", extra={name: value for name, value in fields.items() if name != "differences"})
-    elif question := read_question(event):
+    elif question := read_question(event, prefix=settings().prefix):
         result = questions()(question)
         logger.info("question answered", extra={"question": msgspec.to_builtins(question)})
     else:

@@ -65,17 +65,7 @@ _CAUSES = {
 
 
 def show_slice(stack: Deployed, prefix: str, against: str | None) -> None:
-    """Print the table of the objects under a prefix, compared with another prefix if one is named.
-
-    Raises
-    ------
-    OperationError
-        When a prefix is outside the dataset.
-    """
-    dataset = stack.output("Prefix")
-    for name, given in (("PREFIX", prefix), ("AGAINST", against)):
-        if given and not given.startswith(dataset):
-            raise OperationError(f"{name}: {given!r} is outside the dataset: it has to begin with {dataset!r}")
+    """Print the table of the objects under a prefix, compared with another prefix if one is named."""
     asked = {"slice": prefix, **({"against": against} if against else {})}
     found = msgspec.convert(stack.invoke_refresh(asked), SliceAnswer)
     others = _most_used(found.against) if found.against else {}

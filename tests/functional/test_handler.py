@@ -227,6 +227,15 @@ def test_a_question_is_answered_and_logged(
     assert pipeline.column("SELECT count(*) FROM voucher_customer.refreshes") == [1]
 
 
+@pytest.mark.parametrize(
+    ("question", "outside"),
+    [({"slice": "2020/"}, "slice '2020/'"), ({"slice": "vouchers/", "against": "2019/"}, "against '2019/'")],
+)
+def test_a_slice_outside_the_dataset_is_refused(invoke: Any, question: dict[str, str], outside: str) -> None:
+    with pytest.raises(EventError, match=f"{outside} is outside the dataset: it has to begin with 'vouchers/'"):
+        invoke(question)
+
+
 def test_a_question_that_cannot_be_read_names_its_fields(invoke: Any) -> None:
     with pytest.raises(EventError, match=r"the question cannot be read: .*`versus`.* Its fields are slice, against"):
         invoke({"slice": "vouchers/a", "versus": "vouchers/b"})

@@ -22,7 +22,7 @@ from infra.operations.deployed import OperationError
 from infra.sample.sample import make_sample
 from tests.families import SQL, example
 from tests.functional.conftest import Pipeline
-from tests.support import Published, daily, record
+from tests.support import PREFIX, Published, daily, record
 
 SHIPPED = SQL.read_text()
 OTHER = SHIPPED.replace("0,   4)", "0,   1)").replace("5,   13)", "2,   13)")
@@ -36,7 +36,7 @@ def ask(pipeline: Pipeline, rules: str, folder: Path, **more: Any) -> WhatIf:
     (folder / "my.sql").write_text(rules)
     families, segments = read_rules(folder / "my.sql")
     event = json.loads(json.dumps({"what_if": {"families": families, "segments": segments}, **more}))
-    question = read_question(event)
+    question = read_question(event, prefix=PREFIX)
     assert isinstance(question, WhatIfRequest)
     return msgspec.convert(msgspec.to_builtins(answer_what_if(pipeline.database, question)), WhatIf)
 

@@ -127,13 +127,20 @@ def _read_manual(event: Mapping[str, Any], dataset: str, now: datetime) -> Trigg
         as_of = parse_day(str(event["as_of"])) if "as_of" in event else utc_day(now)
     except ValueError as error:
         raise EventError(f"as_of is {event['as_of']!r}: write a day like 2018-08-05") from error
-    accept = _read_prefix(event, dataset, "accept") if "accept" in event else None
+    accept = read_prefix(event, dataset, "accept") if "accept" in event else None
     if "prefix" not in event:
         return Trigger("manual", as_of, accept=accept)
-    return Trigger("backfill", as_of, prefix=_read_prefix(event, dataset), accept=accept)
+    return Trigger("backfill", as_of, prefix=read_prefix(event, dataset), accept=accept)
 
 
-def _read_prefix(event: Mapping[str, Any], dataset: str, field: str = "prefix") -> str:
+def read_prefix(event: Mapping[str, Any], dataset: str, field: str = "prefix") -> str:
+    """Return the beginning of keys that a field of an event names, which has to be in the dataset.
+
+    Raises
+    ------
+    EventError
+        When it is outside the dataset, or not a text.
+    """
     prefix = event[field]
     if not isinstance(prefix, str) or not prefix.startswith(dataset):
         raise EventError(f"{field} {prefix!r} is outside the dataset: it has to begin with {dataset!r}")
@@ -159,4 +166,4 @@ def read_verification(event: Mapping[str, Any], *, prefix: str, now: datetime) -
             'a verification is asked for with {"verify": true}, with or without {"prefix": "vouchers/2019/"},'
             f' {{"fix": true}} and {{"after": "a key"}}, not {dict(event)}'
         )
-    return VerificationRequest(now, _read_prefix(event, prefix) if "prefix" in event else "", fix, after)
+    return VerificationRequest(now, read_prefix(event, prefix) if "prefix" in event else "", fix, after)
