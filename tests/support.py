@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import Future
 from contextlib import contextmanager
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -21,6 +22,7 @@ from moto.server import ThreadedMotoServer
 from pg8000.native import Connection
 
 from infra import ROOT as ROOT  # noqa: PLC0414 - the tests have it from here
+from infra.local.processes import wait_for
 
 REAL_FILE = ROOT.parent / "shared" / "data" / "vouchers_2018.parquet"
 WHY_SKIPPED = f"the real file of 2018 is not part of the project: {REAL_FILE.name} is absent"
@@ -201,3 +203,18 @@ def unfinished(day: str = "2020-12-22") -> dict[str, Any]:
 def _event(name: str, day: str) -> dict[str, Any]:
     event: dict[str, Any] = json.loads((ROOT / "tests" / "events" / f"{name}.json").read_text())
     return {**event, "time": f"{day}T14:12:03Z"}
+
+
+def is_lock_awaited(sql: Connection) -> bool:
+    """Return whether a session of the database waits for a lock."""
+    return bool(sql.run("SELECT FROM pg_locks WHERE NOT granted"))
+
+
+def wait_until_blocked(task: "Future[Any]", sql: Connection) -> None:
+    """Wait until a task waits for a lock of the database, which it has to."""
+
+    def is_blocked() -> bool | None:
+        assert not task.done()
+        return is_lock_awaited(sql) or None
+
+    wait_for("the wait for a lock", is_blocked, seconds=30, every=0.01)

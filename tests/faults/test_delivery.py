@@ -10,7 +10,7 @@ from infra.local.processes import wait_for
 from tests.faults.conftest import Server
 from tests.faults.proxy import Proxy
 from tests.faults.world import Report, Run, World, cases, some_rows
-from tests.support import PREFIX, created, daily, deleted
+from tests.support import PREFIX, created, daily, deleted, is_lock_awaited
 
 _FATES = ["heard", "heard twice", "lost", "late", "after the next daily run"]
 _AT_ONCE = 3
@@ -151,7 +151,12 @@ def _overtake(world: World, server: Server, random: Random, at: int) -> int:
         else:
             world.put("a.parquet", rows)
         others.append(world.start((deleted if rows is None else created)(key)))
-        wait_for("the other refresh", lambda: others[0].has_ended or _is_awaited(world) or None, seconds=60, every=0.01)
+        wait_for(
+            "the other refresh",
+            lambda: others[0].has_ended or is_lock_awaited(world.sql) or None,
+            seconds=60,
+            every=0.01,
+        )
 
     with Proxy(server.address.port, at=at, how="held") as proxy:
         proxy.act = overtake
@@ -161,7 +166,3 @@ def _overtake(world: World, server: Server, random: Random, at: int) -> int:
     world.has_looked()
     world.check()
     return proxy.messages
-
-
-def _is_awaited(world: World) -> bool:
-    return bool(world.sql.run("SELECT 1 FROM pg_locks WHERE NOT granted"))

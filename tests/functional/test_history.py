@@ -1,13 +1,12 @@
 """History: the most used amounts by as-of day, as they were last published, and since when they are those of today."""
 
-import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
 from tests.functional.conftest import Call, Pipeline
-from tests.support import created, daily, deleted, record
+from tests.support import created, daily, deleted, record, wait_until_blocked
 
 FAMILY = {"country_code": "Peru", "segment_name": "frequent_segment"}
 
@@ -117,9 +116,7 @@ def test_days_and_changes_are_those_of_one_publication(call: Call, pipeline: Pip
     pipeline.sql.run("LOCK TABLE voucher_customer.ranking_changes")
     with ThreadPoolExecutor(1) as pool:
         asking = pool.submit(history, call)
-        deadline = time.monotonic() + 30
-        while not pipeline.column("SELECT 1 FROM pg_locks WHERE NOT granted") and time.monotonic() < deadline:
-            assert not asking.done()
+        wait_until_blocked(asking, pipeline.sql)
         # When it changes the day and the changes while the request reads
         pipeline.sql.run("UPDATE voucher_customer.rankings SET refresh_id = 1")
         pipeline.sql.run("UPDATE voucher_customer.ranking_changes SET refresh_id = 2")

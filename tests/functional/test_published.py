@@ -1,7 +1,6 @@
 """The publication in memory: read once, asked for now and then, good for a while without a database."""
 
 import threading
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -17,7 +16,7 @@ from functions.refresh.wiring import make_refresh
 from infra.local.postgres import Postgres, start_postgres
 from infra.local.roles import READER, create_roles
 from tests.functional.conftest import NOW, Pipeline
-from tests.support import created, daily, record
+from tests.support import created, daily, record, wait_until_blocked
 
 
 class Clock:
@@ -132,9 +131,7 @@ def test_a_thread_that_asks_while_another_asks_the_database_is_answered_at_once(
     pipeline.sql.run("LOCK TABLE voucher_customer.publication")
     with ThreadPoolExecutor(1) as pool:
         asking = pool.submit(known.get)
-        deadline = time.monotonic() + 30
-        while not pipeline.column("SELECT 1 FROM pg_locks WHERE NOT granted") and time.monotonic() < deadline:
-            assert not asking.done()
+        wait_until_blocked(asking, pipeline.sql)
         # When another one asks, then it has what is in memory, and does not wait for the first
         assert known.get() is first
         assert not asking.done()

@@ -2,7 +2,6 @@
 
 import itertools
 import threading
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -21,7 +20,7 @@ from functions.refresh.reading.bucket import ObjectVersion
 from functions.refresh.usecases.refresh import RefreshError
 from tests.functional.conftest import NOW, Pipeline
 from tests.shipped import SHIPPED
-from tests.support import PREFIX, created, daily, deleted, record
+from tests.support import PREFIX, created, daily, deleted, record, wait_until_blocked
 
 
 def test_an_object_overwritten_while_it_is_read_is_read_again(pipeline: Pipeline) -> None:
@@ -165,9 +164,7 @@ def run_after(pipeline: Pipeline, act: Callable[[], object]) -> object:
     """Run what waits for a lock, commit the transaction that holds it, and return what comes of it."""
     with ThreadPoolExecutor(1) as pool:
         acting = pool.submit(act)
-        deadline = time.monotonic() + 30
-        while not pipeline.column("SELECT 1 FROM pg_locks WHERE NOT granted") and time.monotonic() < deadline:
-            assert not acting.done()
+        wait_until_blocked(acting, pipeline.sql)
         pipeline.sql.run("COMMIT")
         return acting.result()
 

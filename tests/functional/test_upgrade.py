@@ -13,7 +13,7 @@ from tests.functional.conftest import Call, Pipeline
 from tests.functional.test_backlog import Backlog
 from tests.functional.test_schema import ALL, make_released
 from tests.functional.test_verification import differences, verify
-from tests.support import BUCKET, PREFIX, daily, record
+from tests.support import BUCKET, PREFIX, daily, record, wait_until_blocked
 
 RELEASED = [name for name in ALL if name < "008"]
 
@@ -120,8 +120,7 @@ def test_a_migration_and_a_refresh_of_the_release_before_do_not_wait_for_each_ot
     older.run("LOCK TABLE voucher_customer.turns IN EXCLUSIVE MODE")
     with ThreadPoolExecutor(1) as worker:
         migrating = worker.submit(migrate, released.database)
-        while not released.sql.run("SELECT FROM pg_locks WHERE NOT granted"):
-            assert not migrating.done()
+        wait_until_blocked(migrating, released.sql)
         # When it takes the second, then the migration still waits, and comes after it
         older.run("SELECT pg_advisory_xact_lock(:lock)", lock=7_305_820_331)
         older.run("COMMIT")
