@@ -24,7 +24,7 @@ $(error $(UNKNOWN): no command takes that. They take $(sort $(VARIABLES)), each 
 endif
 
 # Nor may a command ignore a variable that only others take: `make refresh COUNTRIES=China` would seem to publish China.
-OF_COMMANDS = ACCEPT AGAINST AS_OF CONFIRM COUNTRIES DATA FIX MINUTES MODULE OPEN PARAMETERS PLOTS PREFIX RAW ROWS RULES SEGMENT UPGRADE
+OF_COMMANDS = $(filter-out ARCHITECTURE DATABASE_URL EMULATOR FULL PYTHON PYTHONS RDS_CA RUNTIME STACK,$(VARIABLES))
 HELP := $(foreach goal,$(MAKECMDGOALS),$(shell grep '^$(goal):.*## ' $(firstword $(MAKEFILE_LIST))))
 STRAY := $(if $(strip $(HELP)),$(foreach name,$(filter $(OF_COMMANDS),$(GIVEN)),$(if $(findstring $(name)=,$(HELP)),,$(name))))
 ifneq ($(strip $(STRAY)),)
