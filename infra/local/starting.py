@@ -202,7 +202,7 @@ def _reason(stack: Stack) -> str:
 def write_environment(stack: Stack) -> None:
     """Write `env` for the shell to source, and link aws, psql and chalice beside it.
 
-    A deployment may give the API another address: ministack makes it anew when a route is added.
+    A deployment may give the API another address, as ministack does when a route is added.
     """
     deployed = stack.deployed
     stack.bucket = deployed.output("BucketName")

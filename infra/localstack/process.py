@@ -116,7 +116,7 @@ class RuntimeProcess:
                 [str(python), confine.__file__, temporary, handler],
                 cwd=code, env={**environment, **ours},
                 stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
-                # A group of its own, but in our session, so that whoever ends the session ends it too.
+                # A new process group, in LocalStack's session: whoever ends the session ends this process too.
                 process_group=0,
             )  # fmt: skip
 

@@ -23,12 +23,9 @@ _REDRIVE_SECONDS = 960
 NOT_MADE = ("", "REVIEW_IN_PROGRESS")
 """Statuses without a stack. In REVIEW_IN_PROGRESS nobody executed the change set that would make it."""
 
-_SIGN_IN = "sign in (aws sso login), name a profile (AWS_PROFILE), or source .local/env for the stack on this machine"
-
-
-_NO_REGION = (
-    "no region is named: set AWS_REGION or a region in the profile, or source .local/env for the stack on this machine"
-)
+_OR_LOCAL = "or source .local/env for the stack on this machine"
+_SIGN_IN = f"sign in (aws sso login), name a profile (AWS_PROFILE), {_OR_LOCAL}"
+_NO_REGION = f"no region is named: set AWS_REGION or a region in the profile, {_OR_LOCAL}"
 
 
 class OperationError(Exception):
