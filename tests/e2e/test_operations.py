@@ -103,7 +103,7 @@ def test_make_why_explains_a_change_in_words(stack: RunningStack) -> None:
     )
     assert f"+1 vouchers by {key}: nothing -> " in said or "first publication" in said
     said = operate(stack, "make slice PREFIX=why.parquet", status=2)
-    assert "slice 'why.parquet' is outside the dataset: it has to begin with 'vouchers/'" in said
+    assert "failed: slice 'why.parquet' is outside the dataset: it has to begin with 'vouchers/'" in said
     said = operate(stack, f"make slice PREFIX={key} AGAINST=vouchers/none/")
     assert re.search(r"^Peru +frequent_segment +0-4 +2640 +1 +undecided, leads by 1, z 1.0 +no voucher +-$", said, re.M)
     assert f"{key}: 1 object, 1 row, as of" in said
