@@ -44,8 +44,9 @@ ROWS = [
     *[record(country_code=name) for name in COUNTRIES[3:]],
 ]
 
-# The day after, one amount overtakes another, and one object cannot be counted.
+# The day after, one amount overtakes another, one object cannot be counted, and one is gone.
 LATER = [record(voucher_amount=4400.0)] * 900
+GONE = "<i>gone.parquet"
 OVERTAKEN = [record(voucher_amount=2640.0, total_orders="8")] * 1201
 
 
@@ -120,7 +121,9 @@ def write_reports(folder: Path) -> Reports:
         pipeline.client.create_bucket(Bucket=BUCKET)
         pipeline.begin()
         pipeline.put("a.parquet", parquet([*ROWS, record(total_orders="-1")]))
+        pipeline.put(GONE, parquet([record(country_code="Elsewhere")] * 7))
         pipeline.publish("first", ["Peru"], AS_OF - timedelta(days=1))
+        pipeline.client.delete_object(Bucket=BUCKET, Key=PREFIX + GONE)
         pipeline.put("<b>.parquet", b"garbage")
         pipeline.put("c.parquet", parquet(LATER))
         pipeline.put("d.parquet", parquet(LARGEST))

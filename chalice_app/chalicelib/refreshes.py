@@ -60,6 +60,8 @@ class Refresh(Struct, frozen=True):
         Rows of the objects newly counted that were rejected, by reason.
     rows_lost : int
         Rows that were counted before and are not any more: of objects taken out, and of those that have fewer now.
+    losses : dict
+        The five objects that lost most rows, the largest loss first, with the rows that each lost.
     accepted : list of str
         The first objects that were counted because a person accepted them, though too many of their rows are rejected.
     rows_published : int or None
@@ -98,6 +100,7 @@ class Refresh(Struct, frozen=True):
     rows_counted: Count
     rows_rejected: dict[str, Count]
     rows_lost: Count
+    losses: dict[str, Count]
     accepted: list[str]
     rows_published: Count | None
     rows_in_no_segment: dict[str, Count]

@@ -6,6 +6,8 @@ From the bottom up: the outcome of an object, of several, a run, a row of `refre
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
+from heapq import nlargest
+from operator import itemgetter
 from typing import Literal, NamedTuple
 
 import msgspec
@@ -20,6 +22,7 @@ BY_HAND: tuple[Kind, ...] = ("manual", "backfill")
 
 # A log line holds 256 KB and an event 1 MB: a larger answer would not start the next run.
 MAX_KEYS_LISTED = 50
+MAX_LOSSES_LISTED = 5
 _MAX_ERRORS_LISTED = 20
 
 # With five objects each, and keys of 1 KiB, changes take 50 KiB at most.
@@ -54,9 +57,9 @@ class Outcome(NamedTuple):
         How many objects the outcome is about: all that a run skips, or ignores, are one outcome.
     keys : sequence of str
         The first keys of ignored objects; the key of an object that was counted because a person accepted it.
-    rows_lost : int
-        Rows of the object that were counted before and are not any more: all rows of a removed object, and those by
-        which an overwritten object has fewer.
+    losses : mapping of str to int
+        By key, rows of the object that were counted before and are not any more: all rows of a removed object, and
+        those by which an overwritten object has fewer.
     """
 
     kind: Literal["counted", "skipped", "removed", "refused", "refused_before", "deferred", "ignored"]
@@ -67,7 +70,7 @@ class Outcome(NamedTuple):
     backlog_bytes: int = 0
     objects: int = 1
     keys: Sequence[str] = ()
-    rows_lost: int = 0
+    losses: Mapping[str, int] = {}
 
 
 class ItemSummary(msgspec.Struct, kw_only=True):
@@ -92,6 +95,8 @@ class ItemSummary(msgspec.Struct, kw_only=True):
         Rows of the objects newly counted.
     rows_lost : int
         Rows that were counted before and are not any more: of objects taken out, and of those that have fewer now.
+    losses : dict of str to int
+        The objects that lost most rows, the largest loss first, with the rows that each lost.
     accepted : list of str
         The first objects that were counted because a person accepted them, though too many of their rows are rejected.
     rows_rejected : dict of str to int
@@ -112,6 +117,7 @@ class ItemSummary(msgspec.Struct, kw_only=True):
     rows_read: int = 0
     rows_counted: int = 0
     rows_lost: int = 0
+    losses: dict[str, int] = msgspec.field(default_factory=dict)
     accepted: list[str] = msgspec.field(default_factory=list)
     rows_rejected: dict[str, int] = msgspec.field(default_factory=dict)
     errors: list[str] = msgspec.field(default_factory=list)
@@ -129,9 +135,15 @@ class ItemSummary(msgspec.Struct, kw_only=True):
         self.backlog_bytes += outcome.backlog_bytes
         self.rows_read += outcome.rows_read
         self.rows_counted += outcome.rows_counted
-        self.rows_lost += outcome.rows_lost
+        self.rows_lost += sum(outcome.losses.values())
+        self.add_losses(outcome.losses)
         if outcome.rows_rejected:
             self.rows_rejected = dict(Counter(self.rows_rejected) + Counter(outcome.rows_rejected))
+
+    def add_losses(self, losses: Mapping[str, int]) -> None:
+        """List the objects that lost most rows; `rows_lost` stays as it is."""
+        lost = {**self.losses, **{key.replace("\0", "\ufffd"): rows for key, rows in losses.items() if rows}}
+        self.losses = dict(nlargest(MAX_LOSSES_LISTED, lost.items(), key=itemgetter(1)))
 
     def answer(self) -> "ItemSummary":
         """Return what the function returns and logs, with the first errors only."""

@@ -19,7 +19,7 @@ from functions.refresh.usecases.differences import Verified
 from infra.operations.backlog import count_backlog
 from infra.operations.deployed import Deployed, OperationError
 from infra.operations.logs import in_one_line
-from infra.words import count_of
+from infra.words import count_of, losses_in_words
 
 _CHECKOUT = Path(__file__).parents[2]
 REPORT = _CHECKOUT / ".local" / "report.html"
@@ -79,7 +79,7 @@ def _in_words(answer: dict[str, Any]) -> str:
     left = f", {summary.objects_deferred} left for {waits_for}" if summary.objects_deferred else ""
     ignored = f", {summary.objects_ignored} ignored ({', '.join(summary.ignored)})" if summary.ignored else ""
     missing = f"; {summary.countries_missing}" if summary.countries_missing else ""
-    lost = f", {summary.rows_lost:,} not counted any more" if summary.rows_lost else ""
+    lost = f", {summary.rows_lost:,} not counted any more{losses_in_words(summary.losses)}" if summary.rows_lost else ""
     accepted = f"; accepted: {', '.join(summary.accepted)}" if summary.accepted else ""
     shrunk = "".join(f"; {name} lost {share:.1%} of its records" for name, share in summary.countries_shrunk.items())
     unknown = "".join(

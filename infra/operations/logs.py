@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from infra.words import count_of
+from infra.words import count_of, losses_in_words
 
 _NUMBERS = (
     "items", "objects_counted", "objects_removed", "objects_refused", "objects_ignored", "objects_deferred",
@@ -55,7 +55,8 @@ def _summary(summary: dict[str, Any], key: str | None) -> str:
     for name in _NUMBERS:
         if number := summary.get(name):
             noun, _, done = name.partition("_")
-            parts.append(f"{count_of(number, noun.removesuffix('s'))} {done}".strip())
+            objects = losses_in_words(summary.get("losses") or {}) if name == "rows_lost" else ""
+            parts.append(f"{count_of(number, noun.removesuffix('s'))} {done}".strip() + objects)
     if rejected := sum((summary.get("rows_rejected") or {}).values()):
         parts.append(f"{count_of(rejected, 'row')} rejected")
     parts += summary.get("errors") or []

@@ -308,9 +308,15 @@ def test_changes_since_a_moment_are_summed_for_the_keys_under_a_prefix(
     assert changes(since, PREFIX) == ItemSummary(
         objects_counted=2, objects_refused=2, objects_refused_before=1, rows_read=5, rows_counted=2,
         rows_rejected={"country_code_blank": 3}, errors=errors, rows_lost=4,
+        losses={f"{PREFIX}a.parquet": 2, f"{PREFIX}z/a.parquet": 2},
     )  # fmt: skip
     assert changes(since, f"{PREFIX}z/") == ItemSummary(
-        objects_counted=1, rows_read=3, rows_counted=1, rows_rejected={"country_code_blank": 2}, rows_lost=2
+        objects_counted=1,
+        rows_read=3,
+        rows_counted=1,
+        rows_rejected={"country_code_blank": 2},
+        rows_lost=2,
+        losses={f"{PREFIX}z/a.parquet": 2},
     )
     assert changes(since, f"{PREFIX}none/") == ItemSummary()
     # And of many errors the first ones are listed, even if the database finds the last ones first
@@ -331,6 +337,20 @@ def test_of_many_accepted_objects_a_backlog_names_the_first(pipeline: Pipeline) 
     summary = Backlog(pipeline).publish()
     # Then they are all counted, and fifty named
     assert (summary.objects_counted, summary.answer().accepted) == (51, keys[:50])
+
+
+def test_a_backlog_names_the_objects_that_lost_rows_whoever_saw_it(pipeline: Pipeline) -> None:
+    # Given three counted objects
+    keys = [pipeline.put(f"{name}.parquet", [record()] * 9) for name in "abc"]
+    pipeline.refresh(daily())
+    # When work items count one that has fewer rows now, and the publication finds that another is gone
+    pipeline.put("a.parquet", [record()] * 4)
+    pipeline.delete(keys[1])
+    backlog = Backlog(pipeline)
+    backlog.count_all(backlog.plan()[1])
+    summary = backlog.publish()
+    # Then both are named, the larger loss first
+    assert (summary.rows_lost, list(summary.losses.items())) == (14, [(keys[1], 9), (keys[0], 5)])
 
 
 def test_an_object_that_is_damaged_in_one_part_fails_as_a_whole(pipeline: Pipeline) -> None:

@@ -133,13 +133,14 @@ def test_rows_lost_by_overwrites_and_deletes_are_reported(pipeline: Pipeline) ->
     summary = pipeline.refresh(created(pipeline.put("a.parquet", [*GOOD[:3], *chile])))
     # Then the run tells how many are gone, and of which country more than half
     assert (summary.rows_lost, summary.countries_shrunk) == (7, {"Peru": 0.5833})
+    assert summary.losses == {KEY: 7}
     # When an object is deleted
     pipeline.delete(KEY)
     summary = pipeline.refresh(deleted(KEY))
     assert (summary.rows_lost, summary.countries_shrunk) == (7, {"Chile": 1.0, "Peru": 0.6})
     # When nothing changed since, then it is not reported a second time
     assert (summary := pipeline.refresh(daily())).countries_shrunk == {}
-    assert summary.rows_lost == 0
+    assert (summary.rows_lost, summary.losses) == (0, {})
 
 
 def test_records_that_move_to_another_object_are_no_loss_of_their_country(pipeline: Pipeline) -> None:
@@ -147,7 +148,9 @@ def test_records_that_move_to_another_object_are_no_loss_of_their_country(pipeli
     pipeline.put("b.parquet", GOOD)
     pipeline.delete(KEY)
     summary = pipeline.refresh(daily())
-    assert (summary.rows_lost, summary.countries_shrunk) == (10, {})
+    assert (summary.rows_lost, summary.losses, summary.countries_shrunk) == (10, {KEY: 10}, {})
+    # And the log of runs names the object
+    assert pipeline.column("SELECT losses FROM voucher_customer.refreshes ORDER BY refresh_id") == [{}, {KEY: 10}]
 
 
 def test_a_setting_says_which_loss_is_reported(pipeline: Pipeline) -> None:

@@ -117,6 +117,7 @@ def test_every_part_has_its_numbers(show: Show) -> None:
     assert shown.table("Rows rejected by reason") == [["total_orders_negative", "1", "under 0.1%"]]
     [first, why, *_] = shown.table("The latest runs")
     assert (first[0], first[2], first[3], first[-1]) == ("2", "daily", "Dec 22, 2020", "published")
+    assert first[6].endswith("7 not counted any more (vouchers/<i>gone.parquet 7)")
     assert why[0].startswith("vouchers/<b>.parquet: is not readable parquet")
     # Behind each chart lies its table
     shown.open_numbers()

@@ -35,6 +35,16 @@ TOLD = (
             for done, shown in (("objects_ignored", "1 object ignored"), ("objects_removed", "1 object removed"))
         ],
         (
+            json.dumps(
+                {
+                    "message": "refreshed",
+                    "summary": RUN_OF_EVENT | {"rows_lost": 1200, "losses": {"a.parquet": 1150, "b.parquet": 50}},
+                }
+            ),
+            "refreshed: refresh 8 (object_created) published 20 rows as of 2020-12-22, 0.0 s,"
+            " 1,200 rows lost (a.parquet 1,150, b.parquet 50)",
+        ),
+        (
             json.dumps({"message": "took step count", "summary": {"objects_counted": 2, "rows_counted": 9}}),
             "took step count: 2 objects counted, 9 rows counted",
         ),

@@ -16,10 +16,10 @@ def test_a_summary_starts_at_nothing_and_adds_outcomes() -> None:
     assert [value for value in asdict(summary).values() if value] == []
     summary.add(Outcome("ignored", objects=3, keys=["a", "b\0"]))
     summary.add(Outcome("counted", rows_read=5, rows_counted=4, rows_rejected={"x": 1}))
-    summary.add(Outcome("counted", rows_read=2, rows_rejected={"x": 1, "y": 1}, rows_lost=7))
+    summary.add(Outcome("counted", rows_read=2, rows_rejected={"x": 1, "y": 1}, losses={"a\0": 7, "c": 0}))
     assert {name: value for name, value in asdict(summary).items() if value} == {
         "objects_counted": 2, "objects_ignored": 3, "ignored": ["a", "b\ufffd"], "rows_read": 7, "rows_counted": 4,
-        "rows_rejected": {"x": 2, "y": 1}, "rows_lost": 7,
+        "rows_rejected": {"x": 2, "y": 1}, "rows_lost": 7, "losses": {"a\ufffd": 7},
     }  # fmt: skip
 
 
@@ -30,6 +30,14 @@ def test_a_summary_names_the_first_keys() -> None:
         summary.add(Outcome("ignored", keys=[key]))
         summary.add(Outcome("counted", keys=[key]))
     assert summary.ignored == summary.accepted == keys[:KEYS_LISTED]
+
+
+def test_a_summary_names_the_objects_that_lost_most_rows_and_sums_the_rows_of_all() -> None:
+    summary = ItemSummary()
+    for rows in (3, 1, 7, 2, 6, 5, 4):
+        summary.add(Outcome("removed", losses={f"{rows}.parquet": rows}))
+    assert summary.rows_lost == 28
+    assert list(summary.losses.items()) == [(f"{rows}.parquet", rows) for rows in (7, 6, 5, 4, 3)]
 
 
 def test_an_answer_has_the_first_errors_and_says_how_many_more_there_are() -> None:

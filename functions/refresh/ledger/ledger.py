@@ -19,7 +19,7 @@ from functions.refresh.counting.usage import Usage
 from functions.refresh.ledger.entry import NO_ENTRY, LedgerEntry
 from functions.refresh.ledger.schema import lock, usage_of
 from functions.refresh.reading.bucket import ObjectVersion
-from functions.refresh.results import ItemSummary
+from functions.refresh.results import MAX_LOSSES_LISTED, ItemSummary
 
 # Subtract and add in one statement, so that rows that are equal in both stay untouched.
 CHANGE = f"""
@@ -122,11 +122,14 @@ _CHANGES = """
            (SELECT CAST(coalesce(sum(rows_lost), 0) AS bigint) FROM counted),
            (SELECT coalesce(json_agg(key ORDER BY key), '[]') FROM (
                SELECT key FROM counted WHERE accepted_etag = etag ORDER BY key LIMIT :limit
-           ) AS first_accepted)
+           ) AS first_accepted),
+           (SELECT coalesce(json_object_agg(key, rows_lost ORDER BY rows_lost DESC, key), '{}') FROM (
+               SELECT key, rows_lost FROM counted WHERE rows_lost > 0 ORDER BY rows_lost DESC, key LIMIT :losses
+           ) AS largest)
 """
 _CHANGED = (
     "objects_counted", "objects_refused", "objects_refused_before", "rows_read", "rows_counted", "rows_rejected",
-    "errors", "rows_lost", "accepted",
+    "errors", "rows_lost", "accepted", "losses",
 )  # fmt: skip
 
 # A large backlog may have more refused objects than anyone reads; the ledger has all of them.
@@ -173,7 +176,7 @@ class Ledger:
         `objects_refused_before` counts the refused ones whose content is the reason.
         """
         with self.database.transaction() as connection:
-            rows = connection.run(_CHANGES, since=since, prefix=prefix, limit=_MAX_ERRORS)
+            rows = connection.run(_CHANGES, since=since, prefix=prefix, limit=_MAX_ERRORS, losses=MAX_LOSSES_LISTED)
         return msgspec.convert(dict(zip(_CHANGED, rows[0], strict=True)), ItemSummary)
 
     def write(

@@ -229,10 +229,11 @@ class Reconciler:
         rows_lost = self.ledger.write(*observed, usage, is_accepted=is_accepted, sequencer=sequencer, now=self.clock())
         if rows_lost is None:
             return None
+        losses = {observed.key: rows_lost}
         if observed.version is None:
-            return Outcome("removed", rows_lost=rows_lost)
+            return Outcome("removed", losses=losses)
         rows = (usage.rows_read, usage.rows_counted, usage.rows_rejected)
-        return Outcome("counted", error, *rows, keys=[observed.key] if is_accepted else (), rows_lost=rows_lost)
+        return Outcome("counted", error, *rows, keys=[observed.key] if is_accepted else (), losses=losses)
 
     def _put_rejected(self, observed: ObservedObject, usage: Usage) -> str:
         """Write the rejected rows of an object, if it has any, and return why that failed; empty when it did not."""

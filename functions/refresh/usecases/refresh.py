@@ -84,6 +84,7 @@ class Refresh:
             summary.rows_read, summary.rows_counted = changes.rows_read, changes.rows_counted
             summary.rows_rejected = changes.rows_rejected
             summary.rows_lost += changes.rows_lost
+            summary.add_losses(changes.losses)
             summary.accepted = changes.accepted[:MAX_KEYS_LISTED]
             summary.errors += changes.errors
             self.publications.publish(summary, self.clock())

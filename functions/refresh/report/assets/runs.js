@@ -39,11 +39,12 @@ function runs() {
   const rows = figures.runs.flatMap((run) => {
     const rejected = sum(Object.values(run.rows_rejected));
     const took = run.took_ms === null ? "–" : cell(element("span", {}, tookText(run.took_ms), bar(run.took_ms, longest)), run.took_ms);
+    const losses = Object.entries(run.losses).map(([key, lost]) => `${visible(key)} ${whole.format(lost)}`).join(", ");
     const outcome = element("span", { class: run.outcome === "failed" ? "bad" : run.outcome === "published" ? "good" : "soft" }, run.outcome);
     const found = row([
       count(run.refresh_id), momentCell(run.started_at), run.trigger.replaceAll("_", " "), dayCell(run.as_of), took,
       listed([[run.objects_counted, "counted"], [run.objects_skipped, "unchanged"], [run.objects_removed, "removed"], [run.objects_refused, "refused"], [run.objects_refused_before, "refused before"], [run.objects_deferred, "deferred"], [run.objects_ignored, "ignored"]]),
-      listed([[run.rows_counted, "counted"], [rejected, "rejected"], [run.rows_lost, "not counted any more"]]),
+      listed([[run.rows_counted, "counted"], [rejected, "rejected"], [run.rows_lost, `not counted any more${losses && ` (${losses})`}`]]),
       cell(outcome, [run.outcome, ...run.errors].join("\n")),
     ], ["nowrap", "text nowrap", "text nowrap", "text nowrap", "nowrap", "text", "text", "text"]);
     return run.errors.length ? [found, element("tr", { class: "why" }, element("td", { colspan: "8" }, run.errors.map(visible).join("\n")))] : [found];
