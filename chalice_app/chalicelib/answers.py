@@ -139,6 +139,10 @@ def explanation_of(number_name: str) -> type[Explanation]:
     )  # fmt: skip
 
 
+Reason = Literal["country_not_served", "no_segment", "no_voucher"]
+"""Why there is no amount: the country is not served, no segment covers the customer, or nothing was used in it."""
+
+
 class NoExplanation(Struct, frozen=True):
     """Why a family has no amount for the customer.
 
@@ -147,11 +151,14 @@ class NoExplanation(Struct, frozen=True):
     voucher_amount : list of float
         Empty.
     detail : str
-        The reason, for people.
+        Why, for people.
+    reason : str
+        Why, for programs: no segment covers the customer, no voucher was used in it, or the country is not served.
     """
 
     voucher_amount: Annotated[Amounts, Meta(max_length=0)]
     detail: str
+    reason: Reason
 
 
 Explained = Explanation | dict[str, Explanation | NoExplanation]
@@ -166,13 +173,17 @@ class CustomerProblem(Struct, frozen=True):
     status : int
         404 where the customer has no amount, 422 where fields are missing or wrong.
     detail : str
-        With 404, the reason, for people.
+        With 404, why, for people.
+    reason : str
+        With 404, why, for programs: no segment covers the customer, no voucher was used in it, or the country is not
+        served.
     errors : list of FieldProblem
         With 422, every field that is missing or wrong.
     """
 
     status: Literal[404, 422]
     detail: str | UnsetType = UNSET
+    reason: Reason | UnsetType = UNSET
     errors: list[FieldProblem] | UnsetType = UNSET
 
 

@@ -16,6 +16,7 @@ from chalicelib.answers import (
     Level,
     MostUsed,
     NoExplanation,
+    Reason,
     SegmentCounts,
     SegmentRange,
     Segments,
@@ -29,7 +30,17 @@ from functions.common.ranking import share
 
 
 class NoAnswerError(Exception):
-    """There is no amount for this customer; the message says why, for people."""
+    """There is no amount for this customer; the message says why, for people.
+
+    Attributes
+    ----------
+    reason : Reason
+        Why, for programs.
+    """
+
+    def __init__(self, reason: Reason, detail: str) -> None:
+        super().__init__(detail)
+        self.reason: Reason = reason
 
 
 class Answer(NamedTuple):
@@ -112,7 +123,7 @@ def explanations(publication: Publication, values: dict[str, Any], *, today: dat
         try:
             answers[family] = explanation(publication, {**values, "segment_name": family}, today=today)
         except NoAnswerError as error:
-            answers[family] = NoExplanation([], str(error))
+            answers[family] = NoExplanation([], str(error), error.reason)
     return answers
 
 
@@ -124,7 +135,7 @@ def batch_result(publication: Publication, values: dict[str, Any], *, today: dat
     except FieldsError as error:
         return BatchResult(customer_id, problem=CustomerProblem(422, errors=error.problems))
     except NoAnswerError as error:
-        return BatchResult(customer_id, problem=CustomerProblem(404, str(error)))
+        return BatchResult(customer_id, problem=CustomerProblem(404, str(error), error.reason))
     return BatchResult(customer_id, answer.voucher_amount, answer.level)
 
 
@@ -196,10 +207,10 @@ def _find(publication: Publication, customer: Customer) -> Answer:
     number = family.dimension.number_of_customer(customer.value, publication.as_of)
     segment = family.covering(number)
     if segment is None:
-        raise NoAnswerError(_why_not(family, number, publication.as_of))
+        raise NoAnswerError("no_segment", _why_not(family, number, publication.as_of))
     use = publication.uses.get((customer.country_code, segment))
     if use is None:
-        raise NoAnswerError(f"no voucher was used in {family.segment_name} {segment.segment_type}")
+        raise NoAnswerError("no_voucher", f"no voucher was used in {family.segment_name} {segment.segment_type}")
     return Answer(use, family, number, segment)
 
 
@@ -213,7 +224,7 @@ def check_served(publication: Publication, country_code: str) -> None:
     """
     if country_code not in publication.countries:
         served = ", ".join(publication.countries)
-        raise NoAnswerError(f"country {country_code!r} is not served; served: {served}")
+        raise NoAnswerError("country_not_served", f"country {country_code!r} is not served; served: {served}")
 
 
 def _why_not(family: Family, number: int, as_of: date) -> str:

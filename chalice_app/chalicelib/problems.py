@@ -1,5 +1,6 @@
 """Problem answers (RFC 9457), and the one table from error to answer."""
 
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, Literal
 
@@ -8,6 +9,7 @@ from chalice.app import Response
 from msgspec import UNSET, Struct, UnsetType
 from pg8000.exceptions import Error as PostgresError
 
+from chalicelib.answers import Reason
 from chalicelib.lookup import NoAnswerError
 from chalicelib.published import NothingPublishedError
 from functions.common.database import DatabaseUnreachableError
@@ -20,13 +22,16 @@ class Problem(Struct, frozen=True):
     Attributes
     ----------
     type : str
-        Always `about:blank`: the status alone says which kind of problem it is.
+        Always `about:blank`: the status says which kind of problem it is.
     title : str
         The status in words.
     status : int
         The status as a number.
     detail : str
-        The reason, for people.
+        Why, for people.
+    reason : str
+        With 404, why, for programs: no segment covers the customer, no voucher was used in it, or the country is not
+        served.
     errors : list of FieldProblem
         With 422, every field that is missing or wrong.
     """
@@ -35,6 +40,7 @@ class Problem(Struct, frozen=True):
     title: str
     status: int
     detail: str
+    reason: Reason | UnsetType = UNSET
     errors: list[FieldProblem] | UnsetType = UNSET
 
 
@@ -107,12 +113,16 @@ def problem_response(error: Exception) -> Response:
     Returns
     -------
     chalice.Response
-        `application/problem+json`; for bad fields with `errors`, an entry of `field` and `detail` each.
+        `application/problem+json`; with `reason` where there is no amount; for bad fields with `errors`, an entry of
+        `field` and `detail` each.
     """
     kind = next(kind for kind in SERVED_ERRORS if isinstance(error, kind))
-    status = STATUS_OF_ERROR[kind]
-    errors = error.problems if isinstance(error, FieldsError) else UNSET
-    return _respond(status, _DETAIL_OF_ERROR.get(kind) or str(error), errors, {})
+    return _respond(
+        STATUS_OF_ERROR[kind],
+        _DETAIL_OF_ERROR.get(kind) or str(error),
+        reason=error.reason if isinstance(error, NoAnswerError) else UNSET,
+        errors=error.problems if isinstance(error, FieldsError) else UNSET,
+    )
 
 
 def normalize_error(response: Response) -> Response:
@@ -126,13 +136,18 @@ def normalize_error(response: Response) -> Response:
     body = response.body
     if response.status_code < HTTPStatus.BAD_REQUEST or not isinstance(body, dict) or "Message" not in body:
         return response
-    return _respond(HTTPStatus(response.status_code), body["Message"], UNSET, dict(response.headers))
+    return _respond(HTTPStatus(response.status_code), body["Message"], dict(response.headers))
 
 
 def _respond(
-    status: HTTPStatus, detail: str, errors: list[FieldProblem] | UnsetType, headers: dict[str, Any]
+    status: HTTPStatus,
+    detail: str,
+    headers: Mapping[str, Any] | None = None,
+    *,
+    reason: Reason | UnsetType = UNSET,
+    errors: list[FieldProblem] | UnsetType = UNSET,
 ) -> Response:
-    problem = Problem("about:blank", title_of(status), status.value, detail, errors)
-    headers = {name: value for name, value in headers.items() if name.lower() != "content-type"}
-    headers["Content-Type"] = "application/problem+json"
-    return Response(msgspec.to_builtins(problem), status_code=status.value, headers=headers)
+    problem = Problem("about:blank", title_of(status), status.value, detail, reason, errors)
+    kept = {name: value for name, value in (headers or {}).items() if name.lower() != "content-type"}
+    kept["Content-Type"] = "application/problem+json"
+    return Response(msgspec.to_builtins(problem), status_code=status.value, headers=kept)

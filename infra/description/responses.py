@@ -6,6 +6,7 @@ from typing import NamedTuple
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from chalicelib.answers import Reason
 from chalicelib.problems import GatewayProblem, Problem, title_of
 from functions.common.fields import FieldProblem
 from infra.description.schemas import Schema, any_of, reference
@@ -37,11 +38,12 @@ def _refusal(
     name: str,
     when: str,
     detail: str,
+    reason: Reason | UnsetType = UNSET,
     errors: list[FieldProblem] | UnsetType = UNSET,
     *,
     is_also_of_gateway: bool = False,
 ) -> dict[int, Refusal]:
-    problem = Problem("about:blank", title_of(HTTPStatus(status)), status, detail, errors)
+    problem = Problem("about:blank", title_of(HTTPStatus(status)), status, detail, reason, errors)
     return {status: Refusal(name, when, problem, is_also_of_gateway)}
 
 
@@ -61,8 +63,9 @@ _REFUSALS: dict[int, Refusal] = {
     **_refusal(
         404,
         "NoAnswer",
-        "The country is not served, no segment covers the customer, or no voucher was used in it.",
+        "The country is not served, no segment covers the customer, or no voucher was used in it; `reason` says which.",
         "last order 12 days ago, as of 2020-12-22: recency_segment starts at 30 days",
+        "no_segment",
     ),
     **_refusal(
         413,
@@ -82,7 +85,7 @@ _REFUSALS: dict[int, Refusal] = {
         "BadFields",
         "Fields are missing, wrong, or occur more than once in the query string; `errors` names each.",
         "fields are missing or wrong",
-        [FieldProblem("total_orders", "is missing")],
+        errors=[FieldProblem("total_orders", "is missing")],
     ),
     429: Refusal(
         "TooManyRequests",

@@ -68,10 +68,14 @@ def test_puts_overwrites_and_deletes_change_the_table_and_the_answers(stack: Run
     stack.wait_until_published(recount(second, today(), COUNTRIES))
     stack.delete("vouchers/second.parquet.gzip")
     stack.wait_until_published({})
-    nothing = {"type": "about:blank", "title": "Not Found", "status": 404}
-    wait_for_answer(
-        stack, "POST", customer, (404, {**nothing, "detail": "no voucher was used in recency_segment 180+"})
-    )
+    nothing = {
+        "type": "about:blank",
+        "title": "Not Found",
+        "status": 404,
+        "detail": "no voucher was used in recency_segment 180+",
+        "reason": "no_voucher",
+    }
+    wait_for_answer(stack, "POST", customer, (404, nothing))
 
 
 def test_the_api_answers_on_every_route(stack: RunningStack) -> None:

@@ -195,26 +195,39 @@ class TestLookup:
         assert (status, problem["title"]) == (400, "Bad Request")
 
     @pytest.mark.parametrize(
-        ("changes", "says"),
+        ("changes", "reason", "says"),
         [
-            ({"country_code": "China"}, "country 'China' is not served; served: Peru"),
-            ({"country_code": "peru'--"}, "is not served"),
+            ({"country_code": "China"}, "country_not_served", "country 'China' is not served; served: Peru"),
+            ({"country_code": "peru'--"}, "country_not_served", "is not served"),
             (
                 {"last_order_ts": "2020-12-10"},
+                "no_segment",
                 "last order 12 days ago, as of 2020-12-22: recency_segment starts at 30 days",
             ),
             (
                 {"last_order_ts": "2020-12-22"},
+                "no_segment",
                 "last order 0 days ago, as of 2020-12-22: recency_segment starts at 30 days",
             ),
-            ({"last_order_ts": "2020-12-23"}, "last order 1 days after 2020-12-22, the day that is published"),
-            ({"last_order_ts": "2020-11-01"}, "no voucher was used in recency_segment 30-60"),
+            (
+                {"last_order_ts": "2020-12-23"},
+                "no_segment",
+                "last order 1 days after 2020-12-22, the day that is published",
+            ),
+            ({"last_order_ts": "2020-11-01"}, "no_voucher", "no voucher was used in recency_segment 30-60"),
         ],
     )
-    def test_a_customer_without_an_answer_gets_the_reason(self, call: Call, changes: dict[str, str], says: str) -> None:
+    def test_a_customer_without_an_answer_gets_the_reason(
+        self, call: Call, changes: dict[str, str], reason: str, says: str
+    ) -> None:
         status, problem, _ = call("POST", "/voucher_amount", {**RECENCY_CUSTOMER, **changes})
-        assert status == 404
+        assert (status, problem["reason"]) == (404, reason)
         assert says in problem["detail"]
+        # And a country that is not served has the same reason everywhere
+        if reason == "country_not_served":
+            for route, more in (("/segments", {}), ("/history", {"segment_name": "recency_segment"})):
+                status, problem, _ = call("GET", route, query={**changes, **more})
+                assert (status, problem["reason"]) == (404, reason)
 
     @pytest.mark.parametrize(
         ("rule", "orders", "says"),
@@ -299,6 +312,7 @@ class TestLookup:
         assert answer["frequent_segment"] == {
             "voucher_amount": [],
             "detail": "no voucher was used in frequent_segment 5-13",
+            "reason": "no_voucher",
         }
 
     def test_a_batch_answers_each_customer_in_order_and_alone(self, call: Call) -> None:
@@ -314,7 +328,11 @@ class TestLookup:
         assert first == {"customer_id": 123, "voucher_amount": [2640.0]}
         assert second["customer_id"] == "b"
         assert (second["problem"]["status"], second["problem"]["errors"][0]["field"]) == (422, "total_orders")
-        assert third["problem"] == {"status": 404, "detail": "no voucher was used in frequent_segment 5-13"}
+        assert third["problem"] == {
+            "status": 404,
+            "detail": "no voucher was used in frequent_segment 5-13",
+            "reason": "no_voucher",
+        }
         assert fourth == {"voucher_amount": [2640.0, 4400.0]}
 
     @pytest.mark.parametrize("size", [0, 1, 1000, 1001])
