@@ -22,7 +22,19 @@ from tests.families import OWN, SILENCE, SQL, TENURE, append_example, recount_ad
 from tests.functional.conftest import Call, Pipeline
 from tests.functional.test_backlog import Backlog
 from tests.functional.test_verification import differences, verify
-from tests.support import BUCKET, PREFIX, REAL_FILE, ROOT, WHY_SKIPPED, Published, created, daily, record, recount
+from tests.support import (
+    BUCKET,
+    PREFIX,
+    REAL_FILE,
+    ROOT,
+    WHY_SKIPPED,
+    Published,
+    created,
+    daily,
+    deleted,
+    record,
+    recount,
+)
 
 AS_OF = date(2020, 12, 22)
 SHIPPED_FAMILIES = ["frequent_segment", "recency_segment"]
@@ -41,6 +53,12 @@ def dated(number: int, **values: Any) -> dict[str, Any]:
     )
 
 
+ADDED = """
+    INSERT INTO voucher_customer.segment_families (segment_name, dimension)
+        VALUES ('{0}', 'days_since(first_order_ts)');
+    INSERT INTO voucher_customer.customer_segments (segment_name, segment_type, min_range, max_range)
+        VALUES ('{0}', 'all', 0, 99999999);
+"""
 OLD = [record(), record(voucher_amount=4400.0)]
 MANY = [dated(number) for number in range(60)]
 
@@ -200,6 +218,25 @@ def test_an_old_object_without_the_column_is_refused_by_name_and_keeps_its_count
     assert (summary.objects_skipped, summary.objects_refused_before, summary.errors) == (2, 0, [])
     assert pipeline.column("SELECT error FROM voucher_customer.ledger") == [None, None]
     assert pipeline.published() == recount([*OLD, *MANY], AS_OF, ["Peru"])
+
+
+def test_records_of_an_object_that_lacks_the_column_of_an_added_family_are_no_loss(
+    pipeline: Pipeline, deploy: Deploy
+) -> None:
+    # Given an object that lacks the column, and one with it
+    old = pipeline.put("old.parquet", OLD * 50)
+    pipeline.refresh(created(old))
+    pipeline.refresh(created(pipeline.put("new.parquet", MANY)))
+    # When a family that needs the column is added, before or behind the others by its name
+    deploy(lambda file: file.write_text(file.read_text() + ADDED.format("age_segment") + ADDED.format("zone_segment")))
+    # Then the object is refused, but its records are not lost
+    summary = refused(pipeline, daily())
+    assert summary.families_partial == {"age_segment": 1, "zone_segment": 1}
+    assert (summary.rows_lost, summary.countries_shrunk) == (0, {})
+    # When it is deleted, then they are
+    pipeline.delete(old)
+    summary = pipeline.refresh(deleted(old))
+    assert (summary.rows_lost, summary.countries_shrunk) == (100, {"Peru": 0.625})
 
 
 def test_a_refused_object_is_tried_again_when_other_dimensions_are_needed(pipeline: Pipeline, deploy: Deploy) -> None:

@@ -1,8 +1,16 @@
-"""The countries to publish, compared with those in the data."""
+"""The countries in the data, and those to publish."""
 
 from collections.abc import Sequence
 
 from pg8000.native import Connection
+
+# By any dimension a country has the same records, unless refused objects lack the dimension.
+RECORDS = """
+    SELECT country_code, max(records) AS records FROM (
+        SELECT country_code, CAST(sum(count) AS bigint) AS records
+        FROM voucher_customer.usage_totals GROUP BY country_code, dimension
+    ) AS by_dimension GROUP BY country_code
+"""
 
 _MISSING = """
     SELECT name FROM unnest(CAST(:countries AS text[])) AS name

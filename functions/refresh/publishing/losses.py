@@ -1,38 +1,28 @@
 """Losses: which countries have far fewer records than at the previous publication."""
 
-from collections.abc import Sequence
-
 from pg8000.native import Connection
 
-from functions.common.families import Family
+from functions.common.database import array_literal
 from functions.common.ranking import share
+from functions.refresh.publishing.countries import RECORDS
 
-# By any dimension each country has the same records, unless refused objects lack it.
-_READ = """
-    SELECT country_code, before.records, CAST(coalesce(after.records, 0) AS bigint)
-    FROM voucher_customer.country_records AS before
-    LEFT JOIN (
-        SELECT country_code, sum(count) AS records FROM voucher_customer.usage_totals
-        WHERE dimension = :dimension GROUP BY country_code
-    ) AS after USING (country_code)
-    WHERE coalesce(after.records, 0) < before.records
+_READ = f"""
+    SELECT country_code, coalesce(before.records, 0), coalesce(after.records, 0)
+    FROM voucher_customer.country_records AS before FULL JOIN ({RECORDS}) AS after USING (country_code)
     ORDER BY country_code
-"""
+"""  # noqa: S608 - made of constants
 
 _KEEP = """
     INSERT INTO voucher_customer.country_records (country_code, records)
-    SELECT country_code, sum(count) FROM voucher_customer.usage_totals
-    WHERE dimension = :dimension GROUP BY country_code
+    SELECT * FROM unnest(CAST(:countries AS text[]), CAST(:records AS bigint[]))
 """
 
 
-def keep_records(connection: Connection, families: Sequence[Family], max_lost_share: float) -> dict[str, float]:
+def keep_records(connection: Connection, max_lost_share: float) -> dict[str, float]:
     """Keep the number of records of each country; return the countries that lost too many, each with its lost share."""
-    if not families:
-        return {}
-    dimension = str(families[0].dimension)
-    fewer = connection.run(_READ, dimension=dimension)
+    countries = connection.run(_READ)
+    kept = {country: after for country, _, after in countries if after}
     connection.run("DELETE FROM voucher_customer.country_records")
-    connection.run(_KEEP, dimension=dimension)
-    lost = ((country, before - after, before) for country, before, after in fewer)
+    connection.run(_KEEP, countries=array_literal(list(kept)), records=array_literal(list(kept.values())))
+    lost = ((country, before - after, before) for country, before, after in countries if after < before)
     return {country: share(rows, before) for country, rows, before in lost if rows / before > max_lost_share}

@@ -146,7 +146,7 @@ class Publications:
             )  # fmt: skip
             summary.causes = count_causes(summary.rankings_changed)
             keep_changes(connection, summary.rankings_changed, summary.refresh_id, summary.as_of)
-            summary.countries_shrunk = keep_records(connection, families, self.max_lost_share)
+            summary.countries_shrunk = keep_records(connection, self.max_lost_share)
             summary.countries_missing = describe_missing(connection, summary.countries)
             connection.run(_SET_PUBLICATION, refresh_id=summary.refresh_id, **self.unknowns._asdict())
             connection.run(

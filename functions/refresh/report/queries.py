@@ -11,6 +11,7 @@ from functions.common.database import Database
 from functions.common.families import Family
 from functions.common.ranking import KeptChange, RankingChange
 from functions.refresh.ledger.schema import read_families
+from functions.refresh.publishing.countries import RECORDS
 from functions.refresh.publishing.unknowns import UnknownRules
 from functions.refresh.report.facts import (
     CountryUsage,
@@ -61,16 +62,13 @@ _READ_USAGE = """
     GROUP BY country_code, dimension
 """
 
-_READ_OTHERS = """
-    SELECT country_code, rows, count(*) OVER () AS countries, CAST(sum(rows) OVER () AS bigint) AS rows_in_all
-    FROM (
-        SELECT country_code, CAST(sum(count) AS bigint) AS rows
-        FROM voucher_customer.usage_totals
-        WHERE dimension = :dimension AND country_code <> ALL (CAST(:countries AS text[]))
-        GROUP BY country_code
-    ) AS counted
-    ORDER BY rows DESC, country_code LIMIT :at_most
-"""
+_READ_OTHERS = f"""
+    SELECT country_code, records AS rows, count(*) OVER () AS countries,
+           CAST(sum(records) OVER () AS bigint) AS rows_in_all
+    FROM ({RECORDS}) AS counted
+    WHERE country_code <> ALL (CAST(:countries AS text[]))
+    ORDER BY records DESC, country_code LIMIT :at_most
+"""  # noqa: S608 - made of constants
 
 _READ_LEDGER = """
     SELECT count(etag) AS objects, coalesce(sum(size), 0) AS size, coalesce(sum(rows_read), 0) AS rows_read,
@@ -148,8 +146,6 @@ def read_facts(database: Database) -> Facts | None:
         families = read_families(connection)
         rankings = _rows(connection, _READ_RANKINGS, DayOfRankings, as_of=as_of, at_most=MAX_DAYS_OF_RANKINGS)
         first_day = rankings[-1].as_of if rankings else as_of
-        # Each country has the same rows by any dimension, unless refused objects lack the dimension.
-        dimension = next((str(family.dimension) for family in families if family.segment_name not in partial), "")
         return Facts(
             refresh_id,
             as_of,
@@ -161,14 +157,7 @@ def read_facts(database: Database) -> Facts | None:
             _rows(connection, _READ_TABLE, PublishedRow),
             families,
             _read_usage(connection, families, countries, UnknownRules(*rules)),
-            _rows(
-                connection,
-                _READ_OTHERS,
-                OtherCountry,
-                countries=countries,
-                dimension=dimension,
-                at_most=MAX_OTHER_COUNTRIES,
-            ),
+            _rows(connection, _READ_OTHERS, OtherCountry, countries=countries, at_most=MAX_OTHER_COUNTRIES),
             _rows(connection, _READ_LEDGER, LedgerTotals)[0],
             _rows(connection, _READ_REJECTED, RejectedForReason),
             _rows(connection, _READ_REFUSED, RefusedObject, at_most=MAX_OBJECTS_REFUSED),
