@@ -102,7 +102,9 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     if "step" in event:
         result = _take_step(event, deadline)
     elif request := read_verification(event, prefix=settings().prefix, now=_now()):
-        result = verification().run(request, deadline)
+        result, repaired = verification().run(request, deadline)
+        if repaired:
+            _record_repair(repaired)
         fields = msgspec.to_builtins(result)
         logger.info("verified", extra={name: value for name, value in fields.items() if name != "differences"})
     elif question := read_question(event, prefix=settings().prefix):
@@ -130,6 +132,14 @@ def _refresh(event: dict[str, Any], deadline: Deadline) -> Answer:
     finally:
         metrics.add_metric("RefreshesSucceeded", MetricUnit.Count, succeeded)
     return _record(summary)
+
+
+def _record_repair(summary: Summary) -> None:
+    """Measure and log what the refresh of a repair did."""
+    metrics.add_metric("Refreshes", MetricUnit.Count, 1)
+    metrics.add_metric("RefreshesSucceeded", MetricUnit.Count, int(not summary.errors))
+    _record(summary)
+    metrics.flush_metrics()
 
 
 @metrics.log_metrics

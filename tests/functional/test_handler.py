@@ -61,6 +61,32 @@ def test_a_refresh_returns_and_logs_a_summary_and_measures_it(
     assert (summary["report"], measured["ReportsFailed"]) == ("reports/2020-12-22.html", [0.0])
 
 
+def test_a_repair_is_logged_and_measured_as_the_refresh_that_it_is(
+    invoke: Any, pipeline: Pipeline, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    # Given an object that was overwritten by one with fewer rows, whose event was lost
+    key = pipeline.put("v.parquet", [record()] * 9)
+    invoke(created(key))
+    pipeline.put("v.parquet", [record()] * 2)
+    caplog.clear()
+    capsys.readouterr()
+    # When it is only verified, then nothing is refreshed
+    assert invoke({"verify": True})["refreshed"] is None
+    assert [entry.getMessage() for entry in caplog.records] == ["verified"]
+    assert metric_lines(capsys) == []
+    # When it is repaired, then the run says what was lost
+    caplog.clear()
+    number = invoke({"verify": True, "fix": True})["refreshed"]
+    [refreshed, warning, verified] = caplog.records
+    assert (refreshed.getMessage(), verified.getMessage()) == ("refreshed", "verified")
+    summary = refreshed.__dict__["summary"]
+    assert (summary["refresh_id"], summary["trigger"], summary["losses"]) == (number, "manual", {key: 7})
+    assert warning.getMessage() == "'Peru' lost 77.8% of its records since the previous publication"
+    measured = {name: value for line in metric_lines(capsys) for name, value in line.items()}
+    assert (measured["Refreshes"], measured["RefreshesSucceeded"]) == ([1.0], [1.0])
+    assert (measured["RowsLost"], measured["CountriesShrunk"]) == ([7.0], [1.0])
+
+
 def test_what_is_published_is_measured_by_country_and_segment(
     invoke: Any, pipeline: Pipeline, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

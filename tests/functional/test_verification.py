@@ -33,7 +33,8 @@ def verify(pipeline: Pipeline, deadline: Deadline | None = None, **fields: Any) 
     assert request
     migrate(pipeline.database)
     verification = make_verification(load_settings(RefreshSettings, pipeline.environ), pipeline.database, lambda: NOW)
-    return verification.run(request, deadline or Deadline())
+    found, _ = verification.run(request, deadline or Deadline())
+    return found
 
 
 def differences(found: Verified) -> list[tuple[str, str, bool]]:

@@ -17,7 +17,7 @@ from functions.refresh.counting.cleaning import ObjectError
 from functions.refresh.counting.usage import Usage
 from functions.refresh.ledger.audit import Comparison, LedgerAudit
 from functions.refresh.reading.bucket import ObjectChangedError, ObjectVersion
-from functions.refresh.results import Outcome, in_short
+from functions.refresh.results import Outcome, Summary, in_short
 from functions.refresh.usecases.deadline import Deadline
 from functions.refresh.usecases.differences import Difference, Verified
 from functions.refresh.usecases.events import Trigger, VerificationRequest
@@ -42,8 +42,14 @@ class Verification:
     refresh: Refresh
     audit: LedgerAudit
 
-    def run(self, request: VerificationRequest, deadline: Deadline) -> Verified:
-        """Verify, from where the request says to the end or to the deadline."""
+    def run(self, request: VerificationRequest, deadline: Deadline) -> tuple[Verified, Summary | None]:
+        """Verify, from where the request says to the end or to the deadline.
+
+        Returns
+        -------
+        Verified, Summary or None
+            What was found, and the refresh that published what was repaired.
+        """
         found = Verified(go_on_after=request.after)
         # With progress marked, an object that runs out of time is reported as `not verified`, not as refused.
         deadline.mark_progress()
@@ -60,10 +66,12 @@ class Verification:
                 found.totals_different = 0
             self._verify_table(request, found)
         is_stale = is_at_end and (found.published is None or found.rows_different)
-        if request.fix and (outcomes or found.totals_repaired or is_stale):
-            self._publish(request, outcomes, found)
-            self._verify_table(request, found)
-        return found
+        if not (request.fix and (outcomes or found.totals_repaired or is_stale)):
+            return found, None
+        summary = self._publish(request, outcomes)
+        found.refreshed, found.errors = summary.refresh_id, summary.errors
+        self._verify_table(request, found)
+        return found, summary
 
     def _verify_objects(self, request: VerificationRequest, deadline: Deadline, found: Verified) -> Iterator[Outcome]:
         """Verify object by object; yield the outcomes of those that were repaired."""
@@ -157,14 +165,14 @@ class Verification:
             found.published, found.is_followed = table.refresh_id, table.is_followed
             found.rows_different = table.rows_different
 
-    def _publish(self, request: VerificationRequest, outcomes: list[Outcome], found: Verified) -> None:
+    def _publish(self, request: VerificationRequest, outcomes: list[Outcome]) -> Summary:
         """Publish as of the day of the published table, or today if there is none."""
         table = self.refresh.publications.compare(request.now)
         trigger = Trigger("manual", table.as_of if table else utc_day(request.now))
         try:
-            found.refreshed = self.refresh.publish(trigger, outcomes).refresh_id
+            return self.refresh.publish(trigger, outcomes)
         except RefreshError as error:
-            found.refreshed, found.errors = error.summary.refresh_id, error.summary.errors
+            return error.summary
 
 
 def _difference(  # noqa: PLR0911 - a kind each
