@@ -105,7 +105,8 @@ class PublicationCache:
     database : Database
         The connection.
     check_seconds : float
-        How often at most the database is asked whether there is another publication.
+        How long after an answer the database is asked again whether there is another publication. Without an answer
+        it is asked again after as many seconds as it was waited for, if that is longer.
     stale_seconds : float
         For how long after the database's last answer the publication may come from memory.
     monotonic : callable
@@ -120,7 +121,7 @@ class PublicationCache:
         self._stale_seconds = stale_seconds
         self._monotonic = monotonic
         self._publication: Publication | None = None
-        self._asked = self._answered = float("-inf")
+        self._asked = self._answered = self._ask_again = float("-inf")
         self._asking = threading.Lock()
 
     @property
@@ -144,7 +145,7 @@ class PublicationCache:
             When the database is unreachable and nothing fresh enough is in memory.
         """
         known = self._publication
-        if known is not None and self._monotonic() - self._asked < self._check_seconds:
+        if known is not None and self._monotonic() < self._ask_again:
             return self._unless_too_old(known)
         # One thread asks the database; the others answer from memory, and wait only while it is empty.
         if known is None:
@@ -159,17 +160,21 @@ class PublicationCache:
     def _ask(self) -> Publication:
         known = self._publication
         now = self._monotonic()
-        if known is not None and now - self._asked < self._check_seconds:
+        if known is not None and now < self._ask_again:
             return self._unless_too_old(known)  # another thread asked meanwhile
         try:
             current = self._read_if_changed(known)
         except (DatabaseUnreachableError, PostgresError):
             self._asked = now
+            # A server that is silent instead of gone would else hold up every request.
+            waited = self._monotonic() - now
+            self._ask_again = now + waited + max(waited, self._check_seconds)
             if known is None or now - self._answered >= self._stale_seconds:
                 raise
             return known
         self._publication = current
         self._asked = self._answered = now
+        self._ask_again = now + self._check_seconds
         return current
 
     def _unless_too_old(self, known: Publication) -> Publication:

@@ -13,6 +13,7 @@ from pg8000.native import Connection
 from functions.common.settings import DatabaseSettings
 
 _TOKEN_SECONDS = 900
+_GRACE_SECONDS = 1
 
 
 class DatabaseUnreachableError(Exception):
@@ -27,7 +28,8 @@ class Database:
     settings : DatabaseSettings
         Where the database is and how to sign in.
     timeout_seconds : int
-        Bound on connecting and on every statement, waiting for locks included.
+        Bound on connecting, on signing in and on every statement, waiting for locks included. A server that falls
+        silent costs all three at once: the statement on the connection that is there, and then another connection.
     """
 
     def __init__(self, settings: DatabaseSettings, *, timeout_seconds: int) -> None:
@@ -111,7 +113,7 @@ def connect(settings: DatabaseSettings, *, timeout_seconds: int) -> Connection:
     try:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         # Longer than statement_timeout, so that a slow statement ends with the server's error, not a lost connection.
-        sock.settimeout(timeout_seconds + 5)
+        sock.settimeout(timeout_seconds + _GRACE_SECONDS)
         connection = Connection(
             settings.database_user,
             host=settings.database_host,

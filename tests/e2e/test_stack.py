@@ -8,8 +8,10 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
+from infra.local.postgres import read_address
 from infra.local.processes import wait_for
 from tests.checkout import clean_environment
 from tests.e2e.conftest import EMULATOR, PATIENCE, RunningStack
@@ -182,3 +184,38 @@ def _inode(link: Path) -> str:
         return str(link.readlink()).removeprefix("socket:[").removesuffix("]")
     except OSError:
         return ""
+
+
+def all_processes_of_postgresql(stack: RunningStack) -> list[psutil.Process]:
+    """Return the process that takes connections, and those that answer them."""
+    answering = read_address(stack.variables["DATABASE_URL"]).connect()
+    try:
+        [[pid]] = answering.run("SELECT pg_backend_pid()")
+        server = psutil.Process(pid).parent()
+    finally:
+        answering.close()
+    assert server
+    return [server, *server.children()]
+
+
+@pytest.mark.skipif(EMULATOR == "containers", reason="PostgreSQL runs in a container of its own")
+def test_while_the_database_is_silent_the_api_answers_from_memory(stack: RunningStack) -> None:
+    def health() -> str:
+        status, body = ask(stack, "GET", "/health")
+        assert status == 200, body
+        return str(json.loads(body)["status"])
+
+    # Given a process that has read the publication
+    wait_for("the publication", lambda: health() == "ok" or None, seconds=PATIENCE, every=0.5)
+    # When PostgreSQL still takes connections, but answers nothing
+    frozen = all_processes_of_postgresql(stack)
+    for process in frozen:
+        process.suspend()
+    try:
+        # Then the function waits for it for less time than Lambda gives it, and then answers from memory
+        wait_for("an answer from memory", lambda: health() == "stale" or None, seconds=PATIENCE, every=0.5)
+        assert health() == "stale"
+    finally:
+        for process in frozen:
+            process.resume()
+    wait_for("the database", lambda: health() == "ok" or None, seconds=PATIENCE, every=0.5)

@@ -133,7 +133,7 @@ def test_a_database_that_does_not_answer_holds_up_one_request_only(world: World,
         while len(wait(answers, timeout=0.05).not_done) > 1:
             pass
         [held] = wait(answers, timeout=0).not_done
-        # In the full form it connects anew to the same silence, until its bound of ten seconds.
+        # In the full form it connects anew to the same silence, until its bound of nine seconds.
         is_silent = len(cases(short=0, full=1)) > 0
         proxy.delay_seconds = LONGEST_SECONDS if is_silent else 0
         proxy.cut()

@@ -1,5 +1,6 @@
 """The publication in memory: read once, asked for now and then, good for a while without a database."""
 
+import socket
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -106,6 +107,33 @@ def test_without_a_database_answers_go_on_from_memory_until_the_limit(
 
     server.start(port)
     clock.seconds += 5
+    assert published.get() == first
+    assert not published.is_stale
+
+
+def test_a_database_that_lets_wait_is_asked_again_after_as_long_as_it_was_waited_for(
+    mortal: tuple[PublicationCache, Postgres, int], clock: Clock
+) -> None:
+    published, server, port = mortal
+    first = published.get()
+    server.control("stop", "-m", "immediate")
+    # When something that lets wait for 14 seconds, and then hangs up, is in its place
+    with socket.create_server(("127.0.0.1", port)) as silent, ThreadPoolExecutor(1) as pool:
+
+        def let_wait() -> None:
+            connection, _ = silent.accept()
+            clock.seconds += 14
+            connection.close()
+
+        pool.submit(let_wait)
+        clock.seconds += 5
+        assert published.get() is first
+    # Then memory answers for the next 14, and not only until the next check
+    server.start(port)
+    clock.seconds += 13
+    assert published.get() is first
+    assert published.is_stale
+    clock.seconds += 1
     assert published.get() == first
     assert not published.is_stale
 
