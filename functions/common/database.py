@@ -20,6 +20,29 @@ class DatabaseUnreachableError(Exception):
     """PostgreSQL does not answer or refuses the function; the message says where."""
 
 
+class StatementError(DatabaseError):  # type: ignore[misc] # pg8000 has no types
+    """PostgreSQL refuses a statement; the message is its own, instead of pg8000's dictionary of all fields."""
+
+    def __str__(self) -> str:
+        return in_words(DatabaseError(*self.args))
+
+
+def in_words(error: Exception) -> str:
+    """Return PostgreSQL's own message with its code; of another error its text.
+
+    Examples
+    --------
+    >>> in_words(DatabaseError({"S": "ERROR", "C": "57014", "M": "canceling statement due to statement timeout"}))
+    'canceling statement due to statement timeout (SQLSTATE 57014)'
+    >>> in_words(OSError("no route to host"))
+    'no route to host'
+    """
+    fields = error.args[0] if error.args else None
+    if isinstance(error, DatabaseError) and isinstance(fields, dict):
+        return f"{fields.get('M')} (SQLSTATE {fields.get('C')})"
+    return str(error)
+
+
 class Database:
     """One connection that is opened on first use and shared by the threads of a process.
 
@@ -47,7 +70,7 @@ class Database:
         ------
         DatabaseUnreachableError
             When no connection can be made.
-        pg8000.exceptions.DatabaseError
+        StatementError
             When the server refuses a statement.
         """
         with self._guard:
@@ -55,9 +78,9 @@ class Database:
             try:
                 yield connection
                 connection.run("COMMIT")
-            except DatabaseError:
+            except DatabaseError as error:
                 self._roll_back(connection)
-                raise
+                raise StatementError(*error.args) from error
             except BaseException:
                 # After an error on this side the connection may still hold the previous query's
                 # rows. The server rolls back what is open when the connection ends.
@@ -78,7 +101,7 @@ class Database:
         except (Error, OSError) as error:
             self.close()
             host, port = self._settings.database_host, self._settings.database_port
-            raise DatabaseUnreachableError(f"PostgreSQL at {host}:{port} cannot be used: {error}") from error
+            raise DatabaseUnreachableError(f"PostgreSQL at {host}:{port} cannot be used: {in_words(error)}") from error
         return self._connection
 
     def _roll_back(self, connection: Connection) -> None:

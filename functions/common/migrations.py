@@ -65,7 +65,7 @@ def migrate(database: Database) -> Migrations:
     ------
     SchemaError
         When PostgreSQL refuses one of the files; then nothing is changed.
-    pg8000.exceptions.DatabaseError
+    functions.common.database.StatementError
         When the lock cannot be taken.
     """
     with database.transaction() as connection:

@@ -11,8 +11,9 @@ _NUMBERS = (
 )  # fmt: skip
 _OF_LAMBDA = ("START ", "END ", "REPORT ", "INIT_START ", "XRAY ")
 
-# On ministack each line of a traceback is a message; on AWS the whole is one, whose first line says what failed.
-_OF_TRACEBACK = (" ", "Traceback ")
+# On AWS a traceback is one message, whose first line says what failed. On emulators each line is one, and begins with
+# spaces, or with the no-break spaces of Lambda's runtime client.
+_TRACEBACK = "Traceback "
 
 
 def in_one_line(message: str) -> str | None:
@@ -27,8 +28,9 @@ def in_one_line(message: str) -> str | None:
     try:
         entry = json.loads(message)
     except ValueError:
-        first = message.strip().partition("\n")[0]
-        return None if not first or message.startswith((*_OF_LAMBDA, *_OF_TRACEBACK)) else first
+        first = message.lstrip("\r\n").partition("\n")[0]
+        is_left_out = not first or first[0].isspace() or first.startswith((*_OF_LAMBDA, _TRACEBACK))
+        return None if is_left_out else first.rstrip()
     if not isinstance(entry, dict):
         return message
     if "message" not in entry:

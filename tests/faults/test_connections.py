@@ -122,7 +122,7 @@ def test_a_read_only_database_fails_the_run_clearly_and_is_recovered_from(world:
         report = world.start(daily(str(world.day))).wait()
     finally:
         world.sql.run(f"ALTER DATABASE {name} RESET default_transaction_read_only")
-    assert (report.error, "read-only transaction" in report.message) == ("DatabaseError", True)
+    assert (report.error, "read-only transaction" in report.message) == ("StatementError", True)
 
     world.check_ledger()
     world.refresh()
@@ -144,7 +144,7 @@ def test_a_database_that_may_not_grow_fails_the_run_clearly_and_is_recovered_fro
     with server.limited(_LONGEST_FILE):
         report = world.start(daily(str(world.day))).wait()
     world.reconnect(server.connect())
-    assert (report.error, "could not extend file" in report.message) == ("DatabaseError", True), report
+    assert (report.error, "could not extend file" in report.message) == ("StatementError", True), report
 
     world.may_have_looked()
     world.check_ledger()

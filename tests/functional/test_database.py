@@ -17,7 +17,7 @@ import pytest
 from pg8000.exceptions import DatabaseError
 from pg8000.native import Connection
 
-from functions.common.database import Database, DatabaseUnreachableError, iam_token
+from functions.common.database import Database, DatabaseUnreachableError, StatementError, iam_token
 from functions.common.settings import DatabaseSettings, load_settings
 from infra.local.postgres import DatabaseAddress
 from infra.local.processes import free_port
@@ -79,7 +79,8 @@ def test_a_connection_that_the_server_ended_is_replaced(database: Database, sql:
 
 def test_a_statement_that_takes_too_long_is_ended(s3: "S3Client", environ: dict[str, str]) -> None:
     database = Database(load_settings(DatabaseSettings, environ), timeout_seconds=1)
-    with pytest.raises(DatabaseError, match="statement timeout"), database.transaction() as connection:
+    says = r"^canceling statement due to statement timeout \(SQLSTATE 57014\)$"
+    with pytest.raises(StatementError, match=says), database.transaction() as connection:
         connection.run("SELECT pg_sleep(30)")
     with database.transaction() as connection:
         assert connection.run("SELECT 2") == [[2]]

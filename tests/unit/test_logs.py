@@ -63,7 +63,9 @@ TOLD = (
             "2020-12-22T00:15:00Z Task timed out after 900.00 seconds\n\n",
             "2020-12-22T00:15:00Z Task timed out after 900.00 seconds",
         ),
-        # ministack logs each line of a traceback by itself
+        # Emulators log each line of a traceback by itself
+        ('\u00a0\u00a0File "/var/task/functions/refresh/handler.py", line 112, in handler', None),
+        ("\u00a0\u00a0\u00a0\u00a0raise RefreshError(summary)", None),
         ("Traceback (most recent call last):", None),
         ('  File "/var/task/functions/refresh/handler.py", line 112, in handler', None),
         ("functions.refresh.usecases.refresh.RefreshError: a.parquet: is empty",) * 2,

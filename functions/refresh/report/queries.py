@@ -131,7 +131,7 @@ def read_facts(database: Database) -> Facts | None:
 
     Raises
     ------
-    pg8000.exceptions.DatabaseError
+    functions.common.database.StatementError
         When a statement takes too long.
     SegmentRulesError
         When the rules contradict themselves.

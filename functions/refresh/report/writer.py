@@ -61,7 +61,7 @@ class Reports:
             When other runs publish again and again meanwhile.
         botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError
             When S3 refuses the page.
-        pg8000.exceptions.DatabaseError
+        functions.common.database.StatementError
             When the figures cannot be read.
         """
         for _ in range(_ATTEMPTS):
