@@ -62,7 +62,7 @@ def deploy(stack: Deployed, given: Mapping[str, str]) -> None:
     options = ["--stack-name", stack.name]
     if parameters:
         options += ["--parameter-overrides", *(parameter_override(name, value) for name, value in parameters.items())]
-    before = _latest_event(stack)
+    is_update, before = stack.exists, _latest_event(stack)
     runtime, architecture = plan.known["Runtime"], plan.known["Architecture"]
     if stack.endpoint:
         _deploy_archives(stack.endpoint, options, runtime, architecture)
@@ -76,6 +76,8 @@ def deploy(stack: Deployed, given: Mapping[str, str]) -> None:
     migrate(deployed)
     not_there = " (on an emulator, nothing answers at the ApiUrl above)" if stack.endpoint else ""
     print(f"deployed; the API answers at {deployed.api_url}{not_there}")
+    if is_update:
+        print("the next run publishes by the new parameters and segments; make refresh does it now")
 
 
 def _deploy_archives(endpoint: str, options: Sequence[str], runtime: str, architecture: str) -> None:

@@ -44,7 +44,9 @@ def shipped(stack: RunningStack) -> Iterator[RunningStack]:
 
 def deploy(stack: RunningStack) -> str:
     """Deploy the stack as it stands in the checkout, and return where its API answers now."""
-    return operate(stack, "make deploy").split("the API answers at ")[1].split()[0]
+    said = operate(stack, "make deploy")
+    assert said.endswith("the next run publishes by the new parameters and segments; make refresh does it now\n")
+    return said.split("the API answers at ")[1].split()[0]
 
 
 def amounts(url: str, **fields: str) -> Any:

@@ -275,6 +275,18 @@ def test_a_stack_that_takes_no_update_is_refused_with_a_remedy(
     assert remedy in said
 
 
+def test_on_an_emulator_that_is_stuck_only_another_one_helps(
+    operate: Operate, account: Account, stacks: Callable[[], dict[str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_stack(account, Queue="AWS::SQS::Queue")
+    account.set_status(REGION, "mine", "UPDATE_ROLLBACK_FAILED")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", account.endpoint)
+    said = operate("--stack", "mine", "preflight")
+    assert "STOP stack: mine is UPDATE_ROLLBACK_FAILED" in said
+    assert "make down, then make up" in said
+    assert "continue-update-rollback" not in said
+
+
 def test_a_protected_database_is_deleted_only_where_it_was_never_used(
     operate: Operate, account: Account, stacks: Callable[[], dict[str, str]]
 ) -> None:
