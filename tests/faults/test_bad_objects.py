@@ -68,7 +68,7 @@ BAD: dict[str, tuple[Callable[[], bytes], str]] = {
     "a time of day": (partial(_with, "last_order_ts", [1], pa.time64("us")), "column last_order_ts is of type time64"),
     "noise": (
         partial(_with, "voucher_amount", list(range(260_000)), pa.int64()),
-        "more than 500,000 distinct values",
+        "more than 500,000 combinations of country, dimension, value and amount",
     ),
 }  # fmt: skip
 

@@ -357,7 +357,9 @@ def test_an_identifier_by_mistake_is_refused_and_named(pipeline: Pipeline, deplo
         )
     )
     summary = refused(pipeline, created(key))
-    assert summary.errors == [f"{key}: more than 500,000 distinct values: these are not voucher records"]
+    assert summary.errors == [
+        f"{key}: more than 500,000 combinations of country, dimension, value and amount: these are not voucher records"
+    ]
 
 
 def test_all_families_may_change_at_once(pipeline: Pipeline, deploy: Deploy) -> None:

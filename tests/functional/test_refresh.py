@@ -347,5 +347,5 @@ def test_noise_in_place_of_values_is_refused_before_it_fills_memory(pipeline: Pi
             "voucher_amount": list(range(rows)),
         }
     )
-    with pytest.raises(RefreshError, match="more than 500,000 distinct values"):
+    with pytest.raises(RefreshError, match="more than 500,000 combinations of country, dimension, value and amount"):
         pipeline.refresh(created(pipeline.put("a.parquet", noise)))

@@ -93,9 +93,9 @@ def country_and_amount(numbers: Sequence[int]) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays([pa.array(column) for column in columns], COLUMNS)
 
 
-def test_distinct_values_are_bounded() -> None:
+def test_the_counts_of_an_object_are_bounded() -> None:
     check_size(500_000)
-    with pytest.raises(ObjectError, match="more than 500,000 distinct values"):
+    with pytest.raises(ObjectError, match="more than 500,000 combinations of country, dimension, value and amount"):
         check_size(500_001)
 
 

@@ -28,22 +28,31 @@ Codes = npt.NDArray[np.int32]
 Integers = npt.NDArray[np.int64]
 
 # A few thousand are usual. This limits memory and the database if a column holds noise.
-_MAX_DISTINCT = 500_000
+_MAX_COMBINATIONS = 500_000
 # 16 MB of counts, enough for fifty countries with twenty amounts each. Beyond, combinations are sorted instead.
 _MAX_CELLS = 2_000_000
 _UNSEEN = np.iinfo(np.int32).min
 
 
-def check_size(distinct: int) -> None:
-    """Check that there are no more distinct values, or combinations of them, than voucher records can have.
+def check_size(combinations: int) -> None:
+    """Check that an object has no more counts than voucher records can have.
+
+    Parameters
+    ----------
+    combinations : int
+        How many combinations of country, dimension, value and amount there are, or at least will be: a column with as
+        many distinct values has as many.
 
     Raises
     ------
     ObjectError
         When there are more.
     """
-    if distinct > _MAX_DISTINCT:
-        raise ObjectError(f"more than {_MAX_DISTINCT:,} distinct values: these are not voucher records")
+    if combinations > _MAX_COMBINATIONS:
+        raise ObjectError(
+            f"more than {_MAX_COMBINATIONS:,} combinations of country, dimension, value and amount:"
+            " these are not voucher records"
+        )
 
 
 def _take(codes: Codes, places: Codes | pa.Array) -> Codes:
@@ -208,7 +217,7 @@ class Counts:
             return
         self._sparse.append(np.unique(pairs.astype(np.int64) << 32 | values, return_counts=True))
         self._unmerged += len(self._sparse[-1][0])
-        if self._unmerged > _MAX_DISTINCT:
+        if self._unmerged > _MAX_COMBINATIONS:
             self._merge()
 
     def _merge(self) -> None:

@@ -76,7 +76,7 @@ class Usage:
         Raises
         ------
         ObjectError
-            When the distinct values exceed any real voucher use.
+            When there are more counts than `check_size` allows.
         """
         parts = [*self._others, *(self._table_of(name) for name in self.dimensions.by_name)]
         table = pa.concat_tables([USAGE_SCHEMA.empty_table(), *parts])
@@ -113,7 +113,7 @@ class Usage:
         Raises
         ------
         ObjectError
-            When the distinct values exceed any real voucher use.
+            When there are more counts than `check_size` allows.
         """
         codes = {name: encoder.encode(records.column(name)) for name, encoder in self._encoders.items()}
         if any(encoder.rejects for encoder in self._encoders.values()):
