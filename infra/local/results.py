@@ -90,7 +90,10 @@ def verdict(connection: Connection) -> str:
     said = f"{read - counted:,} of {read:,} records rejected: {why}" if why else f"all {read:,} records counted"
     undecided = sum(not (ranking.doubt and ranking.doubt.decided) for ranking in rankings)
     shares = ", ".join(f"{rows / counted:.1%} of {name}" for name, rows in unknown) or "nothing"
-    return f"{said}; as of {as_of} undecided: {undecided} of {len(rankings)} segments; unknown: {shares}"
+    return (
+        f"{said}; as of {as_of} undecided: {undecided} of {len(rankings)} segments;"
+        f" unknown in all counted records: {shares}"
+    )
 
 
 def in_words(explained: dict[str, Any]) -> str:
@@ -114,4 +117,6 @@ def in_words(explained: dict[str, Any]) -> str:
 def _unknown_in_words(unknown: dict[str, float] | None) -> str:
     if unknown is None:
         return ""
-    return f" Unknown: {unknown['amount_share']:.1%} of amounts, {unknown['number_share']:.1%} of numbers."
+    return (
+        f" Unknown in this segment: {unknown['amount_share']:.1%} of amounts, {unknown['number_share']:.1%} of numbers."
+    )

@@ -168,7 +168,7 @@ def _wrong_in_words(left: int, found: Verified) -> list[str]:
     """Say what differs after the last invocation."""
     wrong = []
     if left:
-        wrong.append(f"{count_of(left, 'object')} counted wrongly or not at all")
+        wrong.append(f"{count_of(left, 'object')} not confirmed by a recount")
     if found.totals_different:
         wrong.append(f"{count_of(found.totals_different, 'total')} not the sum of the ledger")
     if found.published is None:

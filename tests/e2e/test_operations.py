@@ -80,7 +80,7 @@ def test_a_verification_reports_differences_and_repairs_them(stack: RunningStack
     stack.rows("UPDATE voucher_customer.ledger SET rows_counted = 7 WHERE etag IS NOT NULL RETURNING key")
     stack.rows("UPDATE voucher_customer.usage_totals SET count = 7 RETURNING count")
     said = operate(stack, ".venv/bin/python -m infra.operations verify --prefix vouchers/", status=1)
-    assert "failed: 1 object counted wrongly or not at all; 2 totals not the sum of the ledger; 8 rows" in said
+    assert "failed: 1 object not confirmed by a recount; 2 totals not the sum of the ledger; 8 rows" in said
 
     # And repaired
     assert f"{key}: other counts (repaired): the ledger counts 7 rows" in operate(stack, "make verify FIX=1")

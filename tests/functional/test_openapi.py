@@ -43,7 +43,7 @@ def without_varying(answer: Any) -> Any:
 def test_the_page_and_the_examples_of_the_api_show_real_answers(pipeline: Pipeline, tmp_path: Path) -> None:
     pipeline.refresh(created(pipeline.put("vouchers.parquet", make_sample())))
     shown = re.findall(r"```sh\n(.*?)```\s+```(json|text)\n(.*?)```", API_PAGE, re.DOTALL)
-    assert len(shown) == API_PAGE.count("```sh") == 14
+    assert len(shown) == API_PAGE.count("```sh") >= len(EXAMPLES)
     with chalice_local(pipeline.reader.url, tmp_path) as url:
         for command, language, answer in shown:
             done = subprocess.run(

@@ -359,7 +359,7 @@ def test_the_command_goes_on_until_the_end(invoke: Any, pipeline: Pipeline, caps
     for number in range(25):
         pipeline.put(f"{number:02}.parquet", [record()])
     stack = ShortOfTime()
-    says = r"^25 objects counted wrongly or not at all; nothing is published\. FIX=1"
+    says = r"^25 objects not confirmed by a recount; nothing is published\. FIX=1"
     with pytest.raises(OperationError, match=says):
         commands.verify(stack, PREFIX, fix=False)
     assert len(stack.events) >= 2
