@@ -195,7 +195,7 @@ def all_processes_of_postgresql(stack: RunningStack) -> list[psutil.Process]:
     finally:
         answering.close()
     assert server
-    return [server, *server.children()]
+    return [server, *(process for process in server.children() if process.pid != pid)]
 
 
 @pytest.mark.skipif(EMULATOR == "containers", reason="PostgreSQL runs in a container of its own")
