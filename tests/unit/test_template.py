@@ -494,7 +494,15 @@ def test_a_parameter_that_must_come_with_another_is_asked_for(transformed: Templ
     asserted = [entry["Assert"] for rule in transformed["Rules"].values() for entry in rule["Assertions"]]
     names = {part["Ref"] for part in parts(asserted) if isinstance(part, dict) and "Ref" in part}
     secrets = {"DatabaseSecret", "DatabaseWriterSecret", "DatabaseReaderSecret"}
-    assert names == {"DatabaseResourceId", "DatabaseHost", "DatabaseTls", *secrets}
+    assert names == {"DatabaseResourceId", "DatabaseHost", "DatabaseTls", "Prefix", *secrets}
+
+
+def test_a_prefix_that_covers_what_the_function_writes_is_refused_at_deployment(transformed: Template) -> None:
+    [assertion] = transformed["Rules"]["PrefixIsForTheDatasetOnly"]["Assertions"]
+    refused, prefix = assertion["Assert"]["Fn::Not"][0]["Fn::Contains"]
+    written = (REJECTED_PREFIX, REPORTS_PREFIX, PLANS_PREFIX)
+    assert set(refused) == {name[:length] for name in written for length in range(1, len(name) + 1)}
+    assert prefix == {"Ref": "Prefix"}
 
 
 def test_python_311_is_refused_where_the_certificate_is_verified(transformed: Template) -> None:
