@@ -32,6 +32,6 @@ def test_the_commands_of_the_docs_do_what_they_say(stack: RunningStack, page: st
 
 
 def test_the_queries_of_the_docs_are_answered(stack: RunningStack) -> None:
-    assert len(QUERIES) == 4
+    assert len(QUERIES) == 6
     for query in QUERIES:
         stack.rows(query)
