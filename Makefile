@@ -93,10 +93,10 @@ ifeq ($(EMULATOR),localstack)
 demo up: .local/tools/localstack/.ready
 endif
 
-demo: setup  ## run the whole pipeline on this machine: DATA=file-or-folder AS_OF=2018-08-05 COUNTRIES=Peru,China for your own, FULL=1 for all rows
+demo: setup  ## run the whole pipeline on this machine: DATA="file-or-folder ..." AS_OF=2018-08-05 COUNTRIES=Peru,China for your own, FULL=1 for all rows
 	@$(RUN_LOCAL) demo --emulator "$(EMULATOR)" $(if $(DATA),--data "$$DATA") $(if $(AS_OF),--as-of "$(AS_OF)") $(if $(COUNTRIES),--countries "$$COUNTRIES") $(if $(filter 1,$(FULL)),--full)
 
-explore: setup  ## show what the refresh function would make of parquet, without a stack: DATA=file-or-folder AS_OF=2018-08-05 COUNTRIES=Peru,China
+explore: setup  ## show what the refresh function would make of parquet, without a stack: DATA="file-or-folder ..." AS_OF=2018-08-05 COUNTRIES=Peru,China
 	@$(RUN_LOCAL) explore --data "$$DATA" $(if $(AS_OF),--as-of "$(AS_OF)") $(if $(COUNTRIES),--countries "$$COUNTRIES")
 
 up: setup  ## start the same stack, empty, and leave it running: EMULATOR=localstack for the other emulator, COUNTRIES=Peru,China to publish others

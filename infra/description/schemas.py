@@ -90,7 +90,7 @@ def _number(dimension: Dimension) -> Schema:
 
 _READ_AS = {
     "number": "A whole number, or the same number as text.",
-    "date": "A day that exists, alone or with a time, with or without a zone (UTC without), not in the future.",
+    "date": "A day that exists, alone or with a time, with or without a zone (UTC without), not after today in UTC.",
 }
 
 

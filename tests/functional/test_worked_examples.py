@@ -23,6 +23,9 @@ def test_a_rule_is_added_in_one_place_and_holds_in_every_type(tmp_path: Path) ->
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
     (tmp_path / "test_rule.py").write_text(test)
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_rule.py"]
+    # And the code without the rule, also where somebody followed the example
+    undo = ["git", "apply", "--reverse"]
+    subprocess.run(undo, cwd=tmp_path, input=rule, text=True, check=False, capture_output=True)
     # Then the test fails without the rule, and passes with it
     assert subprocess.run(command, cwd=tmp_path, check=False, capture_output=True).returncode == 1
     subprocess.run(["git", "apply"], cwd=tmp_path, input=rule, text=True, check=True, capture_output=True)
