@@ -69,7 +69,8 @@ def test_an_overwrite_whose_rows_are_mostly_rejected_is_refused_once_and_the_cou
         ("country_code", pa.array([""]), "''"),
         ("total_orders", pa.array([float("inf")]), "inf"),
         ("total_orders", pa.array([Decimal("2.50")]), "2.50"),
-        ("voucher_amount", pa.array(["x" * 99]), f"'{'x' * 60}'"),
+        ("voucher_amount", pa.array(["x" * 60]), f"'{'x' * 60}';"),
+        ("voucher_amount", pa.array(["x" * 61]), f"'{'x' * 60}'…;"),
     ],
 )
 def test_the_example_is_shown_whatever_it_is(pipeline: Pipeline, column: str, values: pa.Array, shown: str) -> None:
@@ -87,6 +88,37 @@ def test_half_of_the_rows_may_be_rejected_and_a_setting_says_how_many(pipeline: 
     assert "more than MaxRejectedShare 0: " in refuse(pipeline, created(pipeline.put("b.parquet", [*GOOD, BROKEN[0]])))
     pipeline.environ["MAX_REJECTED_SHARE"] = "1"
     assert pipeline.refresh(created(pipeline.put("c.parquet", BROKEN))).objects_counted == 1
+
+
+def test_a_counted_object_that_a_stricter_rule_refuses_is_noted_on_request_and_keeps_its_counts(
+    pipeline: Pipeline,
+) -> None:
+    # Given an object that was counted when more of its rows might be rejected
+    pipeline.environ["MAX_REJECTED_SHARE"] = "0.9"
+    pipeline.put("a.parquet", [*BROKEN, *GOOD[:2]])
+    pipeline.refresh(daily())
+    published = pipeline.published()
+    pipeline.environ["MAX_REJECTED_SHARE"] = "0.5"
+    # Then a verification tells it, and changes nothing
+    noted = "SELECT key, split_part(error, ':', 1) FROM voucher_customer.ledger WHERE error IS NOT NULL"
+    assert [(one.kind, one.is_repaired) for one in verify(pipeline).differences] == [("refused object", False)]
+    assert pipeline.sql.run(noted) == []
+    # When it may repair, then it notes the refusal as a refresh would
+    found = verify(pipeline, fix=True)
+    assert [(one.kind, one.is_repaired) for one in found.differences] == [("refused object", False)]
+    assert (found.objects_different, found.objects_repaired, found.refreshed) == (1, 0, 2)
+    assert pipeline.sql.run(noted) == [
+        [KEY, "10 of 12 rows are rejected, which is more than MaxRejectedShare 0.5"],
+    ]
+    # And its counts stay, its rejected rows lie there, and every later run tells it
+    assert pipeline.published() == published
+    assert len(pipeline.s3.list_objects_v2(Bucket="voucher-bucket", Prefix="rejected/")["Contents"]) == 1
+    assert pipeline.refresh(daily()).objects_refused_before == 1
+    # And a second verification has nothing to note
+    assert verify(pipeline, fix=True).refreshed is None
+    # And who accepts it is asked no more
+    assert pipeline.refresh(manual(accept=KEY)).accepted == [KEY]
+    assert verify(pipeline).differences == []
 
 
 @pytest.mark.parametrize("accept", [KEY, PREFIX])

@@ -89,7 +89,9 @@ def show_value(value: pa.Scalar) -> str:
         raw = value.cast(pa.large_binary()).as_py()
     except (ValueError, OverflowError, KeyError):  # KeyError: an unknown time zone
         return f"{value.value} as {value.type}"
-    return repr(raw[:_LONGEST_SHOWN]) if isinstance(raw, str | bytes) else str(raw)
+    if not isinstance(raw, str | bytes):
+        return str(raw)
+    return repr(raw) if len(raw) <= _LONGEST_SHOWN else f"{raw[:_LONGEST_SHOWN]!r}…"
 
 
 def _with_texts_apart(column: pa.Array) -> Any:

@@ -171,11 +171,11 @@ class Reconciler:
             except ObjectChangedError:
                 continue
             except ObjectError as error:
-                outcome = self.refuse(found, error, trigger)
+                outcome = self.refuse(found, error, trigger.sequencer)
                 deadline.mark_progress()
             except (ClientError, BotoCoreError) as error:
                 # An error of S3 or the network is not a property of the version.
-                outcome = self.refuse(found._replace(version=None), error, trigger)
+                outcome = self.refuse(found._replace(version=None), error, trigger.sequencer)
             if outcome:
                 return outcome
         return Outcome(
@@ -245,7 +245,7 @@ class Reconciler:
             return f"{observed.key}: is counted, but its rejected rows cannot be written: {in_short(error)}"
         return ""
 
-    def refuse(self, observed: ObservedObject, error: Exception, trigger: Trigger) -> Outcome | None:
+    def refuse(self, observed: ObservedObject, error: Exception, sequencer: str | None = None) -> Outcome | None:
         """Note in the ledger why an object cannot be counted; None when another refresh changed the entry meanwhile.
 
         The version is refused, if there is one, and not tried again.
@@ -253,7 +253,7 @@ class Reconciler:
         key, entry, refused = observed
         reason = in_short(error)
         written = self.ledger.write_refusal(
-            key, entry, reason, refused, self.dimensions(), sequencer=trigger.sequencer, now=self.clock()
+            key, entry, reason, refused, self.dimensions(), sequencer=sequencer, now=self.clock()
         )
         return Outcome("refused", f"{key}: {reason}") if written else None
 

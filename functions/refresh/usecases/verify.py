@@ -28,7 +28,10 @@ _NO_TIME = "the time was over before its end; give the function more memory"
 
 
 class _Finding(NamedTuple):
-    """The difference of an object and how to repair it; nothing if ledger and bucket agree."""
+    """The difference of an object and how to repair it; nothing if ledger and bucket agree.
+
+    To repair a refused object means to note why it is refused, which leaves it different.
+    """
 
     difference: Difference | None = None
     repair: Callable[[], Outcome | None] | None = None
@@ -92,7 +95,8 @@ class Verification:
             if finding.has_changed or (request.fix and finding.repair and not outcome):
                 found.objects_changed += 1
             elif finding.difference:
-                found.add(msgspec.structs.replace(finding.difference, is_repaired=bool(outcome)))
+                is_repaired = outcome is not None and outcome.kind != "refused"
+                found.add(msgspec.structs.replace(finding.difference, is_repaired=is_repaired))
 
     def _findings(
         self, request: VerificationRequest, deadline: Deadline, found: Verified
@@ -136,12 +140,19 @@ class Verification:
         except ObjectChangedError:
             return _Finding(has_changed=True)
         except ObjectError as error:
-            counted = (
-                f"its version {observed.entry.etag} is counted" if observed.entry.etag else "nothing of it is counted"
-            )
-            return _Finding(Difference(observed.key, "refused object", f"{in_short(error)}; {counted}"))
+            return self._refused(observed, error)
         except (ClientError, BotoCoreError) as error:
             return _Finding(Difference(observed.key, "not verified", in_short(error)))
+
+    def _refused(self, observed: ObservedObject, error: ObjectError) -> _Finding:
+        key, entry, version = observed
+        counted = f"its version {entry.etag} is counted" if entry.etag else "nothing of it is counted"
+        difference = Difference(key, "refused object", f"{in_short(error)}; {counted}")
+        reconciler = self.refresh.reconciler
+        if entry.knows_as_refused(version, reconciler.dimensions()):
+            return _Finding(difference)
+        # A stricter rule refuses what was counted before it; no run would look at the object again.
+        return _Finding(difference, partial(reconciler.refuse, observed, error))
 
     def _recount(self, observed: ObservedObject, deadline: Deadline) -> _Finding | None:
         key, _, version = observed

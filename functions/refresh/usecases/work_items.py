@@ -105,7 +105,7 @@ class WorkItems:
             except ObjectChangedError:
                 return Outcome("deferred")
             except ObjectError as error:
-                outcome = self.reconciler.refuse(observed, error, trigger)
+                outcome = self.reconciler.refuse(observed, error, trigger.sequencer)
             if outcome:
                 return outcome
         return Outcome("deferred")
