@@ -178,7 +178,7 @@ def _print_profile(bucket: Bucket, key: str, version: ObjectVersion, columns: Co
     for name, rows in profile.countries.most_common(_MAX_SHOWN):
         print(f"  {rows:>12,}  {name!r}")
     if (more := len(profile.countries) - _MAX_SHOWN) > 0:
-        print(f"  and {more:,} more countries")
+        print(f"  and {more:,} more {'country' if more == 1 else 'countries'}")
     for name, (first, last) in profile.days.items():
         print(f"  {name}: {np.datetime64(first, 'D')} to {np.datetime64(last, 'D')}")
     if nulls := [f"{name} {rows:,}" for name, rows in profile.unknown.items() if rows]:
@@ -203,7 +203,7 @@ def _print_rejected(profile: Profile) -> None:
             shown[bad.reason] += 1
             print(f"  {rows:>12,}  {bad.reason}: {bad.value}, first in row {profile.first_rows[bad]:,}")
     if more := len(profile.bad) - shown.total():
-        print(f"  and {more:,} more values")
+        print(f"  and {count_of(more, 'more value')}")
 
 
 def _print_left_out(occurring: Counter[str], summary: Summary, *, is_chosen: bool) -> None:

@@ -4,10 +4,11 @@ from collections import Counter
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from functions.common.dimensions import UNKNOWN
-from functions.refresh.counting.cleaning import Rejected, clean, dictionary_encode
+from functions.refresh.counting.cleaning import Rejected, clean, dictionary_encode, widen
 from functions.refresh.counting.rejected import show_value
 from functions.refresh.reading.parquet_file import Columns
 
@@ -61,13 +62,12 @@ class Profile:
             # What a null means comes last.
             at = distinct.indices.fill_null(len(meanings) - 1).to_numpy()
             rows = np.bincount(at, minlength=len(meanings))
+            reasons = np.array([meaning.reason if isinstance(meaning, Rejected) else "" for meaning in meanings])[at]
+            self._add_bad(records.column(name), reasons, first_row)
             for number, meaning in enumerate(meanings):
-                if isinstance(meaning, Rejected) and rows[number]:
-                    shown = "null" if number == len(distinct.dictionary) else show_value(distinct.dictionary[number])
-                    bad = BadValue(meaning.reason, shown)
-                    self.bad[bad] += int(rows[number])
-                    self.first_rows.setdefault(bad, first_row + int(np.argmax(at == number)))
-                elif name == "country_code" and rows[number]:
+                if isinstance(meaning, Rejected):
+                    continue
+                if name == "country_code" and rows[number]:
                     self.countries[str(meaning)] += int(rows[number])
                 elif meaning == UNKNOWN and read_as in ("number", "amount"):
                     self.unknown[name] += int(rows[number])
@@ -75,6 +75,18 @@ class Profile:
                 self._widen(
                     name, [day for day, count in zip(meanings, rows, strict=True) if isinstance(day, int) and count]
                 )
+
+    def _add_bad(self, column: pa.Array, reasons: npt.NDArray[np.str_], first_row: int) -> None:
+        """Note the raw values that reject rows; `dictionary_encode` may hold another text of the same day."""
+        rejected = np.flatnonzero(reasons != "")
+        raw = widen(column).take(pa.array(rejected))
+        raw = raw if pa.types.is_dictionary(raw.type) else raw.dictionary_encode()
+        codes = raw.indices.fill_null(len(raw.dictionary)).to_numpy()
+        for code, at, rows in zip(*np.unique(codes, return_index=True, return_counts=True), strict=True):
+            shown = "null" if code == len(raw.dictionary) else show_value(raw.dictionary[int(code)])
+            bad = BadValue(str(reasons[rejected[at]]), shown)
+            self.bad[bad] += int(rows)
+            self.first_rows.setdefault(bad, first_row + int(rejected[at]))
 
     def _widen(self, name: str, days: list[int]) -> None:
         """Widen the span of a column of dates to these days."""

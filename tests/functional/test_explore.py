@@ -6,8 +6,10 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import date
+from decimal import Decimal
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
@@ -158,6 +160,46 @@ def test_of_many_values_the_most_frequent_of_each_reason_are_shown(
     assert lines[at + 13] == "and 10 more values"
     # And no country is missing that nobody asked for, though all rows of one are in a refused file
     assert not any(line.startswith("COUNTRIES: ") for line in lines)
+
+
+def test_every_rejected_value_is_shown_as_the_file_has_it(
+    report: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # Given so many text dates that counting cuts them down to days, and some of days that no calendar has
+    good = [
+        f"2018-01-{day:02}T{hour:02}:{minute:02}:00-05:00"
+        for day in range(1, 21)
+        for hour in range(24)
+        for minute in (0, 30, 45)
+    ]
+    late, early, later = "9999-12-31T23:30:00-01:00", "2018-02-30T10:20:30.5-05:00", "2018-02-30T11:20:30.5-05:00"
+    texts = [*good, late, late, late, early, early, later, None]
+    # And numbers that are rejected
+    others = len(texts) - 1
+    table = pa.table({
+        "country_code": ["Peru"] * len(texts),
+        "last_order_ts": texts,
+        "total_orders": pa.array([np.float16(-1.5), *[np.float16(2)] * others], pa.float16()),
+        "voucher_amount": pa.array([Decimal("2.50"), *[None] * others], pa.decimal128(5, 2)),
+    })  # fmt: skip
+    # And a file whose moments no calendar has
+    moments = table.slice(1, 3).set_column(1, "last_order_ts", pa.array([2**60, 0, 0], pa.timestamp("us")))
+    for name, content in (("texts", table), ("moments", moments)):
+        (tmp_path / f"{name}.parquet").write_bytes(parquet(content))
+    # Then each value is shown as the file has it, with its own rows
+    files = [tmp_path / "texts.parquet", tmp_path / "moments.parquet"]
+    assert explore({f"vouchers/{file.name}": file for file in files}, as_of=None, countries="")
+    assert report.exists()
+    lines = printed(capsys)
+    assert [line for line in lines if "first in row" in line] == [
+        f"3 last_order_ts_unreadable: '{late}', first in row 1,440",
+        f"2 last_order_ts_unreadable: '{early}', first in row 1,443",
+        f"1 last_order_ts_unreadable: '{later}', first in row 1,445",
+        "1 last_order_ts_missing: null, first in row 1,446",
+        "1 total_orders_negative: -1.5, first in row 0",
+        "1 voucher_amount_fractional: 2.50, first in row 0",
+        f"1 last_order_ts_unreadable: {2**60} as timestamp[us], first in row 0",
+    ]
 
 
 def test_the_code_of_the_docs_makes_a_file_of_csv_that_is_accepted(

@@ -121,18 +121,16 @@ def dictionary_encode(column: pa.Array, read_as: ColumnKind) -> pa.DictionaryArr
     if pa.types.is_dictionary(column.type):
         _check_indices(column)
     else:
-        column = _encodable(column).dictionary_encode()
+        column = widen(_day_numbers(column) if pa.types.is_temporal(column.type) else column).dictionary_encode()
     is_day = pa.types.is_integer(column.dictionary.type)
     if read_as == "date" and not is_day and len(column.dictionary) > _MANY_MOMENTS:
         return shorten(column)
     return column
 
 
-def _encodable(column: pa.Array) -> pa.Array:
-    """Turn moments into days, and types that Arrow cannot encode as a dictionary into wider ones."""
+def widen(column: pa.Array) -> pa.Array:
+    """Return a column whose type Arrow cannot encode as a dictionary in a wider type."""
     kind = column.type
-    if pa.types.is_temporal(kind):
-        return _day_numbers(column)
     if pa.types.is_float16(kind):
         return column.cast(pa.float32())
     if pa.types.is_decimal32(kind) or pa.types.is_decimal64(kind):
