@@ -145,7 +145,7 @@ def verify(stack: Deployed, prefix: str | None, *, fix: bool) -> None:
         event["after"] = after
     print(f"{verified}: {left} different, {repaired} repaired, {changed} changed meanwhile")
     if wrong := _wrong_in_words(left, found):
-        remedy = "" if fix else ". FIX=1 repairs all but refused objects"
+        remedy = "" if fix else ". FIX=1 repairs all but refused objects, and notes why these are refused"
         raise OperationError("; ".join(wrong) + remedy)
 
 

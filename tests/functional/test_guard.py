@@ -106,7 +106,7 @@ def test_a_counted_object_that_a_stricter_rule_refuses_is_noted_on_request_and_k
     # When it may repair, then it notes the refusal as a refresh would
     found = verify(pipeline, fix=True)
     assert [(one.kind, one.is_repaired) for one in found.differences] == [("refused object", False)]
-    assert (found.objects_different, found.objects_repaired, found.refreshed) == (1, 0, 2)
+    assert (found.objects_different, found.objects_repaired, found.refreshed, found.errors) == (1, 0, 2, [])
     assert pipeline.sql.run(noted) == [
         [KEY, "10 of 12 rows are rejected, which is more than MaxRejectedShare 0.5"],
     ]
