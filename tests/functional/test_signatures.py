@@ -1,9 +1,10 @@
-"""The signatures of the callers that docs/api.md shows, compared with what AWS expects of their requests.
+"""The callers that docs/api.md shows: their signatures, compared with what AWS expects, and what they do with errors.
 
 Emulators check no signature. Here the canonical query is made as AWS's specification says, and botocore signs it again:
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
 """
 
+import json
 import re
 import shlex
 import shutil
@@ -13,7 +14,7 @@ import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, quote, urlsplit
 
 import pytest
@@ -45,20 +46,23 @@ class Request(NamedTuple):
 class Api(NamedTuple):
     url: str
     requests: list[Request]
+    answers: list[tuple[int, dict[str, Any]]]
 
 
 @pytest.fixture
 def api() -> Iterator[Api]:
-    """Serve one answer to every request, and keep the requests as they came."""
+    """Serve the last of `answers` to every request, and keep the requests as they came."""
     seen: list[Request] = []
+    answers: list[tuple[int, dict[str, Any]]] = [(200, {"voucher_amount": [2640.0]})]
 
     class Handler(BaseHTTPRequestHandler):
         def answer(self) -> None:
             headers = {name.lower(): value for name, value in self.headers.items()}
-            body = self.rfile.read(int(headers.get("content-length", 0)))
-            seen.append(Request(self.command, f"http://{headers['host']}{self.path}", headers, body))
-            answer = b'{"voucher_amount": [2640.0]}'
-            self.send_response(200)
+            sent = self.rfile.read(int(headers.get("content-length", 0)))
+            seen.append(Request(self.command, f"http://{headers['host']}{self.path}", headers, sent))
+            status, body = answers[-1]
+            answer = json.dumps(body).encode()
+            self.send_response(status)
             self.send_header("Content-Length", str(len(answer)))
             self.end_headers()
             self.wfile.write(answer)
@@ -70,7 +74,7 @@ def api() -> Iterator[Api]:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield Api(f"http://127.0.0.1:{server.server_port}/v1", seen)
+    yield Api(f"http://127.0.0.1:{server.server_port}/v1", seen, answers)
     server.shutdown()
     server.server_close()
 
@@ -96,9 +100,9 @@ def signature(request: Request) -> str:
     return str(found)
 
 
-def run(api: Api, *command: str | Path) -> None:
+def run(api: Api, *command: str | Path) -> str:
     environment = {"PATH": "/usr/bin:/bin", **CALLER, "API_URL": api.url}
-    subprocess.run(command, env=environment, check=True, capture_output=True, timeout=60)
+    return subprocess.run(command, env=environment, check=True, capture_output=True, text=True, timeout=60).stdout
 
 
 @needs_curl
@@ -140,6 +144,33 @@ def test_the_python_clients_sign_as_aws_expects(api: Api, tmp_path: Path) -> Non
     assert api.requests[-1].url.endswith("last_order_ts=2018-05-03%2000%3A00%3A00")
     for request in api.requests:
         assert signature(request) == expected_signature(request), request.url
+
+
+def test_the_python_client_repeats_as_often_as_the_page_says(api: Api, tmp_path: Path) -> None:
+    api.answers.append((503, {"type": "about:blank"}))
+    file = tmp_path / "repeating.py"
+    file.write_text(f"import time\ntime.sleep = lambda seconds: print('waits', int(seconds))\n{BY_BOTO3}")
+    said = run(api, sys.executable, file).splitlines()
+    assert said == ["waits 2", "waits 4", "waits 8", '[503, {"type": "about:blank"}]'] * 3
+    assert len(api.requests) == 3 * 5
+
+
+def test_the_generated_client_tells_errors_apart(api: Api, tmp_path: Path) -> None:
+    generate_client(tmp_path)
+    file = tmp_path / "failing.py"
+    file.write_text(BY_GENERATED)
+    problem = {"type": "about:blank", "title": "a title", "detail": "a detail"}
+    errors = [{"field": "total_orders", "detail": "is missing"}]
+    for status, more, said in (
+        (404, {"status": 404, "reason": "no_segment"}, "no_segment"),
+        (422, {"status": 422, "errors": errors}, "[FieldProblem(field='total_orders', detail='is missing'"),
+        (503, {"status": 503}, "a detail"),
+        (403, {}, "a title a detail"),
+        (500, {}, "a title a detail"),
+        (500, {"status": 500}, "a detail"),
+    ):
+        api.answers.append((status, {**problem, **more}))
+        assert run(api, sys.executable, file).splitlines()[-1].startswith(said), (status, more)
 
 
 def test_another_order_of_the_query_has_the_same_signature_and_another_value_does_not(api: Api) -> None:
