@@ -1,4 +1,5 @@
--- The segment families and their ranges, deployed with the refresh function, which loads them at every refresh. docs/segments.md says how to change them.
+-- The segment families and their ranges. They are deployed with the refresh function, which loads them at every
+-- refresh; docs/segments.md says how to change them.
 --
 -- A family divides a dimension into ranges. There are three kinds of dimensions:
 --     total_orders                               a whole number of the voucher record
