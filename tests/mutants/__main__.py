@@ -53,7 +53,7 @@ TESTS = {
         "tests/functional/test_rankings.py",
     ],
     "functions/refresh/counting/cleaning.py": ["tests/unit/test_cleaning.py"],
-    "functions/refresh/counting/rejected.py": ["tests/functional/test_rejected.py"],
+    "functions/refresh/counting/rejected.py": ["tests/functional/test_rejected.py", "tests/functional/test_guard.py"],
     "functions/refresh/counting/encoding.py": _COUNTING,
     "functions/refresh/counting/usage.py": _COUNTING,
     "functions/refresh/publishing/rankings.py": ["tests/functional/test_rankings.py"],
