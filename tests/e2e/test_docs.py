@@ -15,6 +15,7 @@ PAGES = [path for path in sorted((ROOT / "docs").rglob("*.md")) if path.name != 
 BLOCK = re.compile(r"(<!-- not run by the tests: [^>]+ -->\n+)?```(\w*)\n(.*?)```", re.DOTALL)
 BLOCKS = [(path.stem, *found) for path in PAGES for found in BLOCK.findall(path.read_text())]
 COMMANDS = [(page, text) for page, reason, language, text in BLOCKS if language == "sh" and not reason]
+[UNDELETE] = [text for _, reason, _, text in BLOCKS if "test_docs.py" in reason]
 QUERIES = [query for path in PAGES for query in re.findall(r"`(SELECT [^`]+ FROM [^`]+)`", path.read_text())]
 
 
@@ -35,3 +36,16 @@ def test_the_queries_of_the_docs_are_answered(stack: RunningStack) -> None:
     assert len(QUERIES) == 6
     for query in QUERIES:
         stack.rows(query)
+
+
+def test_deleted_objects_come_back_from_their_versions(stack: RunningStack) -> None:
+    bucket, keys = "keeps-versions", ["vouchers/a.parquet", "vouchers/b c+d.parquet"]
+    stack.s3.create_bucket(Bucket=bucket)
+    stack.s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    for key in keys:
+        stack.s3.put_object(Bucket=bucket, Key=key, Body=b"good")
+        stack.s3.delete_object(Bucket=bucket, Key=key)
+    for since, back in (("2999-01-01", []), ("2020-01-01", keys)):
+        operate(stack, "set -e\n" + re.sub(r"'[\d-]+T03:00'", f"'{since}'", UNDELETE).replace("BUCKET", bucket))
+        found = stack.s3.list_objects_v2(Bucket=bucket)
+        assert [listed["Key"] for listed in found.get("Contents", [])] == back
