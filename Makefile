@@ -31,6 +31,12 @@ ifneq ($(strip $(STRAY)),)
 $(error $(strip $(STRAY)): make $(MAKECMDGOALS) does not take that; make help says what it takes)
 endif
 
+# Nor may it take another value for no: `make verify FIX=yes` would repair nothing.
+NOT_ONE := $(strip $(foreach name,$(filter FIX FULL OPEN RAW UPGRADE,$(GIVEN)),$(if $(filter-out 1,$($(name))),$(name))))
+ifneq ($(NOT_ONE),)
+$(error $(NOT_ONE): give it the value 1, or leave it out)
+endif
+
 .DEFAULT_GOAL := help
 .PHONY: help setup demo up up-localstack down clean preflight deploy migrate refresh backfill backlog verify report explore why slice what-if redrive logs teardown test pythons test-runtimes test-faults fuzz e2e-localstack test-containers e2e-containers mutants bench bench-memory bench-api bench-freshness bench-scale lint fix hooks lock
 

@@ -44,6 +44,8 @@ def test_a_mistyped_command_is_explained_in_the_words_that_were_typed(checkout: 
         ("make refresh COUNTRIES=China", "COUNTRIES: make refresh does not take that; make help says what it takes"),
         ("make logs SEGMENT=recency_segment", "SEGMENT: make logs does not take that"),
         ("make verify AS_OF=2020-06-15 FIX=1", "AS_OF: make verify does not take that"),
+        ("make verify FIX=yes", "FIX: give it the value 1, or leave it out"),
+        ("make logs RAW=0", "RAW: give it the value 1, or leave it out"),
         ("make demo AS_OF=05.08.2018", "failed: AS_OF: '05.08.2018' is not a day like 2018-08-05\n"),
         ("make up EMULATOR=aws", "failed: EMULATOR: invalid choice: 'aws'"),
         ("make refresh AS_OF=soon", "failed: AS_OF: 'soon' is not a day like 2018-08-05\n"),
