@@ -268,7 +268,7 @@ def _is_too_deep(fields: dict[str, Any]) -> bool:
 def _published(answer: Callable[[Publication], msgspec.Struct | Explained]) -> Response:
     """Answer from the publication, with headers that tie the answer to it."""
     publication = published().get()
-    etag = f'"refresh-{publication.refresh_id}"'
+    etag = publication.etag
     headers: dict[str, str | list[str]] = {
         "ETag": etag,
         "Cache-Control": f"private, max-age={settings().publication_check_seconds:.0f}",

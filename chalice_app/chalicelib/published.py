@@ -32,6 +32,11 @@ _READ = """
     FROM voucher_customer.publication JOIN voucher_customer.refreshes USING (refresh_id)
 """
 
+# In a database that is made anew, numbers of refreshes begin with 1 again.
+_CURRENT = """
+    SELECT refresh_id, published_at FROM voucher_customer.publication JOIN voucher_customer.refreshes USING (refresh_id)
+"""
+
 _UNDEFINED_TABLE = "42P01"
 
 
@@ -89,6 +94,11 @@ class Publication(NamedTuple):
     uses: dict[tuple[str, Segment], SegmentUse]
     uses_of_countries: dict[str, SegmentUse]
     unknowns: dict[tuple[str, str, str], Unknown]
+
+    @property
+    def etag(self) -> str:
+        """The ETag of what is answered from it, which no other publication has, of whatever database."""
+        return f'"refresh-{self.refresh_id}-{self.published_at.timestamp():.6f}"'
 
     def unknown(self, country_code: str, segment: Segment) -> Unknown | None:
         """Return the shares of unknown values in a segment; None if it holds no voucher or they are not recorded."""
@@ -185,8 +195,8 @@ class PublicationCache:
 
     def _read_if_changed(self, known: Publication | None) -> Publication:
         with reading(self._database) as connection:
-            rows = connection.run("SELECT refresh_id FROM voucher_customer.publication")
-            if known is not None and rows and rows[0][0] == known.refresh_id:
+            rows = connection.run(_CURRENT)
+            if known is not None and rows == [[known.refresh_id, known.published_at]]:
                 return known
             rows = connection.run(_READ)
         return _publication(rows)

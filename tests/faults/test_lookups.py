@@ -78,8 +78,11 @@ class Amounts:
         amount = 1000.0 + len(self._right)
         self._world.put("a.parquet", [record(voucher_amount=amount)])
         self._world.refresh()
-        [[refresh_id]] = self._world.sql.run("SELECT refresh_id FROM voucher_customer.publication")
-        self._right[f'"refresh-{refresh_id}"'] = {"voucher_amount": [amount]}
+        [[refresh_id, published_at]] = self._world.sql.run(
+            "SELECT refresh_id, published_at"
+            " FROM voucher_customer.publication JOIN voucher_customer.refreshes USING (refresh_id)"
+        )
+        self._right[f'"refresh-{refresh_id}-{published_at.timestamp():.6f}"'] = {"voucher_amount": [amount]}
 
     def check(self, answer: Answer) -> None:
         """Check that an answer is the one of the publication that it names."""

@@ -390,13 +390,13 @@ class TestLookup:
     def test_answers_are_tied_to_the_refresh(self, call: Call, published: Pipeline) -> None:
         query = {name: str(value) for name, value in FREQUENT_CUSTOMER.items()}
         _, _, headers = call("GET", "/voucher_amount", query=query)
-        assert headers["ETag"] == '"refresh-1"'
+        etag = headers["ETag"]
         assert headers["Cache-Control"] == "private, max-age=0"
         assert "Voucher-Stale" not in headers
-        assert call("GET", "/voucher_amount", query=query, etag='"refresh-1"')[:2] == (304, "")
+        assert call("GET", "/voucher_amount", query=query, etag=etag)[:2] == (304, "")
         published.refresh(daily())
-        status, _, headers = call("GET", "/voucher_amount", query=query, etag='"refresh-1"')
-        assert (status, headers["ETag"]) == (200, '"refresh-2"')
+        status, _, headers = call("GET", "/voucher_amount", query=query, etag=etag)
+        assert (status, headers["ETag"] != etag) == (200, True)
 
     @pytest.mark.parametrize("path", ["/", "/health", "/openapi.json", "/refreshes"])
     def test_head_answers_as_get_without_a_body(self, call: Call, path: str) -> None:

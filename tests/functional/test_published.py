@@ -5,6 +5,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from datetime import timedelta
 
 import pytest
 
@@ -55,6 +56,23 @@ def test_an_unchanged_publication_is_not_read_again(known: PublicationCache, clo
     first = known.get()
     clock.seconds += 5
     assert known.get() is first
+
+
+def test_the_first_publication_of_a_database_made_anew_is_another(
+    known: PublicationCache, pipeline: Pipeline, clock: Clock
+) -> None:
+    # Given the first publication of a database, which is then lost
+    first = known.get()
+    pipeline.sql.run("DROP SCHEMA voucher_customer CASCADE")
+    migrate(pipeline.database)
+    pipeline.put("v.parquet", [record(voucher_amount=4400.0)])
+    # When another publishes for the first time, a moment later
+    pipeline.refresh_with(pipeline.make(lambda: NOW + timedelta(milliseconds=1)), daily())
+    clock.seconds += 5
+    # Then neither the memory nor a caller's takes one for the other
+    other = known.get()
+    assert (other.refresh_id, other.etag != first.etag) == (first.refresh_id, True)
+    assert other.uses_of_countries["Peru"].ranked.most_used.voucher_amount == [4400.0]
 
 
 def test_before_the_first_publication_there_is_nothing(
