@@ -13,14 +13,15 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from functions import __version__
 from functions.common.database import Database
+from functions.common.families import SegmentRulesError
 from functions.common.settings import load_settings
 from functions.refresh.report.metrics import measure_objects, measure_publication, metrics
-from functions.refresh.results import BY_HAND, Answer, ItemSummary, Plan, Summary
+from functions.refresh.results import BY_HAND, Answer, ItemSummary, Plan, Summary, in_short
 from functions.refresh.settings import RefreshSettings
 from functions.refresh.usecases.backlog import Backlog, read_step
 from functions.refresh.usecases.deadline import Deadline
-from functions.refresh.usecases.events import Trigger, read_event, read_verification
-from functions.refresh.usecases.questions import Question, read_question
+from functions.refresh.usecases.events import EventError, QuestionError, Trigger, read_event, read_verification
+from functions.refresh.usecases.questions import NoAnswer, Question, read_question
 from functions.refresh.usecases.refresh import Refresh, RefreshError
 from functions.refresh.usecases.verify import Verification
 from functions.refresh.wiring import make_backlog, make_questions, make_refresh, make_verification
@@ -87,7 +88,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     -------
     dict
         `Answer`, `Verified`, `Plan` or `ItemSummary` of `functions.refresh.results` in JSON types, or what a question
-        is answered with.
+        is answered with: `NoAnswer` if it has none.
 
     Raises
     ------
@@ -98,6 +99,19 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     # EventBridge's id stays the same at every retry of an event.
     logger.set_correlation_id(event.get("event", event).get("id", context.aws_request_id))
     deadline = Deadline(lambda: context.get_remaining_time_in_millis() / 1000)
+    try:
+        result = _handle(event, deadline)
+    except RefreshError:
+        raise  # its summary is logged
+    except Exception as error:
+        # The runtime logs the error too, but not of which event and key.
+        logger.error("failed", extra={"error": f"{type(error).__name__}: {in_short(error)}"})
+        raise
+    answer: dict[str, Any] = msgspec.to_builtins(result)
+    return answer
+
+
+def _handle(event: dict[str, Any], deadline: Deadline) -> msgspec.Struct:
     result: msgspec.Struct
     if "step" in event:
         result = _take_step(event, deadline)
@@ -107,12 +121,22 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
             _record_repair(repaired)
         fields = msgspec.to_builtins(result)
         logger.info("verified", extra={name: value for name, value in fields.items() if name != "differences"})
-    elif question := read_question(event, prefix=settings().prefix):
-        result = questions()(question)
-        logger.info("question answered", extra={"question": msgspec.to_builtins(question)})
     else:
-        result = _refresh(event, deadline)
-    answer: dict[str, Any] = msgspec.to_builtins(result)
+        result = _answer(event) or _refresh(event, deadline)
+    return result
+
+
+def _answer(event: dict[str, Any]) -> msgspec.Struct | None:
+    """Answer a question; None if the event is none."""
+    try:
+        question = read_question(event, prefix=settings().prefix)
+        answer = question and questions()(question)
+    except (EventError, QuestionError, SegmentRulesError) as error:
+        # The person reads why in the answer. Raised, it would raise the alarm of failed runs.
+        logger.info("question refused", extra={"error": str(error)})
+        return NoAnswer(str(error))
+    if question:
+        logger.info("question answered", extra={"question": msgspec.to_builtins(question)})
     return answer
 
 

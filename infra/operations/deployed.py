@@ -181,7 +181,7 @@ class Deployed:
         Raises
         ------
         OperationError
-            When it fails; the message is the function's.
+            When it fails, or refuses a question; the message is the function's.
         """
         client = self.client("stepfunctions")
         # Named here, so that a request which boto3 sends twice starts one run.
@@ -194,6 +194,8 @@ class Deployed:
         if found["status"] != "SUCCEEDED":
             raise OperationError(_failure(found))
         result: dict[str, Any] = json.loads(found["output"])
+        if "refused" in result:
+            raise OperationError(result["refused"])
         return result
 
     def migrate(self) -> dict[str, Any]:

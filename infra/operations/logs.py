@@ -13,7 +13,7 @@ _OF_LAMBDA = ("START ", "END ", "REPORT ", "INIT_START ", "XRAY ")
 
 # On AWS a traceback is one message, whose first line says what failed. On emulators each line is one, and begins with
 # spaces, or with the no-break spaces of Lambda's runtime client.
-_TRACEBACK = "Traceback "
+_TRACEBACK = ("Traceback ", "The above exception was ", "During handling of the above ")
 
 
 def in_one_line(message: str) -> str | None:
@@ -29,7 +29,7 @@ def in_one_line(message: str) -> str | None:
         entry = json.loads(message)
     except ValueError:
         first = message.lstrip("\r\n").partition("\n")[0]
-        is_left_out = not first or first[0].isspace() or first.startswith((*_OF_LAMBDA, _TRACEBACK))
+        is_left_out = not first or first[0].isspace() or first.startswith(_OF_LAMBDA + _TRACEBACK)
         return None if is_left_out else first.rstrip()
     if not isinstance(entry, dict):
         return message
@@ -42,7 +42,8 @@ def in_one_line(message: str) -> str | None:
     level = "" if entry.get("level") in (None, "INFO") else f"{entry['level']} "
     question = entry.get("question")
     more = entry.get("error") or entry.get("exception_name") or (json.dumps(question) if question else None)
-    return f"{level}{entry['message']}" + (f": {more}" if more else "")
+    event = " ".join(filter(None, (entry.get("trigger"), entry.get("key"))))
+    return f"{level}{entry['message']}" + (f" ({event})" if event else "") + (f": {more}" if more else "")
 
 
 def _summary(summary: dict[str, Any], key: str | None) -> str:

@@ -1,6 +1,7 @@
 """The Lambda entry: what it returns, logs and measures, and how it fails."""
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,11 +11,14 @@ import pytest
 from botocore.exceptions import ClientError
 from pg8000.native import Connection
 
+from functions.common.database import DatabaseUnreachableError
 from functions.common.migrations import SchemaError, migrate
 from functions.migrate import handler as migration
 from functions.refresh import handler
 from functions.refresh.usecases.events import EventError
 from functions.refresh.usecases.refresh import RefreshError
+from infra.local.processes import free_port
+from infra.operations.logs import in_one_line
 from tests.functional.conftest import Pipeline
 from tests.support import ROOT, Context, created, daily, record
 
@@ -258,13 +262,56 @@ def test_a_question_is_answered_and_logged(
     [({"slice": "2020/"}, "slice '2020/'"), ({"slice": "vouchers/", "against": "2019/"}, "against '2019/'")],
 )
 def test_a_slice_outside_the_dataset_is_refused(invoke: Any, question: dict[str, str], outside: str) -> None:
-    with pytest.raises(EventError, match=f"{outside} is outside the dataset: it has to begin with 'vouchers/'"):
-        invoke(question)
+    assert f"{outside} is outside the dataset: it has to begin with 'vouchers/'" in invoke(question)["refused"]
 
 
 def test_a_question_that_cannot_be_read_names_its_fields(invoke: Any) -> None:
-    with pytest.raises(EventError, match=r"the question cannot be read: .*`versus`.* Its fields are slice, against"):
-        invoke({"slice": "vouchers/a", "versus": "vouchers/b"})
+    refused = invoke({"slice": "vouchers/a", "versus": "vouchers/b"})["refused"]
+    assert re.search("the question cannot be read: .*`versus`.* Its fields are slice, against", refused)
+
+
+@pytest.mark.parametrize(
+    ("question", "refused"),
+    [
+        ({"why": "120-180"}, "there is no segment '120-180' with vouchers"),
+        ({"slice": "vouchers/"}, "nothing is published, so there are no rules to count by: run make refresh first"),
+        ({"what_if": {"families": [["few", "total_orders"]], "segments": []}}, "few"),
+    ],
+    ids=["why", "slice", "what_if"],
+)
+def test_a_question_without_an_answer_is_no_failure_of_the_function(
+    invoke: Any, caplog: pytest.LogCaptureFixture, question: dict[str, Any], refused: str
+) -> None:
+    # A failure would raise the alarm of runs that fail, though a person has the reason on the screen.
+    answer = invoke(question)
+    assert refused in answer["refused"]
+    [logged] = caplog.records
+    assert (logged.getMessage(), logged.__dict__["error"]) == ("question refused", answer["refused"])
+
+
+def test_a_run_that_fails_logs_of_which_event_and_object(
+    invoke: Any, pipeline: Pipeline, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given a database that is away when a file comes
+    event = created(pipeline.put("while-away.parquet", [record()]))
+    monkeypatch.setenv("DATABASE_PORT", str(free_port()))
+    handler.settings.cache_clear()
+    handler.database.cache_clear()
+    with pytest.raises(DatabaseUnreachableError) as failure:
+        invoke(event)
+    # Then the log leads from the object to the failure
+    [logged] = caplog.records
+    [lines] = handler.logger.handlers
+    assert in_one_line(lines.format(logged)) == (
+        f"ERROR failed (object_created vouchers/while-away.parquet): DatabaseUnreachableError: {failure.value}"
+    )
+
+
+def test_a_refused_object_is_logged_once(invoke: Any, pipeline: Pipeline, caplog: pytest.LogCaptureFixture) -> None:
+    event = created(pipeline.put("bad.parquet", b"garbage"))
+    with pytest.raises(RefreshError):
+        invoke(event)
+    assert [entry.getMessage() for entry in caplog.records] == ["refreshed"]
 
 
 @pytest.mark.usefixtures("s3")

@@ -57,6 +57,11 @@ TOLD = (
             'question answered: {"why": "recency_segment"}',
         ),
         ('{"level":"ERROR","message":"no report","error":"AccessDenied"}', "ERROR no report: AccessDenied"),
+        (
+            '{"level":"ERROR","message":"failed","trigger":"object_created","key":"vouchers/x","error":"E: away"}',
+            "ERROR failed (object_created vouchers/x): E: away",
+        ),
+        ('{"level":"ERROR","message":"failed","trigger":"daily","key":null,"error":"E"}', "ERROR failed (daily): E"),
         ('{"level":"INFO","message":"verified","objects":3}', "verified"),
         ("[ERROR] KeyError: 'x'\nTraceback (most recent call last):\n  File", "[ERROR] KeyError: 'x'"),
         (
@@ -67,6 +72,7 @@ TOLD = (
         ('\u00a0\u00a0File "/var/task/functions/refresh/handler.py", line 112, in handler', None),
         ("\u00a0\u00a0\u00a0\u00a0raise RefreshError(summary)", None),
         ("Traceback (most recent call last):", None),
+        ("The above exception was the direct cause of the following exception:", None),
         ('  File "/var/task/functions/refresh/handler.py", line 112, in handler', None),
         ("functions.refresh.usecases.refresh.RefreshError: a.parquet: is empty",) * 2,
         ('{"_aws":{"CloudWatchMetrics":[]},"Refreshes":[1.0]}', None),

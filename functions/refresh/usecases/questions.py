@@ -14,6 +14,13 @@ from functions.refresh.usecases.why import WhyRequest, answer_why
 Question = WhyRequest | SliceRequest | WhatIfRequest
 """A question."""
 
+
+class NoAnswer(msgspec.Struct, frozen=True):
+    """Why a question has no answer, and what to ask instead."""
+
+    refused: str
+
+
 _QUESTIONS: dict[str, type[Question]] = {"why": WhyRequest, "slice": SliceRequest, "what_if": WhatIfRequest}
 
 
