@@ -255,10 +255,11 @@ LINT_DESCRIPTION = .local/tools/openapi/node_modules/.bin/spectral lint --quiet 
 DESCRIPTION = chalice_app/chalicelib/openapi.json
 
 fix: setup  ## format, and repair what can be repaired
-	$(BIN)/ruff check --fix .
+	$(BIN)/ruff check --fix --exit-zero --quiet .
 	$(BIN)/ruff format .
 	PYTHONPATH=.:chalice_app $(BIN)/python -m infra.description
 	$(BIN)/mdformat README.md CHANGELOG.md docs
+	$(BIN)/ruff check .
 
 hooks: setup  ## have git check format, types, imports and locks at each commit
 	$(BIN)/pre-commit install
