@@ -8,16 +8,16 @@ from contextvars import ContextVar
 from datetime import UTC, datetime
 from functools import cache, wraps
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, cast, get_args
 
 import msgspec
 from aws_lambda_powertools import Logger
 from chalice.app import Chalice, Request, Response
 
 from chalicelib.answers import BatchResults, Explained, Health
-from chalicelib.customers import Batch, Country, HistoryOfFamily, Latest, read_flag
+from chalicelib.customers import Batch, Country, Flag, HistoryOfFamily, Latest
 from chalicelib.history import read_history
-from chalicelib.lookup import batch_result, explanations, lookup_answer, segments_of
+from chalicelib.lookup import batch_result, lookup_or_explanations, segments_of
 from chalicelib.problems import SERVED_ERRORS, MalformedError, TooLargeError, normalize_error, problem_response
 from chalicelib.published import Publication, PublicationCache
 from chalicelib.refreshes import read_refreshes
@@ -158,12 +158,10 @@ def voucher_amount() -> Response:
     GET, as a query string.
     """
     body = _fields()
-    flags = {**_query(), **body}
-    fields = {**body, "fallback": flags["fallback"]} if "fallback" in flags else body
+    flags = {name: value for name, value in _query().items() if name in get_args(Flag)}
+    fields = {**flags, **body}
     today = now().date()
-    if read_flag(flags, "explain"):
-        return _published(lambda publication: explanations(publication, fields, today=today))
-    return _published(lambda publication: lookup_answer(publication, fields, today=today))
+    return _published(lambda publication: lookup_or_explanations(publication, fields, today=today))
 
 
 @app.route("/voucher_amounts", methods=["POST"], content_types=_CONTENT_TYPES)

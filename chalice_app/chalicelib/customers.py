@@ -22,6 +22,10 @@ _WHAT_A_DATE_IS = (
 FLAGS_AS_TEXT = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
 
 
+Flag = Literal["explain", "fallback"]
+"""A field of a lookup that is true or false."""
+
+
 class Day(int):
     """The day number of a date that a customer has."""
 
@@ -80,8 +84,8 @@ class Batch(msgspec.Struct, frozen=True):
     customers: Annotated[list[dict[str, Any]], msgspec.Meta(min_length=1, max_length=1000)]
 
 
-def read_flag(values: Mapping[str, Any], name: Literal["explain", "fallback"]) -> bool:
-    """Return whether a request sets the flag `explain` or `fallback`; false without the field.
+def read_flag(values: Mapping[str, Any], name: Flag) -> bool:
+    """Return whether a request sets a flag; false without the field.
 
     Raises
     ------

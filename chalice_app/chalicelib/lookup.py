@@ -1,6 +1,6 @@
 """Answers to lookups, made from the publication."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from datetime import date
 from typing import Any, NamedTuple
@@ -22,10 +22,10 @@ from chalicelib.answers import (
     Segments,
     explanation_of,
 )
-from chalicelib.customers import Customer, read_customer, read_flag
+from chalicelib.customers import Customer, Flag, read_customer, read_flag
 from chalicelib.published import Publication, SegmentUse
 from functions.common.families import Family, Segment
-from functions.common.fields import FieldsError
+from functions.common.fields import FieldProblem, FieldsError
 from functions.common.ranking import share
 
 
@@ -63,6 +63,13 @@ class Answer(NamedTuple):
     level: Level | UnsetType = UNSET
 
 
+def lookup_or_explanations(publication: Publication, values: Mapping[str, Any], *, today: date) -> MostUsed | Explained:
+    """Return what `lookup_answer` returns, or with `explain` what `explanations` returns; raises what they raise."""
+    if _read_flag(values, "explain", lambda: lookup_answer(publication, values, today=today)):
+        return explanations(publication, values, today=today)
+    return lookup_answer(publication, values, today=today)
+
+
 def lookup_answer(publication: Publication, values: Mapping[str, Any], *, today: date) -> MostUsed:
     """Return the amounts with the highest count in the customer's segment, lowest first.
 
@@ -76,8 +83,7 @@ def lookup_answer(publication: Publication, values: Mapping[str, Any], *, today:
         When the country is not served, no segment covers the customer, or no voucher was used in the segment; with
         `fallback` only when the country is not served or has no voucher.
     """
-    customer = read_customer(publication.customers, values, today=today)
-    answer = _answer(publication, customer, values, today=today)
+    answer = _answer(publication, values, today=today)
     return MostUsed(answer.use.ranked.most_used.voucher_amount, answer.level)
 
 
@@ -89,8 +95,7 @@ def explanation(publication: Publication, values: Mapping[str, Any], *, today: d
     FieldsError, NoAnswerError
         As `lookup_answer`.
     """
-    customer = read_customer(publication.customers, values, today=today)
-    answer = _answer(publication, customer, values, today=today)
+    answer = _answer(publication, values, today=today)
     ranked = answer.use.ranked
     kind = explanation_of(answer.family.dimension.number_name) if answer.family else Explanation
     return kind(
@@ -101,29 +106,36 @@ def explanation(publication: Publication, values: Mapping[str, Any], *, today: d
         share=share(ranked.most_used.count, ranked.vouchers),
         runner_up=ranked.runner_up,
         doubt=ranked.doubt,
-        unknown=publication.unknown(customer.country_code, answer.segment) if answer.segment else None,
+        unknown=publication.unknown(values["country_code"], answer.segment) if answer.segment else None,
         number=answer.number,
         as_of=publication.as_of,
         refresh_id=publication.refresh_id,
     )
 
 
-def explanations(publication: Publication, values: dict[str, Any], *, today: date) -> Explained:
+def explanations(publication: Publication, values: Mapping[str, Any], *, today: date) -> Explained:
     """Return the explanation of each family, or of the one that `segment_name` names.
 
     Raises
     ------
-    FieldsError, NoAnswerError
+    FieldsError
+        Naming every field that is missing or wrong, without `segment_name` those of all families.
+    NoAnswerError
         For the family that `segment_name` names. Without it, a family that has no answer has the reason in its place.
     """
     if "segment_name" in values:
         return explanation(publication, values, today=today)
     answers: dict[str, Explanation | NoExplanation] = {}
+    problems: list[FieldProblem] = []
     for family in publication.families:
         try:
             answers[family] = explanation(publication, {**values, "segment_name": family}, today=today)
         except NoAnswerError as error:
             answers[family] = NoExplanation([], str(error), error.reason)
+        except FieldsError as error:
+            problems += (problem for problem in error.problems if problem not in problems)
+    if problems:
+        raise FieldsError(problems)
     return answers
 
 
@@ -178,9 +190,28 @@ def _counts(publication: Publication, country_code: str, segment: Segment) -> Se
     )
 
 
-def _answer(publication: Publication, customer: Customer, values: Mapping[str, Any], *, today: date) -> Answer:
+def _read_flag(values: Mapping[str, Any], name: Flag, read_others: Callable[[], object]) -> bool:
+    """Read a flag; if it is wrong, name the other fields that are wrong too."""
+    try:
+        return read_flag(values, name)
+    except FieldsError as wrong:
+        try:
+            with suppress(NoAnswerError):
+                read_others()
+        except FieldsError as error:
+            raise FieldsError([*error.problems, *wrong.problems]) from None
+        raise
+
+
+def _answer(publication: Publication, values: Mapping[str, Any], *, today: date) -> Answer:
     """Find the customer's segment; with `fallback`, else that of another family with most vouchers, or the country."""
-    if not read_flag(values, "fallback"):
+
+    def read() -> Customer:
+        return read_customer(publication.customers, values, today=today)
+
+    has_fallback = _read_flag(values, "fallback", read)
+    customer = read()
+    if not has_fallback:
         return _find(publication, customer)
     try:
         return _find(publication, customer)._replace(level="segment")
