@@ -144,6 +144,7 @@ def health() -> Any:
         refresh_id=publication.refresh_id,
         countries=publication.countries,
         version=__version__,
+        commit=settings().commit,
     )
     return msgspec.to_builtins(answer)
 

@@ -41,6 +41,8 @@ class Health(Struct, frozen=True):
         Every country that is served.
     version : str
         The release that answers.
+    commit : str
+        The commit that is deployed, with `-dirty` if files differed from it; empty where it is not known.
     """
 
     status: Literal["ok", "stale"]
@@ -51,6 +53,7 @@ class Health(Struct, frozen=True):
     refresh_id: int
     countries: list[str]
     version: str
+    commit: str
 
 
 class MostUsed(Struct, frozen=True):

@@ -53,15 +53,14 @@ def deploy(stack: Deployed, given: Mapping[str, str]) -> None:
             " run make down and make up-localstack, or name another stack with STACK=name"
         )
     plan = planned(stack, given, os.environ.get("RDS_CA", ""))
-    parameters = {**preflight(plan), **given}
+    parameters = {**preflight(plan), "Commit": _commit(), **given}
     if stack.status in ONLY_DELETABLE:
         print(f"deleting what is left of {stack.name}, with its parameters", flush=True)
         kept = delete(stack)
         print(f"deleted. Kept: {'; '.join(kept) or 'nothing'}", flush=True)
         stack = stack.asked_again()
-    options = ["--stack-name", stack.name]
-    if parameters:
-        options += ["--parameter-overrides", *(parameter_override(name, value) for name, value in parameters.items())]
+    overrides = [parameter_override(name, value) for name, value in parameters.items()]
+    options = ["--stack-name", stack.name, "--parameter-overrides", *overrides]
     is_update, before = stack.exists, _latest_event(stack)
     runtime, architecture = plan.known["Runtime"], plan.known["Architecture"]
     if stack.endpoint:
@@ -78,6 +77,18 @@ def deploy(stack: Deployed, given: Mapping[str, str]) -> None:
     print(f"deployed; the API answers at {deployed.api_url}{not_there}")
     if is_update:
         print("the next run publishes by the new parameters and segments; make refresh does it now")
+
+
+def _commit() -> str:
+    """Return the commit of the checkout, with -dirty if files differ from it; empty without git."""
+    try:
+        done = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"],
+            cwd=ROOT, check=True, capture_output=True, text=True,
+        )  # fmt: skip
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+    return done.stdout.strip()
 
 
 def _deploy_archives(endpoint: str, options: Sequence[str], runtime: str, architecture: str) -> None:

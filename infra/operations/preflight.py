@@ -122,7 +122,8 @@ def _state(plan: Deployment) -> Finding:
             f"{name} is {status}, in which CloudFormation takes no update",
             "on an emulator nothing leads out of that: make down, then make up" if plan.stack.endpoint else go_on,
         )
-    return Finding(f"{name} is {status} and is updated")
+    commit = plan.stack.parameters.get("Commit")
+    return Finding(f"{name} is {status} and is updated" + (f", so far of commit {commit}" if commit else ""))
 
 
 def _runtime(plan: Deployment) -> Finding:

@@ -111,6 +111,7 @@ def environ(postgres: DatabaseAddress, monkeypatch: pytest.MonkeyPatch) -> dict[
         "DATABASE_TLS": "off",
         "DATABASE_CA": "",
         "PUBLICATION_CHECK_SECONDS": "0",
+        "COMMIT": "0bc73023e4b5",
         # Most tests of rules have few rows, and many of them bad; tests/functional/test_guard.py has the share itself.
         "MAX_REJECTED_SHARE": "1",
     }

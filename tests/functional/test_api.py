@@ -446,7 +446,7 @@ class TestLookup:
         status, answer, _ = call("POST", "/voucher_amounts", {"customers": [customer, FREQUENT_CUSTOMER]})
         assert (status, answer["results"][1]) == (200, {"voucher_amount": [2640.0, 4400.0]})
 
-    def test_health_says_how_fresh_the_answers_are(self, call: Call) -> None:
+    def test_health_says_how_fresh_the_answers_are(self, call: Call, environ: dict[str, str]) -> None:
         status, health, _ = call("GET", "/health")
         assert status == 200
         assert health.pop("age_seconds") > 0
@@ -458,6 +458,7 @@ class TestLookup:
             "published_at": "2020-12-22T14:12:03+00:00",
             "countries": ["Peru"],
             "version": __version__,
+            "commit": environ["COMMIT"],
         }
 
 

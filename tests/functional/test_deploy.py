@@ -63,7 +63,10 @@ def test_a_stack_is_deployed_after_a_first_attempt_that_failed_and_torn_down(acc
     assert stacks(account, ABROAD)[NAME] == "ROLLBACK_COMPLETE"
     assert [name for name in buckets(account) if NAME in name] == []
 
-    # When it is deployed again with the cause removed, then the remains go first
+    # When it is deployed again with the cause removed, of a commit, then the remains go first
+    author = "-c user.name=A -c user.email=a@example.com"
+    run(f"git init --quiet && git add README.md && git {author} commit --quiet --message Begin", checkout)
+    commit = run("git rev-parse --short=12 HEAD", checkout).stdout.strip()
     account.refused.clear()
     said = operate(account, checkout, "make deploy", "y\n")
     assert f"OK   stack: {WHY}. make deploy deletes it" in said
@@ -77,9 +80,13 @@ def test_a_stack_is_deployed_after_a_first_attempt_that_failed_and_torn_down(acc
         for found in functions.list_functions()["Functions"]
     ]
     assert sorted(filter(None, reserved)) == [5, 40]
+    # And the lookup API knows the commit
+    configured = [found.get("Environment", {"Variables": {}}) for found in functions.list_functions()["Functions"]]
+    assert [found["Variables"]["COMMIT"] for found in configured if "COMMIT" in found["Variables"]] == [commit]
 
     # And a change set that is declined is reported as such
     said = operate(account, checkout, "make deploy PARAMETERS=Countries=China", "n\n", status=2)
+    assert f"OK   stack: {NAME} is CREATE_COMPLETE and is updated, so far of commit {commit}\n" in said
     assert f"failed: nothing was deployed: the change set of {NAME} was not confirmed" in said
 
     # And teardown names what stays, all in the region of AWS_REGION

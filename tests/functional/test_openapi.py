@@ -30,7 +30,7 @@ IS_FULL = os.environ.get("FUZZ") == "full"
 
 NOT_RUN = r"<!-- not run by the tests: [^>]+ -->\n+```\w+\n.*?```"
 API_PAGE = re.sub(NOT_RUN, "", (ROOT / "docs" / "api.md").read_text(), flags=re.DOTALL)
-VARYING = {"age_seconds", "took_ms", "version"}
+VARYING = {"age_seconds", "took_ms", "version", "commit"}
 
 
 def without_varying(answer: Any) -> Any:
