@@ -100,6 +100,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     logger.set_correlation_id(event.get("event", event).get("id", context.aws_request_id))
     deadline = Deadline(lambda: context.get_remaining_time_in_millis() / 1000)
     try:
+        logger.append_keys(commit=settings().commit)
         result = _handle(event, deadline)
     except RefreshError:
         raise  # its summary is logged

@@ -44,6 +44,8 @@ class RefreshSettings(DatabaseSettings, frozen=True, kw_only=True, rename="upper
         Whether an unknown amount is published as 0, and may be the most used one.
     unknown_number_has_segment : bool
         Whether an unknown number is 0, and belongs to a segment.
+    commit : str
+        The commit that is deployed; empty where it is not known.
     """
 
     bucket: NonEmpty
@@ -55,6 +57,7 @@ class RefreshSettings(DatabaseSettings, frozen=True, kw_only=True, rename="upper
     max_lost_share: Share = 0.5
     unknown_amount_is_used: bool = True
     unknown_number_has_segment: bool = True
+    commit: str = ""
 
     def __post_init__(self) -> None:
         super().__post_init__()

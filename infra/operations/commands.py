@@ -145,7 +145,9 @@ def verify(stack: Deployed, prefix: str | None, *, fix: bool) -> None:
         event["after"] = after
     print(f"{verified}: {left} different, {repaired} repaired, {changed} changed meanwhile")
     if wrong := _wrong_in_words(left, found):
-        remedy = "" if fix else ". FIX=1 repairs all but refused objects, and notes why these are refused"
+        remedy = (
+            "" if fix else ". FIX=1 repairs it by the rules of the release that runs, and notes why objects are refused"
+        )
         raise OperationError("; ".join(wrong) + remedy)
 
 
@@ -175,7 +177,7 @@ def _wrong_in_words(left: int, found: Verified) -> list[str]:
         wrong.append("nothing is published")
     elif found.rows_different:
         about_to = ", but another refresh is about to publish" if found.is_followed else ""
-        wrong.append(f"{count_of(found.rows_different, 'row')} of the published table not as the totals give{about_to}")
+        wrong.append(f"{count_of(found.rows_different, 'row')} of the published table wrong or missing{about_to}")
     return wrong
 
 

@@ -54,6 +54,8 @@ def deploy(stack: Deployed, given: Mapping[str, str]) -> None:
         )
     plan = planned(stack, given, os.environ.get("RDS_CA", ""))
     parameters = {**preflight(plan), "Commit": _commit(), **given}
+    if parameters["Commit"].endswith("-dirty"):
+        print("deploying changes that are not committed: nobody else can deploy them again, or go back to them")
     if stack.status in ONLY_DELETABLE:
         print(f"deleting what is left of {stack.name}, with its parameters", flush=True)
         kept = delete(stack)

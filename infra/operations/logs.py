@@ -6,7 +6,8 @@ from typing import Any
 from infra.words import count_of, losses_in_words
 
 _NUMBERS = (
-    "items", "objects_counted", "objects_removed", "objects_refused", "objects_ignored", "objects_deferred",
+    "items", "objects_counted", "objects_removed", "objects_refused", "objects_refused_before", "objects_ignored",
+    "objects_deferred",
     "rows_counted", "rows_lost",
 )  # fmt: skip
 _OF_LAMBDA = ("START ", "END ", "REPORT ", "INIT_START ", "XRAY ")
@@ -59,7 +60,7 @@ def _summary(summary: dict[str, Any], key: str | None) -> str:
         if number := summary.get(name):
             noun, _, done = name.partition("_")
             objects = losses_in_words(summary.get("losses") or {}) if name == "rows_lost" else ""
-            parts.append(f"{count_of(number, noun.removesuffix('s'))} {done}".strip() + objects)
+            parts.append(f"{count_of(number, noun.removesuffix('s'))} {done.replace('_', ' ')}".strip() + objects)
     if rejected := sum((summary.get("rows_rejected") or {}).values()):
         parts.append(f"{count_of(rejected, 'row')} rejected")
     parts += summary.get("errors") or []

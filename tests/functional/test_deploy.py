@@ -80,13 +80,19 @@ def test_a_stack_is_deployed_after_a_first_attempt_that_failed_and_torn_down(acc
         for found in functions.list_functions()["Functions"]
     ]
     assert sorted(filter(None, reserved)) == [5, 40]
-    # And the lookup API knows the commit
+    # And the refresh and the lookup know the commit
     configured = [found.get("Environment", {"Variables": {}}) for found in functions.list_functions()["Functions"]]
-    assert [found["Variables"]["COMMIT"] for found in configured if "COMMIT" in found["Variables"]] == [commit]
+    assert [found["Variables"]["COMMIT"] for found in configured if "COMMIT" in found["Variables"]] == [commit, commit]
 
     # And a change set that is declined is reported as such
     said = operate(account, checkout, "make deploy PARAMETERS=Countries=China", "n\n", status=2)
     assert f"OK   stack: {NAME} is CREATE_COMPLETE and is updated, so far of commit {commit}\n" in said
+    assert "not committed" not in said
+    # Nor are changes that nobody else has deployed without a word
+    (checkout / "README.md").write_text("changed\n")
+    said = operate(account, checkout, "make deploy", "n\n", status=2)
+    assert "deploying changes that are not committed: nobody else can deploy them again" in said
+    assert f"{commit}-dirty" in said
     assert f"failed: nothing was deployed: the change set of {NAME} was not confirmed" in said
 
     # And teardown names what stays, all in the region of AWS_REGION

@@ -32,7 +32,11 @@ TOLD = (
                 "refreshed: refresh 8 (object_created vouchers/x.parq) published 20 rows as of 2020-12-22, 0.0 s, "
                 + shown,
             )
-            for done, shown in (("objects_ignored", "1 object ignored"), ("objects_removed", "1 object removed"))
+            for done, shown in (
+                ("objects_ignored", "1 object ignored"),
+                ("objects_removed", "1 object removed"),
+                ("objects_refused_before", "1 object refused before"),
+            )
         ],
         (
             json.dumps(
