@@ -70,7 +70,7 @@ def check_families(dimensions: Iterable[tuple[str, str]], segments: Iterable[Seg
     ------
     SegmentRulesError
         When a family is listed twice, has no range or an unusable dimension; when a range runs backwards, has no
-        family or overlaps another range of its family.
+        family, overlaps another range of its family or has its label.
     """
     families: dict[str, Family] = {}
     for name, text in sorted(dimensions):
@@ -98,4 +98,8 @@ def _add(segment: Segment, families: dict[str, Family]) -> None:
     ranges = families[segment.segment_name].segments
     if ranges and segment.min_range <= ranges[-1].max_range:
         raise SegmentRulesError(f"{ranges[-1]} and {segment} overlap")
+    if segment.segment_type in {other.segment_type for other in ranges}:
+        raise SegmentRulesError(
+            f"{segment.segment_name} has two ranges with the label {segment.segment_type}: give each its own"
+        )
     ranges.append(segment)

@@ -36,6 +36,10 @@ def test_rules_may_leave_gaps() -> None:
         ([FEW, FEW], "overlap"),
         ([FEW, MORE, Segment("frequent_segment", "9+", 9, 99)], r"5-13 \(5-13\) and frequent_segment 9\+ \(9-99\)"),
         ([Segment("frequent_segment", "all", 0, 99), MORE], r"all \(0-99\) and frequent_segment 5-13 \(5-13\) overlap"),
+        (
+            [FEW, Segment("frequent_segment", "0-4", 5, 13)],
+            "frequent_segment has two ranges with the label 0-4: give each its own",
+        ),
         ([], "frequent_segment has no range"),
     ],
 )
