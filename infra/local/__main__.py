@@ -5,6 +5,7 @@ import os
 import shutil
 import sys
 
+from functions.common.families import SegmentRulesError
 from functions.refresh.settings import write_names
 from infra import ROOT
 from infra.arguments import Parser, country_names, day
@@ -103,7 +104,7 @@ def main() -> None:
     unwind_on_signals()
     try:
         arguments.run(arguments)
-    except (LocalError, OperationError) as error:
+    except (LocalError, OperationError, SegmentRulesError) as error:
         sys.exit(f"failed: {error}")
     except KeyboardInterrupt:
         sys.exit("interrupted: everything is stopped")

@@ -145,9 +145,7 @@ def verify(stack: Deployed, prefix: str | None, *, fix: bool) -> None:
         event["after"] = after
     print(f"{verified}: {left} different, {repaired} repaired, {changed} changed meanwhile")
     if wrong := _wrong_in_words(left, found):
-        remedy = (
-            "" if fix else ". FIX=1 repairs it by the rules of the release that runs, and notes why objects are refused"
-        )
+        remedy = "" if fix else ". FIX=1 repairs all but refused objects, by the rules of the release that runs"
         raise OperationError("; ".join(wrong) + remedy)
 
 

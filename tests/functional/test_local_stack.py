@@ -12,6 +12,7 @@ from infra.local.processes import free_port
 from infra.local.stack import Stack
 from infra.local.starting import local_system
 from tests.checkout import copy_checkout, run
+from tests.support import parquet, record
 
 
 @pytest.fixture(scope="module")
@@ -141,3 +142,16 @@ def test_a_shell_that_talks_to_a_stack_does_not_lead_the_tests_to_it(checkout: P
         " -k what_is_counted_as_the_bucket_says",
         checkout, AWS_ENDPOINT_URL=nowhere, AWS_PROFILE="nobody", AWS_REGION="eu-west-1", DATABASE_URL="postgres://nowhere",
     )  # fmt: skip
+
+
+def test_families_that_contradict_themselves_are_an_error_in_one_line(checkout: Path) -> None:
+    families = checkout / "infra" / "sql" / "customer_segments.sql"
+    good = families.read_text()
+    (checkout / "v.parquet").write_bytes(parquet([record()]))
+    families.write_text(good.replace("'90-120',", "'60-90',"))
+    try:
+        said = run("make explore DATA=v.parquet", checkout, status=2).stderr
+    finally:
+        families.write_text(good)
+    assert "failed: recency_segment has two ranges with the label 60-90: give each its own" in said
+    assert "Traceback" not in said

@@ -202,7 +202,17 @@ def test_every_metric_and_every_reason_to_reject_is_documented() -> None:
     cleaning = (ROOT / "functions/refresh/counting/cleaning.py").read_text()
     reasons = re.findall(r'_RejectedError\("(\w+)"\)', cleaning)
     assert reasons
-    assert [reason for reason in reasons if f"_{reason}`" not in ALL] == []
+    rules = DOCS[ROOT / "docs" / "data-rules.md"]
+    assert [reason for reason in reasons if f"_{reason}`" not in rules] == []
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/aws-unproven.md", "docs/api.md"])
+def test_every_route_is_in_the_table_of_routes_the_check_of_signatures_and_the_page(page: str) -> None:
+    described = msgspec.json.decode((ROOT / "chalice_app" / "chalicelib" / "openapi.json").read_bytes())
+    routes = [path for path, methods in described["paths"].items() if "get" in methods]
+    assert routes
+    text = DOCS[ROOT / page]
+    assert [path for path in routes if not re.search(rf"[`\" ]{re.escape(path)}[`\"?\s]", text)] == []
 
 
 @pytest.mark.parametrize("path", DOCS, ids=lambda path: str(path.relative_to(ROOT)))
