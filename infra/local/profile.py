@@ -1,14 +1,15 @@
 """What the values of parquet mean to the refresh function, column by column."""
 
 from collections import Counter
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple, cast
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
 from functions.common.dimensions import UNKNOWN
-from functions.refresh.counting.cleaning import Rejected, clean, dictionary_encode, widen
+from functions.refresh.counting.cleaning import CleanValue, Rejected, clean, dictionary_encode, widen
 from functions.refresh.counting.rejected import show_value
 from functions.refresh.reading.parquet_file import Columns
 
@@ -62,8 +63,7 @@ class Profile:
             # What a null means comes last.
             at = distinct.indices.fill_null(len(meanings) - 1).to_numpy()
             rows = np.bincount(at, minlength=len(meanings))
-            reasons = np.array([meaning.reason if isinstance(meaning, Rejected) else "" for meaning in meanings])[at]
-            self._add_bad(records.column(name), reasons, first_row)
+            self._add_bad(records.column(name), meanings, at, first_row)
             for number, meaning in enumerate(meanings):
                 if isinstance(meaning, Rejected):
                     continue
@@ -76,17 +76,28 @@ class Profile:
                     name, [day for day, count in zip(meanings, rows, strict=True) if isinstance(day, int) and count]
                 )
 
-    def _add_bad(self, column: pa.Array, reasons: npt.NDArray[np.str_], first_row: int) -> None:
-        """Note the raw values that reject rows; `dictionary_encode` may hold another text of the same day."""
-        rejected = np.flatnonzero(reasons != "")
+    def _add_bad(
+        self, column: pa.Array, meanings: Sequence[CleanValue], at: npt.NDArray[np.intp], first_row: int
+    ) -> None:
+        """Note the raw values that reject rows; `dictionary_encode` may hold another text of the same day.
+
+        Parameters
+        ----------
+        at : numpy.ndarray
+            For each row the place of what its value means.
+        """
+        rejected = np.flatnonzero(np.array([isinstance(meaning, Rejected) for meaning in meanings])[at])
+        if not len(rejected):
+            return
         raw = widen(column).take(pa.array(rejected))
         raw = raw if pa.types.is_dictionary(raw.type) else raw.dictionary_encode()
         codes = raw.indices.fill_null(len(raw.dictionary)).to_numpy()
-        for code, at, rows in zip(*np.unique(codes, return_index=True, return_counts=True), strict=True):
+        for code, first, rows in zip(*np.unique(codes, return_index=True, return_counts=True), strict=True):
+            row = int(rejected[first])
             shown = "null" if code == len(raw.dictionary) else show_value(raw.dictionary[int(code)])
-            bad = BadValue(str(reasons[rejected[at]]), shown)
+            bad = BadValue(cast(Rejected, meanings[at[row]]).reason, shown)
             self.bad[bad] += int(rows)
-            self.first_rows.setdefault(bad, first_row + int(rejected[at]))
+            self.first_rows.setdefault(bad, first_row + row)
 
     def _widen(self, name: str, days: list[int]) -> None:
         """Widen the span of a column of dates to these days."""
