@@ -10,10 +10,13 @@ from tests.support import ROOT
 
 MINUTES = 60
 
+ELSEWHERE = ("AWS_", "DATABASE_URL")
+"""How variables begin that would lead commands and tests to a stack, as after `source .local/env`."""
+
 
 def clean_environment() -> dict[str, str]:
     """Return an environment without what would lead the commands elsewhere."""
-    strange = ("AWS_", "DATABASE_URL", "MAKE", "MFLAGS", "PYTEST_", "VIRTUAL_ENV")
+    strange = (*ELSEWHERE, "MAKE", "MFLAGS", "PYTEST_", "VIRTUAL_ENV")
     return {name: value for name, value in os.environ.items() if not name.startswith(strange)}
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from infra import ROOT
 from infra.local.postgres import DatabaseAddress, Postgres, read_address, start_postgres
+from tests.checkout import ELSEWHERE
 from tests.families import pin_families
 from tests.writers.files import PYTHON, write_files
 
@@ -16,8 +17,7 @@ collect_ignore = ["benchmarks", "mutants", "writers"]
 
 pin_families()
 
-# A shell that talks to a stack, as after `source .local/env`, must not lead the tests to it.
-for elsewhere in [name for name in os.environ if name.startswith(("AWS_", "DATABASE_URL"))]:
+for elsewhere in [name for name in os.environ if name.startswith(ELSEWHERE)]:
     del os.environ[elsewhere]
 
 

@@ -32,7 +32,7 @@ _READ = """
     FROM voucher_customer.publication JOIN voucher_customer.refreshes USING (refresh_id)
 """
 
-# In a database that is made anew, numbers of refreshes begin with 1 again.
+# With the time, because every new database numbers its refreshes from 1.
 _CURRENT = """
     SELECT refresh_id, published_at FROM voucher_customer.publication JOIN voucher_customer.refreshes USING (refresh_id)
 """

@@ -7,8 +7,7 @@ from infra.words import count_of, losses_in_words
 
 _NUMBERS = (
     "items", "objects_counted", "objects_removed", "objects_refused", "objects_refused_before", "objects_ignored",
-    "objects_deferred",
-    "rows_counted", "rows_lost",
+    "objects_deferred", "rows_counted", "rows_lost",
 )  # fmt: skip
 _OF_LAMBDA = ("START ", "END ", "REPORT ", "INIT_START ", "XRAY ")
 

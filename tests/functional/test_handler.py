@@ -302,7 +302,7 @@ def test_a_run_that_fails_logs_of_which_event_and_object(
     # Then the log leads from the object to the failure
     [logged] = caplog.records
     [lines] = handler.logger.handlers
-    # And to the commit that has to be mended or undone
+    # And it names the commit that runs
     assert json.loads(lines.format(logged))["commit"] == pipeline.environ["COMMIT"]
     assert in_one_line(lines.format(logged)) == (
         f"ERROR failed (object_created vouchers/while-away.parquet): DatabaseUnreachableError: {failure.value}"

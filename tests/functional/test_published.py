@@ -58,7 +58,7 @@ def test_an_unchanged_publication_is_not_read_again(known: PublicationCache, clo
     assert known.get() is first
 
 
-def test_the_first_publication_of_a_database_made_anew_is_another(
+def test_the_first_publication_of_a_new_database_is_another(
     known: PublicationCache, pipeline: Pipeline, clock: Clock
 ) -> None:
     # Given the first publication of a database, which is then lost
